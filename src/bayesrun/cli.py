@@ -1,0 +1,181 @@
+"""`bayesrun`: the Hydra application and its errors in plain words.
+
+Hydra composes; all jobs of a sweep arrive here together (the launcher hands them over) and become one study.
+Nothing heavy is imported before the configs were checked.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from bayesrun.errors import BayesrunError, ConfigError
+
+if TYPE_CHECKING:
+    from hydra.core.utils import JobReturn
+    from omegaconf import DictConfig
+
+__all__ = ["launch", "main"]
+
+OK, FAILED, REFUSED = 0, 1, 2
+DOTTED = re.compile(r"^(?!hydra\.)([A-Za-z_]\w*)(\.[\w-]+)+=")
+
+_exit_codes: list[int] = []
+"""What the studies of this process ended with: Hydra's sweepers return values of jobs, not exit codes."""
+
+
+def main() -> NoReturn:
+    """Run the command line: 0 all done, 1 a fit or a verdict failed, 2 refused and nothing started."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from bayesrun.verbs import VERBS
+
+    if arguments and arguments[0] in VERBS:
+        return _reported(lambda: VERBS[arguments[0]](arguments[1:]))
+    with tempfile.TemporaryDirectory(prefix="bayesrun-") as scratch:
+        os.environ["BAYESRUN_SCRATCH"] = scratch
+        # Hydra then raises what it finds instead of printing it and leaving with 1
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+        # `DOTTED=value` is let in whether or not a file has the key: the schema judges it, with nearer hints
+        sys.argv[1:] = [f"++{a}" if DOTTED.match(a) else a for a in arguments]
+        return _reported(_hydra)
+
+
+def _hydra() -> int:
+    import hydra
+
+    from bayesrun.config import shipped_conf
+
+    _exit_codes.clear()
+    hydra.main(config_path=str(shipped_conf()), config_name="config", version_base="1.3")(_single)()
+    return max(_exit_codes, default=OK)
+
+
+def _reported(action: Any) -> int:
+    """Do something and word its errors: every one the user can make is one line or a few, never a traceback."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return int(action())
+    except BayesrunError as error:
+        if _verbose():
+            raise
+        return _say(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        if _verbose():
+            raise
+        return _say(_hydra_words(error))
+    except KeyboardInterrupt:
+        _say("interrupted; finished fits are kept, and the same command goes on from there")
+        return 130
+
+
+def _verbose() -> bool:
+    return any(argument.lstrip("+") == "verbose=true" for argument in sys.argv[1:])
+
+
+def _say(text: str) -> int:
+    for line in text.splitlines():
+        sys.stderr.write(f"bayesrun: {line}\n")
+    return REFUSED
+
+
+def _hydra_words(error: BaseException) -> str:
+    """Say in one line what Hydra found, with the nearest right spelling."""
+    text = str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    options = getattr(error, "options", None)
+    missing = getattr(error, "missing_cfg_file", None)
+    if options is not None and missing:
+        group, _, name = str(missing).rpartition("/")
+        return f"{group}={name}: there is no {group} {name!r}; {_nearest(name, options)}"
+    match = re.search(r"Could not override '([^']+)'", text)
+    if match:
+        return _unknown_override(match.group(1))
+    if "Ambiguous value for argument" in text:
+        given = re.search(r"'(.*)'", lines[0])
+        return f"{given.group(1) if given else lines[0]}: several values are a sweep: add -m"
+    if type(error).__name__ == "OverrideParseException":
+        return f"{lines[0]}; put quotes around values with blanks, commas, parentheses, '=' or '~': \"key='value'\""
+    return lines[0]
+
+
+def _unknown_override(key: str) -> str:
+    from bayesrun.config import TOP_LEVEL
+
+    return f"{key}: unknown key; {_nearest(key, TOP_LEVEL)}"
+
+
+def _nearest(name: str, options: Sequence[str]) -> str:
+    from bayesrun.spelling import did_you_mean
+
+    return f"{did_you_mean(name, options)}there are {', '.join(sorted(options))}"
+
+
+def _single(config: DictConfig) -> Any:
+    from hydra.core.hydra_config import HydraConfig
+
+    return _study([config], HydraConfig.get().runtime)[0]
+
+
+def launch(configs: Sequence[DictConfig], overrides: Sequence[list[str]]) -> list[JobReturn]:
+    """Run all jobs of a sweep as one study: the launcher's entry.
+
+    Parameters
+    ----------
+    configs
+        Each composed, with Hydra's own node.
+    overrides
+        What each job was swept with.
+
+    Returns
+    -------
+    list of JobReturn
+        With the study's objective as the value, for sweepers that optimise.
+    """
+    from hydra.core.utils import JobReturn, JobStatus
+
+    values = _study(configs, configs[0].hydra.runtime, [config.hydra.runtime.choices for config in configs])
+    return [
+        JobReturn(overrides=swept, cfg=config, _return_value=value, status=JobStatus.COMPLETED)
+        for config, swept, value in zip(configs, overrides, values, strict=True)
+    ]
+
+
+def _study(configs: Sequence[DictConfig], runtime: Any, choices: Sequence[Any] | None = None) -> list[float | None]:
+    from omegaconf import OmegaConf, open_dict
+
+    from bayesrun.config import Composed, to_cells, user_shadows
+
+    folders = [Path(source.path) for source in runtime.config_sources if source.schema == "file"]
+    shadowed = user_shadows(folders)
+    if shadowed:
+        raise ConfigError(
+            "\n".join(
+                f"{path}: bayesrun ships a config of that name, and Hydra would use it; rename yours"
+                for path in shadowed
+            )
+        )
+    composed = []
+    for index, config in enumerate(configs):
+        own = config.copy()
+        with open_dict(own):
+            own.pop("hydra", None)
+        chosen = choices[index] if choices is not None else runtime.choices
+        composed.append(Composed(own, {str(k): str(v) for k, v in OmegaConf.to_container(chosen).items()}))
+    settings, cells, labels = to_cells(composed)
+
+    from bayesrun.study import run
+
+    sys.path.insert(0, str(Path.cwd()))
+    result = run(settings, cells)
+    _exit_codes.append(result.exit_code)
+    return [result.objective.get(label) for label in labels]

@@ -1,0 +1,390 @@
+"""Comparison of the fits of one study: LOO between models, agreement between samplers.
+
+Only what is comparable is compared: LOO where the observed values and the sampler are the same, agreement
+where the model and the data are the same. It reads what the fits left behind and fits nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesrun.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+
+    import pandas as pd
+    import xarray as xr
+    from arviz_stats.utils import ELPDData
+
+__all__ = [
+    "MAX_MEAN_DIFFERENCE",
+    "MAX_SD_CHANGE",
+    "MIN_MCSE",
+    "SAMPLER_ORDER",
+    "Agreement",
+    "Comparison",
+    "Fitted",
+    "agreement",
+    "loo_comparisons",
+]
+
+SAMPLER_ORDER = ("nuts", "numpyro", "smc", "metropolis", "fullrank_advi", "advi")
+"""Which sampler the others are held against, the first that is there; samplers of a user's own come last."""
+
+MAX_MEAN_DIFFERENCE = 0.1
+"""Means that are closer than this many posterior SDs agree."""
+
+MAX_SD_CHANGE = 0.1
+"""SDs whose ratio is within 1 plus or minus this agree."""
+
+MIN_MCSE = 3.0
+"""A difference smaller than this many Monte Carlo standard errors may be noise, and counts as agreement."""
+
+SMALL_DIFFERENCE = 4.0
+FEW_OBSERVATIONS = 100
+CONVERGED_RHAT = 1.01
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A finished fit, as far as comparisons need to know it.
+
+    Parameters
+    ----------
+    label, key
+        Cell label, for people, and content hash.
+    model
+        What the model is: import path, digest of its parameters, fingerprint if there is one.
+    data_hash, observed_hash
+        Digest of the dataset, and of the observed values alone in the order of the model.
+    sampler, sampler_path
+        Name for people, and import path.
+    kind
+        Kind of the sampler: nuts, mcmc, smc or variational.
+    """
+
+    label: str
+    key: str
+    model: tuple[str, ...]
+    data_hash: str
+    observed_hash: str
+    sampler: str
+    sampler_path: str
+    kind: str = "nuts"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """LOO of several models on the same observed values.
+
+    Parameters
+    ----------
+    sampler
+        Name of the sampler that made all the fits.
+    frame
+        One row a cell, best first. Columns rank, elpd_loo, p_loo, elpd_diff (to the best; negative is
+        worse), se, dse, weight (stacking), n_bad_pareto_k, n_observations, warning; all elpd in nats.
+    notes
+        What the reader must know before believing the ranking.
+    """
+
+    sampler: str
+    frame: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """Samplers of one model and dataset, held against one of them.
+
+    Parameters
+    ----------
+    reference
+        Label of the reference's cell.
+    frame
+        One row for each other cell and scalar, worst first. Columns cell, variable, mean_diff (in
+        posterior SDs of the reference), mean_diff_mcse, sd_ratio, sd_ratio_mcse, differs.
+    notes
+        One line a cell that says how it reads, and doubts about the reference.
+    """
+
+    reference: str
+    frame: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+def loo_comparisons(fits: Sequence[Fitted], read_tree: Callable[[str], xr.DataTree]) -> list[Comparison]:
+    """Compare models by PSIS-LOO, within groups of equal observed values and equal sampler.
+
+    The comparison and its stacking weights are ArviZ's (Vehtari, Gelman and Gabry 2017,
+    doi:10.1007/s11222-016-9696-4; Yao et al. 2018, doi:10.1214/17-BA1091).
+
+    Parameters
+    ----------
+    fits
+        Finished fits.
+    read_tree
+        Reads the tree of a key. Its group ``loo`` (``elpd_i`` and ``pareto_k`` over the observations) is
+        used; without it, LOO is computed from ``log_likelihood`` if that has one variable.
+
+    Returns
+    -------
+    list of Comparison
+        One for each group of two or more fits that have LOO.
+    """
+    found = []
+    for group in _groups(fits, lambda fit: (fit.observed_hash, fit.sampler_path)):
+        if len(group) < 2 or not group[0].observed_hash:
+            continue
+        labels = dict(zip((fit.key for fit in group), _distinct(group), strict=True))
+        elpds = {fit.key: _elpd(read_tree(fit.key)) for fit in group}
+        with_loo = {labels[key]: elpd for key, elpd in elpds.items() if elpd is not None}
+        missing = [labels[key] for key, elpd in elpds.items() if elpd is None]
+        if len(with_loo) < 2:
+            continue
+        frame, notes = _compare(with_loo)
+        notes += [f"{label} has no LOO and is not compared" for label in missing]
+        notes += _same_model(group, labels)
+        found.append(Comparison(group[0].sampler, frame, tuple(notes)))
+    return found
+
+
+def agreement(
+    fits: Sequence[Fitted], read_summary: Callable[[str], pd.DataFrame], reference: str | None = None
+) -> list[Agreement]:
+    """Hold the samplers of each model and dataset against a reference sampler.
+
+    Two posteriors differ in a scalar if their means are more than 0.1 posterior SDs of the reference apart,
+    or the ratio of their SDs is outside 0.9 to 1.1, and the difference is more than 3 Monte Carlo standard
+    errors. A tenth of an SD moves no interval that people report by more than its usual rounding.
+
+    Parameters
+    ----------
+    fits
+        Finished fits.
+    read_summary
+        Reads the summary of a key: one row for each scalar, columns mean, sd and, where they are known,
+        mcse_mean, mcse_sd, rhat. A Monte Carlo error that is not known counts as zero.
+    reference
+        Name of the sampler, or label of the cell, that the others are held against; None for the first
+        that is there of nuts, numpyro, smc, metropolis, fullrank_advi, advi.
+
+    Returns
+    -------
+    list of Agreement
+        One for each model and dataset that more than one sampler was used on.
+
+    Raises
+    ------
+    ConfigError
+        If `reference` names no sampler and no cell.
+    """
+    names = sorted({fit.sampler for fit in fits} | {fit.label for fit in fits})
+    if reference is not None and reference not in names:
+        raise ConfigError(f"no sampler or cell is called {reference!r}; there are {', '.join(names)}")
+    found = []
+    for group in _groups(fits, lambda fit: (fit.model, fit.data_hash)):
+        against = min(group, key=lambda fit: _preference(fit, reference))
+        others = [fit for fit in group if fit.sampler_path != against.sampler_path]
+        if not others:
+            continue
+        labels = dict(zip((fit.key for fit in group), _distinct(group), strict=True))
+        found.append(_agreement(against, others, labels, read_summary))
+    return found
+
+
+def _groups(fits: Iterable[Fitted], of: Callable[[Fitted], Hashable]) -> list[list[Fitted]]:
+    groups: dict[Hashable, list[Fitted]] = {}
+    for fit in fits:
+        groups.setdefault(of(fit), []).append(fit)
+    return list(groups.values())
+
+
+def _distinct(group: Sequence[Fitted]) -> list[str]:
+    """Labels of a group, with the beginning of the key where two are the same."""
+    labels = [fit.label for fit in group]
+    return [fit.label if labels.count(fit.label) == 1 else f"{fit.label} {fit.key[:8]}" for fit in group]
+
+
+def _elpd(tree: xr.DataTree) -> ELPDData | None:
+    """Build ArviZ's LOO result from what a fit stored; None where LOO does not exist."""
+    from arviz_stats.utils import ELPDDataLOO
+
+    if "loo" not in tree.children:
+        return _computed_elpd(tree)
+    group = tree["loo"].to_dataset()
+    pointwise, sizes = group["elpd_i"], tree["posterior"].sizes
+    n_samples = sizes["chain"] * sizes["draw"]
+    result: ELPDData = ELPDDataLOO(
+        elpd=float(pointwise.sum()),
+        se=math.sqrt(pointwise.size * float(pointwise.var())),
+        p=float(group.attrs.get("p", math.nan)),
+        n_samples=n_samples,
+        n_data_points=pointwise.size,
+        scale="log",
+        warning=False,
+        good_k=float(group.attrs.get("good_k", min(1.0 - 1.0 / math.log10(n_samples), 0.7))),
+        elpd_i=pointwise,
+        pareto_k=group["pareto_k"],
+    )
+    return result
+
+
+def _computed_elpd(tree: xr.DataTree) -> ELPDData | None:
+    from arviz_stats import loo
+
+    if "log_likelihood" not in tree.children or len(tree["log_likelihood"].data_vars) != 1:
+        return None
+    with warnings.catch_warnings():
+        # counted in the column n_bad_pareto_k
+        warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")
+        result: ELPDData = loo(tree, pointwise=True)
+    return result
+
+
+def _compare(elpds: dict[str, ELPDData]) -> tuple[pd.DataFrame, list[str]]:
+    """Rank LOO results; return the table and what to know about it."""
+    from arviz_stats import compare
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ranked = compare(elpds, round_to="none")
+    notes = list(dict.fromkeys(str(warning.message) for warning in caught))
+    frame = ranked.rename(columns={"elpd": "elpd_loo", "p": "p_loo"})
+    frame["n_bad_pareto_k"] = [_n_bad(elpds[label]) for label in frame.index]
+    frame["n_observations"] = [elpds[label].n_data_points for label in frame.index]
+    best = frame.index[0]
+    frame["warning"] = [_doubts(label, row, best) for label, row in frame.iterrows()]
+    frame.index.name = "cell"
+    columns = ["rank", "elpd_loo", "p_loo", "elpd_diff", "se", "dse", "weight"]
+    frame = frame[[*columns, "n_bad_pareto_k", "n_observations", "warning"]]
+    if (frame["n_observations"] < FEW_OBSERVATIONS).any():
+        notes.append(
+            f"fewer than {FEW_OBSERVATIONS} observations: dse is too small, so read differences with care "
+            "(Sivula et al., arXiv:2008.10296)"
+        )
+    if (frame["elpd_diff"].iloc[1:].abs() < SMALL_DIFFERENCE).any():
+        notes.append(
+            f"a difference below {SMALL_DIFFERENCE:g} in elpd is small, and its error is not normal: "
+            "it ranks nothing (Sivula et al., arXiv:2008.10296)"
+        )
+    if frame["n_bad_pareto_k"].any():
+        notes.append("Pareto k above its bound: LOO of those observations is unreliable")
+    return frame, notes
+
+
+def _n_bad(elpd: ELPDData) -> int:
+    return int(np.sum(~(elpd.pareto_k.values <= elpd.good_k)))
+
+
+def _doubts(label: Hashable, row: pd.Series, best: Hashable) -> str:
+    doubts = []
+    if label != best and abs(row["elpd_diff"]) < SMALL_DIFFERENCE:
+        doubts.append("small difference")
+    elif label != best and row["n_observations"] < FEW_OBSERVATIONS:
+        doubts.append("few observations")
+    if row["n_bad_pareto_k"]:
+        doubts.append("high Pareto k")
+    return ", ".join(doubts)
+
+
+def _same_model(group: Sequence[Fitted], labels: dict[str, str]) -> list[str]:
+    same = [twins for twins in _groups(group, lambda fit: (fit.model, fit.data_hash)) if len(twins) > 1]
+    return [
+        f"{', '.join(labels[fit.key] for fit in twins)}: the same model, so the difference is Monte Carlo error"
+        for twins in same
+    ]
+
+
+def _preference(fit: Fitted, reference: str | None) -> tuple[bool, bool, int]:
+    known = SAMPLER_ORDER.index(fit.sampler) if fit.sampler in SAMPLER_ORDER else len(SAMPLER_ORDER)
+    return fit.label != reference, fit.sampler != reference, known
+
+
+def _agreement(
+    against: Fitted, others: Sequence[Fitted], labels: dict[str, str], read_summary: Callable[[str], pd.DataFrame]
+) -> Agreement:
+    import pandas as pd
+
+    expected = read_summary(against.key)
+    notes, frames = [], []
+    if "rhat" in expected and expected["rhat"].max() > CONVERGED_RHAT:
+        worst = expected["rhat"].idxmax()
+        notes.append(
+            f"{labels[against.key]} is no safe reference: its R-hat is {expected['rhat'].max():.2f} at {worst}"
+        )
+    for fit in others:
+        frame = _differences(expected, read_summary(fit.key))
+        notes.append(_reading(labels[fit.key], labels[against.key], frame))
+        frame.insert(0, "cell", labels[fit.key])
+        frames.append(frame)
+    table = pd.concat(frames, ignore_index=True)
+    order = _distance(table).sort_values(ascending=False, kind="stable").index
+    return Agreement(labels[against.key], table.loc[order].reset_index(drop=True), tuple(notes))
+
+
+def _differences(expected: pd.DataFrame, got: pd.DataFrame) -> pd.DataFrame:
+    """Differences of every scalar that both have and that varies in the reference, worst first."""
+    import pandas as pd
+
+    shared = expected.index[(expected["sd"] > 0) & expected.index.isin(got.index)]
+    a, b = expected.loc[shared], got.loc[shared]
+    ratio = b["sd"] / a["sd"]
+    frame = pd.DataFrame(
+        {
+            "variable": shared,
+            "mean_diff": (b["mean"] - a["mean"]) / a["sd"],
+            "mean_diff_mcse": np.hypot(_error(a, "mcse_mean"), _error(b, "mcse_mean")) / a["sd"],
+            "sd_ratio": ratio,
+            "sd_ratio_mcse": np.hypot(_error(a, "mcse_sd") * ratio, _error(b, "mcse_sd")) / a["sd"],
+        }
+    ).reset_index(drop=True)
+    off, change = frame["mean_diff"].abs(), (frame["sd_ratio"] - 1.0).abs()
+    frame["differs"] = _beyond(off, MAX_MEAN_DIFFERENCE, frame["mean_diff_mcse"]) | _beyond(
+        change, MAX_SD_CHANGE, frame["sd_ratio_mcse"]
+    )
+    return frame.loc[_distance(frame).sort_values(ascending=False, kind="stable").index]
+
+
+def _error(summary: pd.DataFrame, column: str) -> pd.Series:
+    return summary[column].fillna(0.0) if column in summary else summary["sd"] * 0.0
+
+
+def _beyond(size: pd.Series, bound: float, mcse: pd.Series) -> pd.Series:
+    return (size > bound) & (size > MIN_MCSE * mcse)
+
+
+def _distance(frame: pd.DataFrame) -> pd.Series:
+    """Order of the rows: those that differ first, then by the larger of the two differences over its bound."""
+    off = frame["mean_diff"].abs() / MAX_MEAN_DIFFERENCE
+    change = np.log(frame["sd_ratio"].clip(lower=1e-12)).abs() / math.log1p(MAX_SD_CHANGE)
+    larger = off.where(off > change, change)
+    return larger.fillna(math.inf) + frame["differs"] * 1e9
+
+
+def _reading(label: str, reference: str, frame: pd.DataFrame) -> str:
+    """Say in one line how a sampler compares; `frame` has the worst scalar first."""
+    if frame.empty:
+        return f"{label} has no scalar in common with {reference}"
+    differing = int(frame["differs"].sum())
+    if not differing:
+        return (
+            f"{label} agrees with {reference}: {len(frame)} scalars, means within "
+            f"{frame['mean_diff'].abs().max():.2f} SD, SDs {frame['sd_ratio'].min():.2f} to "
+            f"{frame['sd_ratio'].max():.2f} of its"
+        )
+    worst = frame.iloc[0]
+    parts = []
+    if abs(worst["mean_diff"]) > MAX_MEAN_DIFFERENCE:
+        side = "high" if worst["mean_diff"] > 0 else "low"
+        parts.append(f"is {abs(worst['mean_diff']):.2g} SD too {side}")
+    if abs(worst["sd_ratio"] - 1.0) > MAX_SD_CHANGE:
+        parts.append(f"has an SD {worst['sd_ratio']:.2g} of {reference}'s")
+    how_many = f"{label}: {differing} of {len(frame)} scalars differ from {reference}"
+    return f"{how_many}; {worst['variable']} {' and '.join(parts)}"

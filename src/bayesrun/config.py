@@ -1,0 +1,263 @@
+"""The Hydra schema: composed configs -> cells and settings. The only place where OmegaConf exists.
+
+It imports no model, sampler or dataset: whether a target can be imported is preflight's question.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import TypeAdapter, ValidationError
+
+from bayesrun.errors import ConfigError
+from bayesrun.spelling import did_you_mean
+from bayesrun.types import (
+    Cell,
+    DiagnosticsOptions,
+    DispatchOptions,
+    Gate,
+    OutputOptions,
+    Resources,
+    SamplerOptions,
+    Settings,
+    Steps,
+    StudyOptions,
+    Target,
+    TrackOptions,
+    canonical_json,
+)
+
+__all__ = ["Composed", "shipped_conf", "to_cells", "user_shadows"]
+
+TARGET = "_target_"
+SECTIONS: Mapping[str, type] = {
+    "study": StudyOptions,
+    "dispatch": DispatchOptions,
+    "track": TrackOptions,
+    "output": OutputOptions,
+}
+NODES = ("model", "data", "sampler")
+FLAGS = ("dry_run", "verbose")
+PER_CELL: Mapping[str, type] = {"steps": Steps, "diagnostics": DiagnosticsOptions, "gate": Gate}
+TOP_LEVEL = (*NODES, *SECTIONS, *PER_CELL, *FLAGS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Composed:
+    """One configuration as Hydra composed it.
+
+    Parameters
+    ----------
+    config
+        The configuration without Hydra's own node.
+    choices
+        Which file was chosen from each group.
+    """
+
+    config: DictConfig
+    choices: Mapping[str, str]
+
+
+def shipped_conf() -> Path:
+    """Folder of the shipped configuration: inside the installed package, or the checkout's own."""
+    package = Path(__file__).parent
+    for folder in (package / "conf", package.parents[1] / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise ConfigError("the shipped conf/ folder is missing; install bayesrun again")
+
+
+def user_shadows(folders: Iterable[Path]) -> list[str]:
+    """List the files of user folders that Hydra would silently ignore, since a shipped one has their name."""
+    shipped = shipped_conf()
+    return [
+        str(path)
+        for folder in folders
+        if folder.resolve() != shipped.resolve()
+        for path in sorted(folder.rglob("*.yaml"))
+        if (shipped / path.relative_to(folder)).is_file()
+    ]
+
+
+def to_cells(composed: Sequence[Composed]) -> tuple[Settings, tuple[Cell, ...], tuple[str, ...]]:
+    """Turn composed configs into the study's settings and its cells, or report everything that is wrong.
+
+    Parameters
+    ----------
+    composed
+        One for each job of the sweep.
+
+    Returns
+    -------
+    tuple of Settings, Cells and labels
+        Configs that state the same thing are merged into one cell; there is one label for each config.
+
+    Raises
+    ------
+    ConfigError
+        One line for each mistake: the config path, what was got, what is wanted.
+    """
+    plain = [_plain(item.config) for item in composed]
+    problems: dict[str, None] = {}
+    settings: list[Settings] = []
+    cells: list[Cell] = []
+    for item, values in zip(composed, plain, strict=True):
+        found = _Problems()
+        settings.append(_settings(values, found))
+        cells.append(_cell(item, values, found))
+        problems |= dict.fromkeys(found.lines)
+    problems |= dict.fromkeys(_one_study(plain))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    labelled = _label(cells, plain)
+    merged = {cell.label: cell for cell in reversed(labelled)}
+    return (
+        settings[0],
+        tuple(merged[label] for label in dict.fromkeys(c.label for c in labelled)),
+        tuple(cell.label for cell in labelled),
+    )
+
+
+class _Problems:
+    """What is wrong with one config, collected so that a user sees everything at once."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def validate[T](self, kind: type[T], values: object, path: str) -> T | None:
+        if not isinstance(values, Mapping):
+            self.lines.append(f"{path}: got {values!r}; wanted keys of {path}")
+            return None
+        known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        for key in sorted(set(values) - known):
+            self.lines.append(_unknown(str(key), known, path))
+        try:
+            return TypeAdapter(kind).validate_python({k: v for k, v in values.items() if k in known})
+        except ValidationError as error:
+            self.lines += [_explain(path, detail) for detail in error.errors()]
+            return None
+
+
+def _unknown(key: str, known: Iterable[str], where: str = "") -> str:
+    names = sorted(known)
+    full = f"{where}.{key}" if where else key
+    hint = did_you_mean(key, names, f"{where}." if where else "")
+    return f"{full}: unknown key; {hint}{where or 'the config'} has {', '.join(names) or 'no keys'}"
+
+
+def _explain(path: str, detail: Any) -> str:
+    where = ".".join([path, *(str(part) for part in detail["loc"] if not str(part).startswith("constrained"))])
+    wanted = detail["msg"].replace("Input should be ", "").replace("Tuple", "a list")
+    return f"{where}: got {detail['input']!r}; wanted {wanted}"
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    try:
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"the config cannot be resolved: {str(error).splitlines()[0]}") from None
+    return {str(key): value for key, value in dict(values).items()}  # type: ignore[arg-type]
+
+
+def _settings(values: Mapping[str, Any], found: _Problems) -> Settings:
+    for key in sorted(set(values) - set(TOP_LEVEL)):
+        found.lines.append(_unknown(key, TOP_LEVEL))
+    sections = {name: found.validate(kind, values.get(name, {}), name) or kind() for name, kind in SECTIONS.items()}
+    flags = {}
+    for flag in FLAGS:
+        value = values.get(flag, False)
+        if not isinstance(value, bool):
+            found.lines.append(f"{flag}: got {value!r}; wanted true or false")
+        flags[flag] = bool(value)
+    return Settings(**sections, **flags)
+
+
+def _cell(item: Composed, values: Mapping[str, Any], found: _Problems) -> Cell:
+    targets = {node: _target(node, values.get(node), item.choices, found) for node in NODES}
+    own = {field.name for field in dataclasses.fields(SamplerOptions)}
+    sampler = dict(values.get("sampler") or {})
+    sampler.pop(TARGET, None)
+    resources = found.validate(Resources, sampler.pop("resources", {}), "sampler.resources")
+    timeout = sampler.pop("timeout", None)
+    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+        found.lines.append(f"sampler.timeout: got {timeout!r}; wanted seconds greater than 0, or null")
+        timeout = None
+    for key in sorted(set(sampler) - own):
+        found.lines.append(_unknown(key, own | {"resources", "timeout"}, "sampler"))
+    options = found.validate(SamplerOptions, {k: v for k, v in sampler.items() if k in own}, "sampler")
+    rest = {name: found.validate(kind, values.get(name, {}), name) or kind() for name, kind in PER_CELL.items()}
+    return Cell(
+        label="",
+        **targets,
+        options=options or SamplerOptions(),
+        resources=resources or Resources(),
+        timeout=timeout,
+        **rest,
+        config=OmegaConf.to_yaml(item.config, resolve=True),
+    )
+
+
+def _target(node: str, values: Any, choices: Mapping[str, str], found: _Problems) -> Target:
+    if not isinstance(values, Mapping):
+        found.lines.append(f"{node}: got {values!r}; wanted a config with {TARGET}; choose one: {node}=NAME")
+        return Target(node, "")
+    path = values.get(TARGET)
+    if not isinstance(path, str) or "." not in path:
+        found.lines.append(
+            f"{node}.{TARGET}: got {path!r}; wanted the import path of a function, PACKAGE.MODULE.FUNCTION"
+        )
+        path = ""
+    for key, value in values.items():
+        if value == "???":
+            found.lines.append(f"{node}.{key}: no value given; set it: {node}.{key}=VALUE")
+    params = {} if node == "sampler" else {str(k): v for k, v in values.items() if k != TARGET}
+    name = str(choices.get(node) or path.rsplit(".", 1)[0].rsplit(".", 1)[-1])
+    if node == "data" and isinstance(params.get("path"), str):
+        file = Path(params["path"]).expanduser().absolute()
+        name, params = file.stem or name, params | {"path": str(file)}
+    return Target(name, path, params)
+
+
+def _one_study(plain: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for section in (*SECTIONS, *FLAGS):
+        texts = {canonical_json(values.get(section)) for values in plain}
+        if len(texts) > 1:
+            lines.append(
+                f"{section}: differs between the cells of this sweep ({', '.join(sorted(texts))}); "
+                f"one study has one {section}: run the values one after another"
+            )
+    return lines
+
+
+def _leaves(values: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(values, Mapping) and values:
+        return {
+            k: v for key, inner in values.items() for k, v in _leaves(inner, f"{path}.{key}" if path else key).items()
+        }
+    return {path: values}
+
+
+def _label(cells: Sequence[Cell], plain: Sequence[Mapping[str, Any]]) -> tuple[Cell, ...]:
+    """Name each cell by its three choices and by the values in which cells of those choices differ."""
+    bases = [(cell.model.name, cell.data.name, cell.sampler.name) for cell in cells]
+    leaves = [_leaves({key: values.get(key) for key in (*NODES, *PER_CELL)}) for values in plain]
+    labelled = []
+    for cell, base, own in zip(cells, bases, leaves, strict=True):
+        peers = [other for other, peer_base in zip(leaves, bases, strict=True) if peer_base == base]
+        differing = {k: v for k, v in own.items() if any(peer.get(k) != v for peer in peers)}
+        words = [
+            f"{key.removeprefix('model.').removeprefix('data.')}={_short(v)}" for key, v in sorted(differing.items())
+        ]
+        label = " ".join(["/".join(base), *words])
+        labelled.append(dataclasses.replace(cell, label=label, overrides=differing))
+    return tuple(labelled)
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else canonical_json(value)

@@ -1,0 +1,322 @@
+"""Checks of a dataset against what a model asks for; they change nothing but form: dtypes, shapes, dims, codes.
+
+Everything that a table can have wrong is found here, before any worker starts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesrun.data.hints import listed, missing, nearest, override, rows
+from bayesrun.data.parts import OBS, PREDICTOR, codes
+from bayesrun.errors import DataError
+from bayesrun.types import Dataset, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["check_roles", "check_values", "conform"]
+
+_DROP = "Leave such rows out: data.drop_missing=true"
+
+
+def conform(dataset: Dataset, roles: Mapping[str, Role]) -> Dataset:
+    """Check a dataset and bring it into the form that models rely on.
+
+    Parameters
+    ----------
+    dataset
+        Any dataset.
+    roles
+        What the model asks for, by array name: the DATA of its module. Empty: only the checks that hold for any
+        model are made. Arrays that no role names are kept as they are.
+
+    Returns
+    -------
+    Dataset
+        By kind of role: real (not constant) and positive float64, dims (obs,); count and binary int64, dims
+        (obs,); category int64 codes, dims (obs,), with the labels in ``coords[name]``; predictors float64, dims
+        (obs, predictor). The observations of the first role's array are called ``obs`` whatever they were called.
+        Every dim has coords: 0, 1, ... where there were none.
+
+    Raises
+    ------
+    DataError
+        With every finding, one line each.
+    """
+    present = {name: role for name, role in roles.items() if name in dataset.arrays}
+    _check_there(dataset, roles)
+    dataset = _named_dims(dataset, present)
+    check_values(dataset, present or None)
+    arrays, dims, coords = dict(dataset.arrays), dict(dataset.dims), dict(dataset.coords)
+    findings = []
+    for name, role in present.items():
+        try:
+            arrays[name], labels = _formed(dataset, name, role)
+        except DataError as error:
+            findings.append(str(error))
+            continue
+        if role.kind == "category":
+            coords[name] = labels
+        elif role.kind == "predictors":
+            dims[name] = (dims[name][0], dims[name][1] if len(dims[name]) == 2 else _free(PREDICTOR, dims))
+            coords[dims[name][1]] = labels
+    if findings:
+        raise DataError("\n".join(findings))
+    sizes = {dim: n for name, array in arrays.items() for dim, n in zip(dims[name], array.shape, strict=True)}
+    coords = {dim: tuple(range(n)) for dim, n in sizes.items() if dim not in coords} | coords
+    return Dataset(arrays, dims, coords, dataset.name, dataset.citation)
+
+
+def check_roles(dataset: Dataset, roles: Mapping[str, Role]) -> None:
+    """Check that a dataset has what a model asks for, as `conform` does, and give nothing back.
+
+    Raises
+    ------
+    DataError
+        With every finding, one line each.
+    """
+    conform(dataset, roles)
+
+
+def check_values(dataset: Dataset, names: Iterable[str] | None = None) -> None:
+    """Check what holds for any model: there are data, they are finite, and arrays agree on their dims.
+
+    Parameters
+    ----------
+    dataset
+        Any dataset.
+    names
+        Arrays whose values are checked; None: all of them. Dims are always checked for all.
+
+    Raises
+    ------
+    DataError
+        With every finding, one line each.
+    """
+    if not dataset.arrays:
+        raise DataError("the data have no columns; check data.path and data.columns")
+    findings = [
+        f"{name} is empty: it has shape {a.shape}; check data.path" for name, a in dataset.arrays.items() if a.size == 0
+    ]
+    lengths: dict[str, dict[int, str]] = {}
+    for name, array in dataset.arrays.items():
+        along = _dims(dataset, name)
+        if len(along) != array.ndim:
+            findings.append(
+                f"{name} has {array.ndim} axes and the dims ({', '.join(along)}); wanted one dim for each axis"
+            )
+            continue
+        for dim, length in zip(along, array.shape, strict=True):
+            lengths.setdefault(dim, {}).setdefault(length, name)
+    for dim, found in lengths.items():
+        if len(found) > 1:
+            text = ", ".join(f"{name} has {length}" for length, name in found.items())
+            findings.append(
+                f"arrays differ in length along {dim}: {text}. Give every array one value for each of the same {dim}"
+            )
+        elif len(dataset.coords.get(dim, ())) not in (0, *found):
+            (length,) = found
+            findings.append(
+                f"{dim} has {len(dataset.coords[dim])} labels for {length} values; wanted one label for each"
+            )
+    if not findings:
+        findings = [text for name in (dataset.arrays if names is None else names) for text in _missing(dataset, name)]
+    if findings:
+        raise DataError("\n".join(findings))
+
+
+def _dims(dataset: Dataset, name: str) -> tuple[str, ...]:
+    array = dataset.arrays[name]
+    along = tuple(dataset.dims.get(name, ()))
+    if along or array.ndim == 0:
+        return along
+    return (OBS, *(f"{name}_dim_{axis}" for axis in range(1, array.ndim)))
+
+
+def _labels(dataset: Dataset, name: str) -> tuple[Any, ...] | None:
+    """Labels of an array of codes; None for any other array, also for one that is called like its own dim."""
+    coded = name in dataset.coords and name not in _dims(dataset, name) and dataset.arrays[name].dtype.kind in "iu"
+    return tuple(dataset.coords[name]) if coded else None
+
+
+def _missing(dataset: Dataset, name: str) -> list[str]:
+    values = dataset.arrays[name]
+    # a code of -1 stands for a label that is not there
+    absent = values < 0 if _labels(dataset, name) is not None else missing(values)
+    if not absent.any():
+        return []
+    by_row = absent.reshape(len(absent), -1).any(axis=1) if absent.ndim else absent.reshape(1)
+    word = "value that is" if absent.sum() == 1 else "values that are"
+    where = ""
+    if absent.ndim == 2:
+        labels = dataset.coords.get(_dims(dataset, name)[1], tuple(range(absent.shape[1])))
+        where = f" of {listed(label for label, bad in zip(labels, absent.any(axis=0), strict=True) if bad)}"
+    return [f"{name} has {int(absent.sum())} {word} missing or infinite{where}: {rows(by_row)}. {_DROP}"]
+
+
+def _check_there(dataset: Dataset, roles: Mapping[str, Role]) -> None:
+    absent = {name: role for name, role in roles.items() if name not in dataset.arrays and not role.optional}
+    if not absent:
+        return
+    # what undoes a standardisation has no observations and is no candidate
+    along = {name: _dims(dataset, name)[:1] for name in dataset.arrays}
+    there = [name for name, dim in along.items() if dim and dim == next(iter(along.values()))]
+    lines = [
+        f"the model needs {name}, which the data do not have: {_kind(role)}, {role.doc}"
+        for name, role in absent.items()
+    ]
+    mapping: dict[str, str | list[str]] = {}
+    for name, role in roles.items():
+        if not role.optional or name in there:
+            column = name if name in there else nearest(name, there) or "COLUMN"
+            single = name in there or role.kind != "predictors"
+            mapping[name] = column if single else ["COLUMN", "COLUMN"] if column == "COLUMN" else [column]
+    lines.append(f"The data have {listed(there)}. Say which column is what: {override(mapping)}")
+    optional = [f"{name} ({role.doc})" for name, role in roles.items() if role.optional and name not in there]
+    if optional:
+        lines.append(f"Optional: {', '.join(optional)}")
+    raise DataError("\n".join(lines))
+
+
+def _kind(role: Role) -> str:
+    return {
+        "real": "numbers",
+        "positive": "numbers above 0",
+        "count": "whole numbers from 0",
+        "binary": "0 or 1",
+        "category": "labels",
+        "predictors": "a column or a list of columns of numbers",
+    }[role.kind]
+
+
+def _named_dims(dataset: Dataset, present: Mapping[str, Role]) -> Dataset:
+    """Spell out the dims of every array, and call the observations ``obs``."""
+    dims = {name: _dims(dataset, name) for name in dataset.arrays}
+    first = next((dims[name][0] for name in present if dims[name]), OBS)
+    taken = {dim for along in dims.values() for dim in along} | set(dataset.arrays)
+    if first == OBS or OBS in taken:
+        return Dataset(dataset.arrays, dims, dataset.coords, dataset.name, dataset.citation)
+    dims = {name: tuple(OBS if dim == first else dim for dim in along) for name, along in dims.items()}
+    coords = {OBS if dim == first else dim: labels for dim, labels in dataset.coords.items()}
+    return Dataset(dataset.arrays, dims, coords, dataset.name, dataset.citation)
+
+
+def _free(name: str, dims: Mapping[str, tuple[str, ...]]) -> str:
+    taken = {dim for along in dims.values() for dim in along}
+    return name if name not in taken else next(f"{name}_{i}" for i in range(2, 99) if f"{name}_{i}" not in taken)
+
+
+def _formed(dataset: Dataset, name: str, role: Role) -> tuple[np.ndarray, tuple[Any, ...]]:
+    values, along = dataset.arrays[name], _dims(dataset, name)
+    if role.kind == "predictors":
+        return _predictors(dataset, name)
+    if values.ndim != 1:
+        raise DataError(f"{name} has dims ({', '.join(along)}); wanted one value for each observation. {_other(name)}")
+    if role.kind == "category":
+        return _category(dataset, name)
+    numbers = _numbers(dataset, name, role)
+    if role.kind == "positive":
+        _refuse(numbers <= 0, numbers, name, "above 0", "Leave those rows out, or change the unit or the column")
+    if role.kind == "real" and len(numbers) > 1 and (numbers == numbers[0]).all():
+        raise DataError(
+            f"{name} is constant over all {len(numbers)} rows: nothing can be learned from it. {_other(name)}"
+        )
+    if role.kind == "binary":
+        _refuse(~np.isin(numbers, (0, 1)), numbers, name, "0 or 1", _other(name))
+    if role.kind == "count":
+        wrong = (numbers < 0) | (numbers != np.round(numbers))
+        _refuse(wrong, numbers, name, "whole numbers 0, 1, 2, ...", _other(name))
+    return numbers.astype(np.int64 if role.kind in ("binary", "count") else np.float64), ()
+
+
+def _other(name: str) -> str:
+    return f"Choose another column: add {override({name: 'COLUMN'})}"
+
+
+def _refuse(wrong: np.ndarray, values: np.ndarray, name: str, wanted: str, remedy: str) -> None:
+    if wrong.any():
+        raise DataError(f"{name} must be {wanted}; got {values[wrong][0]:g} in {rows(wrong)}. {remedy}")
+
+
+def _numbers(dataset: Dataset, name: str, role: Role) -> np.ndarray:
+    values = dataset.arrays[name]
+    labels = _labels(dataset, name)
+    if labels is None and values.dtype.kind in "fiub":
+        return values.astype(np.float64)
+    texts = np.array([str(labels[code]) for code in values] if labels else [str(value) for value in values])
+    odd = np.array([not _is_number(text) for text in texts])
+    if not odd.any():
+        odd[:] = True
+    example = f"{str(texts[odd][0])!r} in {rows(odd)}"
+    if role.kind == "binary":
+        remedy = (
+            f"Say which text is 1, such as \"data.transform={{{name}:'is:{texts[odd][0]}'}}\" (the quotes are needed)"
+            if len(set(texts)) == 2
+            else _other(name)
+        )
+    elif odd.all():
+        remedy = _other(name)
+    else:
+        remedy = "Correct those cells of the file, or leave them blank and add data.drop_missing=true"
+    raise DataError(f"{name} must be {_kind(role)} and holds text: {example}. {remedy}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _category(dataset: Dataset, name: str) -> tuple[np.ndarray, tuple[Any, ...]]:
+    values = dataset.arrays[name]
+    labels = _labels(dataset, name)
+    if labels is None:
+        if values.dtype.kind == "f" and (values != np.round(values)).any():
+            odd = values != np.round(values)
+            raise DataError(
+                f"{name} must be labels or whole numbers; got {values[odd][0]:g} in {rows(odd)}. If these are "
+                f"labels: 'data.categories=[{name}]'. {_other(name)}"
+            )
+        values, labels = codes(values)
+    elif values.size and values.max() >= len(labels):
+        raise DataError(
+            f"{name} has the code {values.max()} and {len(labels)} labels; wanted codes below {len(labels)}"
+        )
+    used = np.unique(values)
+    if len(used) < 2:
+        raise DataError(
+            f"{name} has one level, {labels[used[0]]!r}, in all {len(values)} rows; wanted at least two. "
+            f"{_other(name)}, or take a model without groups"
+        )
+    return values.astype(np.int64), labels
+
+
+def _predictors(dataset: Dataset, name: str) -> tuple[np.ndarray, tuple[Any, ...]]:
+    values, along = dataset.arrays[name], _dims(dataset, name)
+    if values.ndim == 1:
+        matrix = _numbers(dataset, name, Role("predictors", ""))[:, None]
+        labels: tuple[Any, ...] = (name,)
+    elif values.ndim == 2 and values.dtype.kind in "fiub":
+        matrix = values.astype(np.float64)
+        labels = tuple(dataset.coords.get(along[1], range(matrix.shape[1])))
+    else:
+        text = f"dims ({', '.join(along)})" if values.dtype.kind in "fiub" else f"text such as {str(values.flat[0])!r}"
+        raise DataError(
+            f"{name} has {text}; wanted numbers with dims (obs, predictor): {override({name: ['COLUMN', 'COLUMN']})}"
+        )
+    constant = (matrix == matrix[0]).all(axis=0)
+    if constant.any():
+        rest = [str(label) for label, bad in zip(labels, constant, strict=True) if not bad]
+        which = listed(label for label, bad in zip(labels, constant, strict=True) if bad)
+        if len(matrix) == 1:
+            raise DataError(f"{name} has one row, from which no slope can be learned; wanted two or more")
+        raise DataError(
+            f"{name} has constant predictors: {which}. The model has an intercept already; leave them out: "
+            f"add {override({name: rest or ['COLUMN']})}"
+        )
+    return matrix, labels

@@ -1,0 +1,236 @@
+"""From the columns of a table to the arrays that a model asks for; it reads no file.
+
+The order of work is fixed: choose columns, drop rows, transform, standardise, code categories, stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesrun.data.hints import listed, missing, nearest, override, rows
+from bayesrun.data.parts import OBS, PREDICTOR, Part, Slot, assemble, example, holds_text, texts
+from bayesrun.data.transforms import apply, standardise
+from bayesrun.errors import DataError
+
+if TYPE_CHECKING:
+    from bayesrun.types import Dataset
+
+__all__ = ["Arrangement", "arrange"]
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How the arrays of a dataset are made from the columns of a table.
+
+    Parameters
+    ----------
+    columns
+        Array name to a column, or to a list of columns, which become a matrix with dims (obs, predictor).
+        None: every column becomes an array of its own name.
+    index
+        Column whose values label the observations; they become ``coords["obs"]``.
+    categories
+        Arrays (or columns) to be coded although they hold numbers.
+    transform
+        Array (or column of a matrix) to one transform, or to a list of them, applied in this order.
+    standardize
+        Arrays (or columns of a matrix) scaled to mean 0 and SD 1. True: every numeric column with more than
+        two distinct values that is no category.
+    drop_missing
+        Whether to leave out rows in which a chosen column is missing or infinite.
+    """
+
+    columns: Mapping[str, str | list[str]] | None = None
+    index: str | None = None
+    categories: str | list[str] | None = None
+    transform: Mapping[str, str | list[str]] | None = None
+    standardize: bool | str | list[str] = False
+    drop_missing: bool = False
+
+
+def arrange(table: Dataset, how: Arrangement) -> Dataset:
+    """Make a dataset from a table.
+
+    Text becomes int64 codes, with the sorted labels in ``coords[array name]`` (a categorical column of a file
+    keeps its own order). For an array ``y`` that was standardised, ``y_mean`` and ``y_scale`` hold what undoes
+    it: dims () for a column, (predictor,) for a matrix.
+
+    Parameters
+    ----------
+    table
+        Columns as arrays whose first dim is the observations; object arrays hold text, with None where it is
+        missing. Its coords label dims, or are the labels of a column that is already coded.
+    how
+        What is wanted.
+
+    Raises
+    ------
+    DataError
+        If a column is not there or cannot be used as asked.
+    """
+    slots = _choose(table, how.columns)
+    labels = _index(table, how.index)
+    if how.drop_missing:
+        labels = _drop(table, slots, labels)
+    if labels is not None:
+        _check_labels(str(how.index), labels)
+    for name, wanted in (how.transform or {}).items():
+        for part in _resolve(slots, name, "transform"):
+            for transform in _names(wanted):
+                part.values, part.levels = apply(name, texts(part), transform), None
+    categories = [part for name in _names(how.categories) for part in _resolve(slots, name, "categories")]
+    for part in _to_standardise(slots, how.standardize, categories):
+        if holds_text(part):
+            raise DataError(f"data.standardize: {part.column} holds text such as {example(part)!r}; wanted numbers")
+        part.values, part.mean, part.scale = standardise(part.values)
+        part.scaled = True
+    return assemble(table, slots, labels, {id(part) for part in categories})
+
+
+def _names(value: str | Sequence[str] | None) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _choose(table: Dataset, columns: Mapping[str, str | list[str]] | None) -> list[Slot]:
+    if columns is None:
+        return [Slot(name, [_part(table, name)]) for name in table.arrays]
+    if not isinstance(columns, Mapping):
+        raise DataError(f"data.columns: got {columns!r}; wanted a mapping: {override({'y': 'COLUMN'})}")
+    unknown = {c: role for role, value in columns.items() for c in _names(value) if not _has(table, c)}
+    if unknown:
+        near = {column: nearest(column, _known(table)) for column in unknown}
+        lines = [
+            f"the data have no column {column!r}, wanted for {role}"
+            + (f"; did you mean {near[column]!r}?" if near[column] else "")
+            for column, role in unknown.items()
+        ]
+        fixed: dict[str, str | list[str]] = {
+            role: value if isinstance(value, str) and not near.get(value) else _replaced(value, near)
+            for role, value in columns.items()
+        }
+        lines.append(f"There are {listed(_known(table))}. Type {override(fixed)}")
+        raise DataError("\n".join(lines))
+    for role in columns:
+        if role in (OBS, PREDICTOR):
+            raise DataError(
+                f"data.columns: {role!r} is the name of a dimension; labels of the observations are data.index=COLUMN"
+            )
+    slots = []
+    for role, value in columns.items():
+        if not _names(value):
+            raise DataError(f"data.columns.{role}: got {value!r}; wanted a column or a list of columns")
+        slots.append(Slot(role, [_part(table, column) for column in _names(value)], matrix=not isinstance(value, str)))
+    return slots
+
+
+def _replaced(value: str | list[str], near: Mapping[str, str | None]) -> str | list[str]:
+    fixed = [near.get(column) or column for column in _names(value)]
+    return fixed[0] if isinstance(value, str) else fixed
+
+
+def _known(table: Dataset) -> list[str]:
+    return list(table.arrays) + [dim for dim in table.coords if dim not in table.arrays]
+
+
+def _has(table: Dataset, column: str) -> bool:
+    return column in table.arrays or column in table.coords
+
+
+def _part(table: Dataset, column: str) -> Part:
+    if column in table.arrays:
+        dims = table.dims.get(column, (OBS,))
+        levels = table.coords.get(column) if column not in dims else None
+        return Part(column, table.arrays[column], dims, levels)
+    labels = table.coords[column]
+    text = any(isinstance(label, str) for label in labels)
+    return Part(column, np.array(labels, dtype=object if text else None), (column,))
+
+
+def _index(table: Dataset, index: str | None) -> np.ndarray | None:
+    if index is None:
+        return None
+    if not _has(table, index):
+        near = nearest(index, _known(table))
+        hint = f"did you mean data.index={near}? " if near else ""
+        raise DataError(f"data.index: the data have no column {index!r}; {hint}There are {listed(_known(table))}")
+    return texts(_part(table, index))
+
+
+def _check_labels(index: str, values: np.ndarray) -> None:
+    absent = missing(values)
+    if absent.any():
+        raise DataError(f"data.index: {index} is missing in {rows(absent)}; labels of observations must all be there")
+    _, first = np.unique(values.astype(str), return_index=True)
+    if len(first) < len(values):
+        repeated = np.ones(len(values), dtype=bool)
+        repeated[first] = False
+        raise DataError(
+            f"data.index: {index} repeats values, for example in {rows(repeated)}; labels of observations must differ. "
+            "Leave it out: data.index=null"
+        )
+
+
+def _drop(table: Dataset, slots: list[Slot], labels: np.ndarray | None) -> np.ndarray | None:
+    parts = [part for slot in slots for part in slot.parts]
+    along = [part for part in parts if part.dims[:1] == parts[0].dims[:1]]
+    if len({len(part.values) for part in along}) > 1:
+        raise DataError(
+            f"data.drop_missing: {listed(part.column for part in along)} differ in length; rows do not match"
+        )
+    keep = np.ones(len(along[0].values), dtype=bool)
+    for part in along:
+        absent = part.values < 0 if part.levels is not None else missing(part.values)
+        keep &= ~absent.reshape(len(absent), -1).any(axis=1)
+    if not keep.any():
+        raise DataError(
+            f"data.drop_missing=true leaves no row: each of {len(keep)} rows misses one of "
+            f"{listed(part.column for part in along)}. Choose fewer columns with data.columns"
+        )
+    for part in along:
+        part.values = part.values[keep]
+        if part.levels is not None:
+            used = np.unique(part.values)
+            part.values, part.levels = np.searchsorted(used, part.values), tuple(part.levels[code] for code in used)
+    dim = parts[0].dims[0]
+    if labels is None and dim in table.coords:
+        labels = np.array(table.coords[dim], dtype=object)
+    return labels[keep] if labels is not None and len(labels) == len(keep) else labels
+
+
+def _resolve(slots: list[Slot], name: str, option: str) -> list[Part]:
+    for slot in slots:
+        if slot.name == name:
+            return slot.parts
+    parts = [part for slot in slots for part in slot.parts if part.column == name]
+    if parts:
+        return parts
+    known = [*(slot.name for slot in slots), *(part.column for slot in slots for part in slot.parts)]
+    known = list(dict.fromkeys(known))
+    near = nearest(name, known)
+    hint = f"did you mean {near!r}? " if near else ""
+    raise DataError(f"data.{option}: there is no array or chosen column {name!r}; {hint}There are {listed(known)}")
+
+
+def _to_standardise(slots: list[Slot], wanted: bool | str | list[str], categories: list[Part]) -> Iterator[Part]:
+    if wanted is False:
+        return
+    parts: Iterable[Part]
+    if wanted is True:
+        coded = {id(part) for part in categories}
+        parts = [
+            p for slot in slots for p in slot.parts if id(p) not in coded and not holds_text(p) and _varied(p.values)
+        ]
+    else:
+        parts = [part for name in _names(wanted) for part in _resolve(slots, name, "standardize")]
+    # one column may be named by its array and by itself
+    yield from {id(part): part for part in parts}.values()
+
+
+def _varied(values: np.ndarray) -> bool:
+    return values.dtype.kind in "fiu" and len(np.unique(values[~missing(values)])) > 2

@@ -1,0 +1,222 @@
+"""Batches as Ray tasks, on a local cluster of this command or on an existing one. The only place with Ray.
+
+A bounded number of tasks is in flight. Lost workers and timeouts are handed out again here, never by Ray;
+a fit that raised is an outcome already, and is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bayesrun.errors import ConfigError
+from bayesrun.types import Batch, DispatchOptions, Outcome, Resources
+
+__all__ = ["check_local", "dispatch"]
+
+IN_FLIGHT_PER_CORE = 2
+POLL_SECONDS = 1.0
+START_UP_SECONDS = 30.0
+"""Added to a batch's own bound: a cold worker imports its libraries before it starts."""
+
+THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+"""One worker has one core: nested threads would only get in each other's way."""
+
+
+@dataclass
+class _Task:
+    batch: Batch
+    tries: int
+    started: float
+
+
+def check_local(resources: Sequence[Resources], options: DispatchOptions) -> None:
+    """Refuse what this machine can never give, without starting Ray.
+
+    Raises
+    ------
+    ConfigError
+        If a batch asks for more cores, GPUs or memory than there are.
+    """
+    if options.address is not None:
+        return
+    cores = options.num_cpus or len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    gpus = len([name for name in os.listdir("/dev") if name.startswith("nvidia") and name[6:].isdigit()])
+    _refuse(resources, {"CPU": float(cores), "GPU": float(gpus), "memory": memory}, "this machine")
+
+
+def _refuse(resources: Sequence[Resources], have: Mapping[str, float], where: str) -> None:
+    for wanted in resources:
+        asked = {"CPU": wanted.num_cpus, "GPU": wanted.num_gpus, "memory": wanted.memory_gb or 0.0}
+        keys = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory_gb"}
+        for name, amount in asked.items():
+            if amount > have.get(name, 0.0):
+                unit = "GiB of memory" if name == "memory" else f"{name}s"
+                raise ConfigError(
+                    f"sampler.resources.{keys[name]}: got {amount:g}; {where} has {have.get(name, 0.0):g} {unit}; "
+                    "ask for less, or name a larger cluster: dispatch.address=HOST:PORT"
+                )
+
+
+def dispatch(
+    batches: Sequence[Batch], work: Callable[[Batch], list[Outcome]], options: DispatchOptions
+) -> Iterator[Outcome]:
+    """Run batches as tasks and yield outcomes as they complete.
+
+    Parameters
+    ----------
+    batches
+        What is left to do.
+    work
+        Does one batch in a worker; it must be picklable and returns failures as outcomes.
+    options
+        Cluster, retries and timeout.
+
+    Raises
+    ------
+    ConfigError
+        If the cluster cannot be reached, or no node can ever run a batch.
+    """
+    import ray
+
+    with _cluster(options, batches):
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        cores = sum(node.get("CPU", 0.0) for node in nodes)
+        _check_nodes(batches, nodes)
+        waiting = deque(_Task(batch, 0, 0.0) for batch in batches)
+        flying: dict[Any, _Task] = {}
+        bounded = any(_bound(batch, options) for batch in batches)
+        while waiting or flying:
+            while waiting and _room(flying.values(), waiting[0], cores if bounded else IN_FLIGHT_PER_CORE * cores):
+                task = waiting.popleft()
+                task.started = time.monotonic()
+                flying[_submit(task.batch, work)] = task
+            ready, _ = ray.wait(list(flying), timeout=POLL_SECONDS)
+            for reference in ready:
+                task = flying.pop(reference)
+                yield from _collect(reference, task, options, waiting)
+            for reference in _late(flying, options):
+                ray.cancel(reference, force=True)
+                task = flying.pop(reference)
+                message = (
+                    f"took longer than {_bound(task.batch, options):g} s; raise sampler.timeout or dispatch.timeout"
+                )
+                yield from _again(task, "timeout", message, options, waiting)
+
+
+def _submit(batch: Batch, work: Callable[[Batch], list[Outcome]]) -> Any:
+    import ray
+
+    want = batch.resources
+    environment = dict(THREADS) | ({} if want.num_gpus else {"JAX_PLATFORMS": "cpu"})
+    # max_calls=0 keeps a GPU worker, and what it compiled, for the next batch
+    remote = ray.remote(max_retries=0, max_calls=0)(_work)
+    return remote.options(
+        num_cpus=want.num_cpus,
+        num_gpus=want.num_gpus,
+        memory=int(want.memory_gb * 2**30) if want.memory_gb else None,
+        name=batch.label,
+        runtime_env={"env_vars": environment},
+    ).remote(work, batch)
+
+
+def _work(work: Callable[[Batch], list[Outcome]], batch: Batch) -> list[Outcome]:
+    return work(batch)
+
+
+def _collect(reference: Any, task: _Task, options: DispatchOptions, waiting: deque[_Task]) -> Iterator[Outcome]:
+    import ray
+    from ray.exceptions import OutOfMemoryError, RayError
+
+    try:
+        yield from ray.get(reference)
+    except OutOfMemoryError as error:
+        yield from _again(task, "oom", _first_line(error), options, waiting)
+    except RayError as error:
+        yield from _again(task, "lost", _first_line(error), options, waiting)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+
+
+def _again(
+    task: _Task,
+    reason: Literal["timeout", "oom", "lost"],
+    message: str,
+    options: DispatchOptions,
+    waiting: deque[_Task],
+) -> Iterator[Outcome]:
+    """Hand a batch out again, or give its fits up. Running out of memory is not an accident: never again."""
+    if reason != "oom" and task.tries < options.retries:
+        task.tries += 1
+        waiting.append(task)
+        return
+    tries = f" ({task.tries + 1} tries)" if task.tries else ""
+    for spec in task.batch.specs:
+        yield Outcome(spec.key, spec.cell, spec.replicate, "failed", reason, f"{message}{tries}")
+
+
+def _bound(batch: Batch, options: DispatchOptions) -> float | None:
+    bounds = [b for b in (batch.timeout and batch.timeout * len(batch.specs), options.timeout) if b]
+    return min(bounds) if bounds else None
+
+
+def _room(flying: Collection[_Task], task: _Task, cores: float) -> bool:
+    """Whether one more task may be handed out. With time bounds none may wait in a queue: its clock runs."""
+    return not flying or sum(t.batch.resources.num_cpus for t in (*flying, task)) <= cores
+
+
+def _late(flying: Mapping[Any, _Task], options: DispatchOptions) -> list[Any]:
+    now = time.monotonic()
+    bounds = {reference: _bound(task.batch, options) for reference, task in flying.items()}
+    return [r for r, b in bounds.items() if b is not None and now - flying[r].started > b + START_UP_SECONDS]
+
+
+def _check_nodes(batches: Sequence[Batch], nodes: Sequence[Mapping[str, float]]) -> None:
+    for resources in {batch.resources for batch in batches}:
+        fits = [
+            node
+            for node in nodes
+            if node.get("CPU", 0.0) >= resources.num_cpus and node.get("GPU", 0.0) >= resources.num_gpus
+        ]
+        if not fits:
+            largest = {name: max((n.get(name, 0.0) for n in nodes), default=0.0) for name in ("CPU", "GPU")}
+            _refuse([resources], largest | {"memory": float("inf")}, "the largest node of the cluster")
+
+
+@contextlib.contextmanager
+def _cluster(options: DispatchOptions, batches: Sequence[Batch]) -> Iterator[None]:
+    """Join a cluster, or start a local one; only what was started here is stopped."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    common: dict[str, Any] = {"include_dashboard": False, "configure_logging": True, "logging_level": logging.ERROR}
+    common["log_to_driver"] = False
+    try:
+        if options.address is None:
+            cores = options.num_cpus or len(os.sched_getaffinity(0))
+            needed = sum(batch.resources.num_cpus for batch in batches)
+            ray.init(num_cpus=max(1, min(cores, int(needed + 0.999))), **common)
+        else:
+            common.pop("include_dashboard")
+            ray.init(address=options.address, runtime_env=dict(options.runtime_env or {}) or None, **common)
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"dispatch.address: no Ray cluster at {options.address or 'this machine'}: {_first_line(error)}; check the "
+            "address (ray status), and set RAY_AUTH_MODE=token on both sides where the cluster asks for a token"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,28 @@
+"""Batches one after another in this process: for debugging, tests and small studies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from bayesrun.types import Batch, DispatchOptions, Outcome
+
+__all__ = ["dispatch"]
+
+
+def dispatch(
+    batches: Sequence[Batch], work: Callable[[Batch], list[Outcome]], options: DispatchOptions
+) -> Iterator[Outcome]:
+    """Do the batches in their order.
+
+    Parameters
+    ----------
+    batches
+        What is left to do.
+    work
+        Does one batch; it returns failures as outcomes.
+    options
+        Not used here: there is no worker to lose, and a fit in this process cannot be interrupted.
+    """
+    del options
+    for batch in batches:
+        yield from work(batch)

@@ -1,0 +1,33 @@
+"""The exceptions a caller may catch; it raises none itself.
+
+Every message says what was got, what is wanted and the remedy, in one or a few lines, because a
+message of these is printed alone, without a traceback.
+"""
+
+from __future__ import annotations
+
+__all__ = ["BayesrunError", "ConfigError", "DataError", "FitError", "StoreError", "TrackError"]
+
+
+class BayesrunError(Exception):
+    """Base of every error that bayesrun raises on purpose."""
+
+
+class ConfigError(BayesrunError):
+    """The configuration cannot be run; nothing was started."""
+
+
+class DataError(ConfigError):
+    """The dataset cannot be used with the model; nothing was started."""
+
+
+class FitError(BayesrunError):
+    """One fit cannot produce a posterior; the other fits go on."""
+
+
+class StoreError(BayesrunError):
+    """The study folder cannot be read or written as asked."""
+
+
+class TrackError(BayesrunError):
+    """The tracking server cannot be reached or refuses what it is given."""

@@ -1,0 +1,153 @@
+"""execute(batch, store) -> outcomes: the worker's entry, and the only place that catches everything.
+
+A fit that fails is an outcome; the others of its batch go on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import socket
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from bayesrun.fit import Fitted, complete, fit
+from bayesrun.plan import is_complete
+from bayesrun.store import Store
+from bayesrun.targets import import_target, make_importable, sampler_constant
+from bayesrun.types import Batch, FitSpec, Outcome, Steps
+
+__all__ = ["Workplace", "execute", "versions"]
+
+PACKAGES = ("bayesrun", "pymc", "pytensor", "arviz", "numpyro", "jax", "numpy")
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where a batch finds its store and the user's modules: absolute paths made on the driver."""
+
+    root: Path
+    folder: Path
+
+    def __call__(self, batch: Batch) -> list[Outcome]:
+        """Do the fits of a batch."""
+        make_importable(self.folder)
+        return execute(batch, Store(self.root))
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the draws."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def execute(batch: Batch, store: Store) -> list[Outcome]:
+    """Do the fits of a batch, one after another, and commit each as it is done.
+
+    Parameters
+    ----------
+    batch
+        Fits that share a model and a sampler.
+    store
+        Where data are read and posteriors written.
+
+    Returns
+    -------
+    list of Outcome
+        One for each fit; a failed one carries its reason, and its traceback is in error.txt.
+    """
+    return [_one(spec, store) for spec in batch.specs]
+
+
+def _one(spec: FitSpec, store: Store) -> Outcome:
+    try:
+        return _commit(spec, store)
+    except MemoryError as error:
+        return _failed(spec, store, "oom", error)
+    except Exception as error:  # noqa: BLE001 - whatever a fit raises is its outcome
+        return _failed(spec, store, "error", error)
+
+
+def _failed(spec: FitSpec, store: Store, reason: str, error: BaseException) -> Outcome:
+    text = str(error).strip().splitlines()
+    outcome = Outcome(
+        key=spec.key,
+        cell=spec.cell,
+        replicate=spec.replicate,
+        status="failed",
+        reason="oom" if reason == "oom" else "error",
+        message=f"{type(error).__name__}: {text[0][:300] if text else ''}",
+        where=_where(),
+    )
+    return store.write_failure(outcome, "".join(traceback.format_exception(error)))
+
+
+def _where() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _commit(spec: FitSpec, store: Store) -> Outcome:
+    from bayesrun.diagnose import diagnose
+
+    started = time.perf_counter()
+    stored = store.done(spec.key)
+    if stored is not None and is_complete(stored, spec):
+        return stored
+    dataset = store.read_data(spec.data_hash)
+    if stored is None:
+        found = fit(spec, dataset)
+        steps = spec.steps
+    else:
+        found = _resume(stored, spec, complete(store.read_tree(spec.key), stored.steps, spec, dataset))
+        steps = _union(stored, spec)
+    with found.timed("diagnose"):
+        facts = diagnose(found.tree, _kind(spec), spec.diagnostics)
+        if facts.loo is not None:
+            found.tree["loo"] = type(found.tree)(facts.loo)
+    problems: Sequence[str] = ()
+    if steps.figures:
+        from bayesrun.plots import fit_figures
+
+        with found.timed("figures"):
+            problems = fit_figures(found.tree, store.fit_folder(spec.key) / "figures", kind=_kind(spec)).problems
+    outcome = Outcome(
+        key=spec.key,
+        cell=spec.cell,
+        replicate=spec.replicate,
+        status="done",
+        diagnostics=facts.facts,
+        absent=facts.absent,
+        warnings=(*found.warnings, *facts.warnings, *problems),
+        seconds=found.seconds,
+        attempts=found.attempts,
+        steps=steps,
+        diagnostics_options=spec.diagnostics,
+        observed_hash=spec.observed_hash,
+        where=_where(),
+        versions=versions(),
+    )
+    return store.write_fit(outcome, found.tree, facts.summary)
+
+
+def _kind(spec: FitSpec) -> str:
+    return str(sampler_constant(import_target("sampler", spec.sampler.path), "KIND"))
+
+
+def _resume(stored: Outcome, spec: FitSpec, found: Fitted) -> Fitted:
+    """Keep the times and attempts of the fit that is completed."""
+    for stage, seconds in stored.seconds.items():
+        found.seconds[stage] = found.seconds.get(stage, 0.0) + seconds
+    found.attempts = stored.attempts
+    return found
+
+
+def _union(stored: Outcome, spec: FitSpec) -> Steps:
+    """Steps that the posterior has now: those it had and those that were wanted."""
+    names = ("prior_predictive", "posterior_predictive", "log_likelihood", "figures")
+    merged = {name: getattr(stored.steps, name) or getattr(spec.steps, name) for name in names}
+    prior = spec.steps.prior_draws if spec.steps.prior_predictive else stored.steps.prior_draws
+    return dataclasses.replace(spec.steps, **merged, prior_draws=prior)

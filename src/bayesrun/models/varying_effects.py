@@ -1,0 +1,103 @@
+"""Correlated intercepts and slopes of groups, partially pooled, non-centred."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pymc as pm
+
+from bayesrun.models.inputs import number, obs_labels, positive
+from bayesrun.types import Dataset, Role
+
+__all__ = ["DATA", "build"]
+
+DATA: Final[dict[str, Role]] = {
+    "y": Role("real", "outcome; the default priors expect standard scores"),
+    "x": Role("real", "predictor; centred by the model"),
+    "group": Role("category", "group of each row"),
+}
+
+
+def build(
+    data: Dataset,
+    *,
+    alpha_mean: float = 0.0,
+    alpha_sigma: float = 1.0,
+    beta_mean: float = 0.0,
+    beta_sigma: float = 1.0,
+    sd_rate: float = 1.0,
+    lkj_eta: float = 2.0,
+    sigma_rate: float = 1.0,
+) -> pm.Model:
+    r"""Build a regression whose intercepts and slopes vary together between groups.
+
+    .. math::
+
+        y_i \sim N(\mu_i, \sigma), \quad \mu_i = a_{g(i)} + b_{g(i)} (x_i - \bar x), \quad
+        \binom{a_j}{b_j} = \binom{\alpha}{\beta} + L z_j, \quad z_j \sim N(0, I)
+
+    .. math::
+
+        L = \begin{pmatrix} s_1 & 0 \\ s_2 \rho & s_2 \sqrt{1 - \rho^2} \end{pmatrix}, \quad
+        s_k \sim \mathrm{Exponential}, \quad \rho \sim \mathrm{LKJ}(\eta)
+
+    The LKJ density of a 2 x 2 correlation matrix is proportional to :math:`(1 - \rho^2)^{\eta - 1}`, so that
+    :math:`(\rho + 1) / 2 \sim \mathrm{Beta}(\eta, \eta)`. It is written in that form because PyMC's general
+    form needs a loop, whose compilation takes longer than the fit.
+
+    Parameters
+    ----------
+    data
+        Arrays ``y``, ``x`` and ``group``, all (obs,).
+    alpha_mean, alpha_sigma
+        Prior of the mean intercept (the expectation at the mean of x), Normal, in units of y.
+    beta_mean, beta_sigma
+        Prior of the mean slope, Normal, in units of y for one unit of x.
+    sd_rate
+        Rate of the exponential prior of both standard deviations between groups.
+    lkj_eta
+        Shape of the LKJ prior of the correlation: 1 is uniform, larger values favour small correlations.
+    sigma_rate
+        Rate of the exponential prior of the noise's standard deviation, in 1 / units of y.
+
+    Returns
+    -------
+    pm.Model
+        Variables alpha, beta, sd (effect), rho_unit, which is (rho + 1) / 2, rho (the correlation of intercepts and
+        slopes), z (effect, group), a (group), b (group), sigma, mu (obs) and y_obs (obs).
+
+    Raises
+    ------
+    ConfigError
+        If a prior's number is not finite, or a scale is not above 0.
+
+    References
+    ----------
+    Lewandowski, D., Kurowicka, D., Joe, H. (2009). Generating random correlation matrices based on vines and
+    extended onion method. Journal of Multivariate Analysis 100, 1989-2001. doi:10.1016/j.jmva.2009.04.008
+
+    Gelfand, A. E., Hills, S. E., Racine-Poon, A., Smith, A. F. M. (1990). Illustration of Bayesian inference in
+    normal data models using Gibbs sampling. Journal of the American Statistical Association 85, 972-985.
+    doi:10.1080/01621459.1990.10474968
+    """
+    group = data["group"]
+    x = data["x"] - data["x"].mean()
+    eta = positive("lkj_eta", lkj_eta)
+    coords = {
+        "obs": obs_labels(data, "y"),
+        "group": data.coords["group"],
+        "effect": ("intercept", "slope"),
+    }
+    with pm.Model(coords=coords) as model:
+        alpha = pm.Normal("alpha", number("alpha_mean", alpha_mean), positive("alpha_sigma", alpha_sigma))
+        beta = pm.Normal("beta", number("beta_mean", beta_mean), positive("beta_sigma", beta_sigma))
+        sd = pm.Exponential("sd", positive("sd_rate", sd_rate), dims="effect")
+        rho = pm.Deterministic("rho", 2.0 * pm.Beta("rho_unit", eta, eta) - 1.0)
+        z = pm.Normal("z", 0.0, 1.0, dims=("effect", "group"))
+        a = pm.Deterministic("a", alpha + sd[0] * z[0], dims="group")
+        tilted = rho * z[0] + pm.math.sqrt(1.0 - rho**2) * z[1]
+        b = pm.Deterministic("b", beta + sd[1] * tilted, dims="group")
+        sigma = pm.Exponential("sigma", positive("sigma_rate", sigma_rate))
+        mu = pm.Deterministic("mu", a[group] + b[group] * x, dims="obs")
+        pm.Normal("y_obs", mu, sigma, observed=data["y"], dims="obs")
+    return model

@@ -1,0 +1,141 @@
+"""expand(checked cells) -> Plan: which fits there are, what they are called, which are left to do.
+
+Pure: it reads nothing and starts nothing. A key is the hash of what changes the draws of a fit; resources,
+batch, worker, time, workflow steps and gates are not in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bayesrun.errors import ConfigError
+from bayesrun.seeds import fit_seed
+from bayesrun.types import (
+    SCHEMA_VERSION,
+    Batch,
+    CheckedCell,
+    FitSpec,
+    Outcome,
+    Plan,
+    SamplerOptions,
+    canonical_json,
+    digest,
+)
+
+__all__ = ["expand", "fit_key", "fit_spec", "is_complete", "study_name"]
+
+NAME_LENGTH = 60
+
+
+def study_name(cells: Sequence[Any], seed: int, default_seed: int) -> str:
+    """Name a study after its models and its data, so that the same command finds its own results.
+
+    A seed other than the default is part of the name, since one study has one seed. A long name is cut and
+    made unique by a digest.
+    """
+    models = "+".join(dict.fromkeys(cell.model.name for cell in cells))
+    data = "+".join(dict.fromkeys(cell.data.name for cell in cells))
+    name = f"{models}-{data}" + (f"-seed{seed}" if seed != default_seed else "")
+    safe = "".join(c if c.isalnum() or c in "+-_." else "_" for c in name)
+    return safe if len(safe) <= NAME_LENGTH else f"{safe[:NAME_LENGTH]}-{digest(safe, 8)}"
+
+
+def _changing(options: SamplerOptions) -> dict[str, Any]:
+    """Options that differ from their defaults: a new option with a neutral default changes no key and no seed."""
+    neutral = {field.name: field.default for field in dataclasses.fields(options) if field.name != "extra"}
+    given = dataclasses.asdict(options)
+    return {k: v for k, v in given.items() if not (k in neutral and neutral[k] == v) and v != {}}
+
+
+def fit_key(checked: CheckedCell, study_seed: int, replicate: int) -> str:
+    """Content hash of one fit: 16 hexadecimal digits."""
+    cell = checked.cell
+    return digest(
+        {
+            "schema": SCHEMA_VERSION,
+            "model": [cell.model.path, cell.model.params, checked.fingerprint],
+            "data": checked.data_hash,
+            "sampler": [cell.sampler.path, checked.sampler_version, _changing(cell.options)],
+            "divergence_limit": cell.gate.n_divergent if cell.options.escalate else None,
+            "seed": study_seed,
+            "replicate": replicate,
+        }
+    )
+
+
+def fit_spec(checked: CheckedCell, study_seed: int, replicate: int) -> FitSpec:
+    """Write the recipe of one fit."""
+    cell = checked.cell
+    return FitSpec(
+        key=fit_key(checked, study_seed, replicate),
+        cell=cell.label,
+        replicate=replicate,
+        fit_seed=fit_seed(study_seed, cell.model, cell.sampler, _changing(cell.options), checked.data_hash, replicate),
+        data_hash=checked.data_hash,
+        observed_hash=checked.observed_hash,
+        model=cell.model,
+        sampler=cell.sampler,
+        options=cell.options,
+        steps=cell.steps,
+        diagnostics=cell.diagnostics,
+        divergence_limit=cell.gate.n_divergent,
+    )
+
+
+def is_complete(outcome: Outcome | None, spec: FitSpec) -> bool:
+    """Whether a stored fit needs nothing more: it has every step that is wanted, and the same summaries."""
+    if outcome is None or outcome.diagnostics_options != spec.diagnostics:
+        return False
+    had, wanted = outcome.steps, spec.steps
+    switches = ("prior_predictive", "posterior_predictive", "log_likelihood", "figures")
+    if any(getattr(wanted, name) and not getattr(had, name) for name in switches):
+        return False
+    return not wanted.prior_predictive or had.prior_draws == wanted.prior_draws
+
+
+def expand(
+    cells: Sequence[CheckedCell], study_seed: int, done: Callable[[str], Outcome | None], replicates: int = 1
+) -> Plan:
+    """Expand cells and replicates to fits, and put those that are left into batches.
+
+    Parameters
+    ----------
+    cells
+        Checked cells.
+    study_seed
+        The study's seed.
+    done
+        Finds the outcome of a fit that is done and whole, by key.
+    replicates
+        Fits for each cell.
+
+    Returns
+    -------
+    Plan
+        A fit that two cells describe alike appears once, under the first one's label.
+
+    Raises
+    ------
+    ConfigError
+        If there is no cell.
+    """
+    if not cells:
+        raise ConfigError("there is nothing to run: the sweep has no cell")
+    specs: dict[str, tuple[FitSpec, CheckedCell]] = {}
+    for checked in cells:
+        for replicate in range(replicates):
+            spec = fit_spec(checked, study_seed, replicate)
+            specs.setdefault(spec.key, (spec, checked))
+    finished: Mapping[str, bool] = {key: is_complete(done(key), spec) for key, (spec, _) in specs.items()}
+    batches = [
+        Batch((spec,), checked.cell.resources, checked.cell.timeout)
+        for key, (spec, checked) in specs.items()
+        if not finished[key]
+    ]
+    # fits of one model stay adjacent, so that a worker's compiled functions are used again
+    batches.sort(key=lambda batch: canonical_json([batch.specs[0].model, batch.specs[0].sampler]))
+    return Plan(
+        tuple(batches), tuple(spec for spec, _ in specs.values()), frozenset(k for k, v in finished.items() if v)
+    )

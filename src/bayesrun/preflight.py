@@ -1,0 +1,300 @@
+"""Cells -> checked cells: data loaded and hashed, each model built once, everything a user can get wrong found.
+
+It runs on the driver and starts nothing. All problems of all cells are reported together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from bayesrun.dispatch.ray import check_local
+from bayesrun.errors import BayesrunError, ConfigError, DataError
+from bayesrun.targets import bind, import_target, module_constant, sampler_constant
+from bayesrun.types import Cell, CheckedCell, Dataset, DispatchOptions, Plan, Role, Target, canonical_json
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+__all__ = ["Checked", "build_model", "check", "last_checks", "load_data", "probe"]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What preflight found.
+
+    Parameters
+    ----------
+    cells
+        In the order of the design.
+    models
+        The model of each cell as it was built, by cell label.
+    datasets
+        The dataset of each cell, by cell label.
+    """
+
+    cells: tuple[CheckedCell, ...]
+    models: Mapping[str, pm.Model] = field(default_factory=dict)
+    datasets: Mapping[str, Dataset] = field(default_factory=dict)
+
+
+def check(cells: Sequence[Cell]) -> Checked:
+    """Load the data, build each model once, and check samplers and parameters.
+
+    Raises
+    ------
+    ConfigError
+        With every problem of every cell, one or a few lines each.
+    """
+    problems: dict[str, None] = {}
+    data = _Once(lambda target: load_data(target))
+    models = _Once(lambda target, dataset: _build(target, dataset))
+    checked, built, datasets = [], {}, {}
+    for cell in cells:
+        try:
+            _, version, kind, discrete = sampler = _sampler(cell)
+            builder, model_target = _bound("model", cell.model, 1)
+            dataset = _conform(data(cell.data), builder, cell)
+            model = models(model_target, dataset, key=(model_target, dataset.digest()))
+            _check_model(model, cell, discrete)
+        except BayesrunError as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+            continue
+        found = _checked(dataclasses.replace(cell, model=model_target), dataset, builder, model, sampler)
+        checked.append(found)
+        built[cell.label], datasets[cell.label] = model, dataset
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return Checked(tuple(checked), built, datasets)
+
+
+class _Once:
+    """Calls a function once for each distinct recipe; an error is raised again for each cell that meets it."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function, self.values = function, dict[str, Any]()
+
+    def __call__(self, *arguments: Any, key: Any = None) -> Any:
+        name = canonical_json(key or arguments)
+        if name not in self.values:
+            try:
+                self.values[name] = self.function(*arguments)
+            except BayesrunError as error:
+                self.values[name] = error
+        if isinstance(self.values[name], BayesrunError):
+            raise self.values[name]
+        return self.values[name]
+
+
+def _bound(node: str, target: Target, given: int) -> tuple[Callable[..., Any], Target]:
+    function = import_target(node, target.path)
+    return function, bind(node, function, target, given)
+
+
+def load_data(target: Target) -> Dataset:
+    """Call a data config's function.
+
+    Raises
+    ------
+    ConfigError
+        If it is not importable, its parameters do not fit, or it returns something else than arrays.
+    """
+    function, bound = _bound("data", target, 0)
+    try:
+        found = function(**bound.params)
+    except BayesrunError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a user's reader may raise anything
+        raise DataError(f"data={target.name}: {target.path} failed: {type(error).__name__}: {error}") from error
+    if isinstance(found, Dataset):
+        return dataclasses.replace(found, name=target.name)
+    if isinstance(found, Mapping):
+        return Dataset({str(name): np.asarray(values) for name, values in found.items()}, name=target.name)
+    raise DataError(
+        f"data={target.name}: {target.path} returned {type(found).__name__}; wanted a bayesrun.types.Dataset or "
+        "a mapping of names to arrays"
+    )
+
+
+def _conform(dataset: Dataset, builder: Callable[..., Any], cell: Cell) -> Dataset:
+    from bayesrun.data import conform
+
+    roles = cast("Mapping[str, Role]", module_constant(builder, "DATA", {}))
+    try:
+        return conform(dataset, roles)
+    except DataError as error:
+        raise DataError(f"model={cell.model.name} data={cell.data.name}: {error}") from error
+
+
+def _sampler(cell: Cell) -> tuple[Callable[..., Any], int, str, bool]:
+    function = import_target("sampler", cell.sampler.path)
+    version, kind, discrete = (sampler_constant(function, name) for name in ("VERSION", "KIND", "DISCRETE"))
+    if cell.options.escalate and kind != "nuts":
+        raise ConfigError(
+            f"sampler.escalate: sampler={cell.sampler.name} has no target_accept to raise; "
+            "remove it or use sampler=nuts or sampler=numpyro"
+        )
+    return function, version, kind, discrete
+
+
+def build_model(builder: Callable[..., Any], target: Target, dataset: Dataset) -> pm.Model:
+    """Build a model.
+
+    Raises
+    ------
+    ConfigError
+        If the builder fails or returns something else, with the place in the user's file.
+    """
+    import pymc as pm
+
+    try:
+        model = builder(dataset, **target.params)
+    except BayesrunError as error:
+        raise type(error)(f"model={target.name}: {error}") from error
+    except Exception as error:  # noqa: BLE001 - a user's builder may raise anything
+        raise ConfigError(f"model={target.name}: {target.path} failed: {_where(error)}") from error
+    if not isinstance(model, pm.Model):
+        raise ConfigError(f"model={target.name}: {target.path} returned {type(model).__name__}; wanted a pm.Model")
+    return model
+
+
+def _where(error: Exception) -> str:
+    trace = error.__traceback__
+    place = ""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if "site-packages" not in file and not file.endswith("preflight.py"):
+            place = f" (line {trace.tb_lineno} of {file})"
+        trace = trace.tb_next
+    text = str(error).splitlines()
+    return f"{type(error).__name__}: {text[0] if text else ''}{place}"
+
+
+def _build(target: Target, dataset: Dataset) -> pm.Model:
+    return build_model(import_target("model", target.path), target, dataset)
+
+
+def _check_model(model: pm.Model, cell: Cell, discrete: bool) -> None:
+    if not model.observed_RVs:
+        raise ConfigError(
+            f"model={cell.model.name}: no variable is observed, so there is nothing to fit; give one observed=data[...]"
+        )
+    if not model.free_RVs:
+        raise ConfigError(f"model={cell.model.name}: it has no free variable, so there is nothing to fit")
+    whole = [str(rv.name) for rv in model.free_RVs if np.issubdtype(rv.dtype, np.integer) or rv.dtype == "bool"]
+    if whole and not discrete:
+        raise ConfigError(
+            f"model={cell.model.name} sampler={cell.sampler.name}: {', '.join(whole)} cannot be sampled, being "
+            "discrete; use sampler=metropolis or sampler=smc, or sum it out of the model"
+        )
+
+
+def _checked(
+    cell: Cell, dataset: Dataset, builder: Callable[..., Any], model: pm.Model, sampler: tuple[Any, int, str, bool]
+) -> CheckedCell:
+    from bayesrun.fingerprint import centred_variables, fingerprint, narrow_constants, observed_digest
+
+    _, version, kind, _ = sampler
+    warnings = [
+        f"model={cell.model.name}: {name} computes with a narrow integer, which overflows silently; write the number "
+        "as a float (36.0)"
+        for name in narrow_constants(model)
+    ]
+    if model.potentials:
+        names = ", ".join(str(p.name) for p in model.potentials)
+        warnings.append(f"model={cell.model.name}: LOO and predictive checks do not see the Potential {names}")
+    return CheckedCell(
+        cell=cell,
+        data_hash=dataset.digest(),
+        fingerprint=fingerprint(builder, model),
+        sampler_version=version,
+        kind=kind,
+        observed_hash=observed_digest(model),
+        centred={name: tuple(parents) for name, parents in centred_variables(model).items()},
+        warnings=tuple(warnings),
+    )
+
+
+def probe(model: pm.Model, name: str) -> None:
+    """Evaluate the log density at the start, one term for each variable, without compiling.
+
+    Raises
+    ------
+    ConfigError
+        If a term is not finite: the variable, the value, and what usually causes it.
+    """
+    import pytensor
+    from pytensor.compile.mode import Mode
+
+    point = model.initial_point(random_seed=0)
+    terms = model.logp(sum=False)
+    names = [str(rv.name) for rv in model.basic_RVs] + [str(p.name) for p in model.potentials]
+    mode = Mode(linker="py", optimizer="fast_compile")
+    try:
+        function = pytensor.function(model.value_vars, terms, mode=mode, on_unused_input="ignore")
+        values = function(*(point[str(v.name)] for v in model.value_vars))
+    except Exception as error:  # noqa: BLE001 - an op of the model may raise anything when it is evaluated
+        raise ConfigError(f"model={name}: its log density cannot be evaluated at the start: {_where(error)}") from error
+    bad = [f"{n} ({np.sum(v):g})" for n, v in zip(names, values, strict=False) if not np.all(np.isfinite(v))]
+    if bad:
+        raise ConfigError(
+            f"model={name}: the log density is not finite at the start for {', '.join(bad)}; check that the data lie "
+            "in the support of the likelihood and that priors have positive scales"
+        )
+
+
+def last_checks(plan: Plan, checked: Checked, dispatch: DispatchOptions, folder: Path, size: int) -> None:
+    """Check what only matters when something is started: start values, resources, disk.
+
+    Parameters
+    ----------
+    plan
+        What is left to do.
+    checked
+        The cells with their models.
+    dispatch
+        Where the batches will run.
+    folder
+        The output folder.
+    size
+        Bytes that the plan will write.
+
+    Raises
+    ------
+    ConfigError
+        With every problem that was found.
+    """
+    problems: dict[str, None] = {}
+    by_label = {found.cell.label: found.cell for found in checked.cells}
+    probed: dict[int, str] = {}
+    for batch in plan.batches:
+        model, name = checked.models[batch.label], by_label[batch.label].model.name
+        try:
+            if id(model) not in probed:
+                probed[id(model)] = name
+                probe(model, name)
+        except ConfigError as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+    if dispatch.kind == "ray" and plan.batches:
+        try:
+            check_local([batch.resources for batch in plan.batches], dispatch)
+        except ConfigError as error:
+            problems[str(error)] = None
+    free = shutil.disk_usage(_existing(folder)).free
+    if size > free:
+        problems[
+            f"output.dir: the fits need about {size / 2**30:.1f} GiB, and {folder} has {free / 2**30:.1f} GiB free; "
+            "choose another folder, fewer draws, or steps.posterior_predictive=false"
+        ] = None
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if path.exists())

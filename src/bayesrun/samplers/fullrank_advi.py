@@ -1,0 +1,52 @@
+"""Full-rank ADVI of PyMC: one multivariate normal in the unconstrained space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bayesrun.samplers import variational
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import pymc as pm
+    import xarray as xr
+
+    from bayesrun.types import Dataset, SamplerOptions
+
+__all__ = ["DISCRETE", "KIND", "VERSION", "sample"]
+
+VERSION: Final = 1
+KIND: Final = "variational"
+DISCRETE: Final = False
+
+
+def sample(
+    build: Callable[[Dataset], pm.Model],
+    datasets: Iterable[Dataset],
+    seeds: Iterable[int],
+    options: SamplerOptions,
+) -> Iterator[xr.DataTree]:
+    """Fit a multivariate normal by ADVI and draw from it; see `bayesrun.samplers.variational.draw`.
+
+    Parameters
+    ----------
+    build
+        Builds the model of one dataset; its free variables are continuous.
+    datasets, seeds
+        One of each for a fit.
+    options
+        ``iterations``, ``learning_rate``, ``draws``, ``chains``; ``extra`` goes to ``pymc.fit``.
+
+    Yields
+    ------
+    xarray.DataTree
+        Groups ``posterior``, ``sample_stats`` (``lp``, ``log_q``), ``observed_data``, ``optimization``.
+
+    Raises
+    ------
+    FitError
+        If the optimisation meets NaN.
+    """
+    for dataset, seed in zip(datasets, seeds, strict=True):
+        yield variational.draw("fullrank_advi", VERSION, build(dataset), seed, options)

@@ -1,0 +1,150 @@
+"""The groups that every sampler writes: their names, dtypes and attributes; it draws nothing.
+
+Every sampler hands plain arrays to `tree`, so that no library's own layout or naming reaches the store.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pymc as pm
+import xarray as xr
+from arviz_base import dict_to_dataset
+from pymc.backends.arviz import coords_and_dims_for_inferencedata, find_constants, find_observations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+__all__ = ["NUTS_STATS", "Arrays", "Attributes", "arrays", "evaluator", "posterior_names", "quiet", "tree"]
+
+type Arrays = dict[str, np.ndarray]
+type Attributes = dict[str, int | float | str]
+
+NUTS_STATS = (
+    "acceptance_rate",
+    "step_size",
+    "diverging",
+    "energy",
+    "n_steps",
+    "tree_depth",
+    "reached_max_treedepth",
+    "lp",
+)
+"""The sample statistics of every sampler of kind ``nuts``; ``lp`` is the log density at the draw in the
+unconstrained space, up to a constant."""
+
+
+def tree(
+    model: pm.Model,
+    posterior: Mapping[str, np.ndarray],
+    stats: Mapping[str, np.ndarray],
+    attrs: Attributes,
+) -> xr.DataTree:
+    """Put the arrays of one fit into the groups ``posterior``, ``sample_stats`` and ``observed_data``.
+
+    ``constant_data`` is there if the model has named data. Integers become int64 and floats float64; truth
+    values stay.
+
+    Parameters
+    ----------
+    model
+        What was fitted: it gives dims, coords and the observed values.
+    posterior
+        Variable to draws, dims (chain, draw, ...).
+    stats
+        Statistic to values, dims (chain, draw), or (chain,) for one value a chain.
+    attrs
+        Attributes of the tree and of its posterior: integers, floats and strings only, which NetCDF takes.
+
+    Returns
+    -------
+    xarray.DataTree
+        Coords ``chain`` and ``draw`` count from 0.
+    """
+    coords, dims = coords_and_dims_for_inferencedata(model)
+    groups = {"posterior": dict_to_dataset(_widened(posterior), coords=coords, dims=dims, inference_library=pm)}
+    chain, draw = groups["posterior"].coords["chain"], groups["posterior"].coords["draw"]
+    groups["sample_stats"] = xr.Dataset(
+        {name: (("chain", "draw")[: value.ndim], value) for name, value in _widened(stats).items()},
+        coords={"chain": chain, "draw": draw},
+    )
+    for group, values in (("observed_data", find_observations(model)), ("constant_data", find_constants(model))):
+        if values:
+            plain = _widened({name: _filled(value) for name, value in values.items()})
+            groups[group] = dict_to_dataset(plain, coords=coords, dims=dims, sample_dims=[])
+    for group, dataset in groups.items():
+        dataset.attrs.pop("sample_dims", None)  # a list, which not every reader of NetCDF takes
+        if group in ("posterior", "sample_stats"):
+            dataset.attrs.update(attrs)
+    result = xr.DataTree.from_dict({f"/{group}": dataset for group, dataset in groups.items()})
+    result.attrs.update(attrs)
+    return result
+
+
+def _filled(value: object) -> np.ndarray:
+    """Return an array with NaN where a masked one hides its values."""
+    if isinstance(value, np.ma.MaskedArray):
+        return np.asarray(np.ma.filled(value.astype(np.float64), np.nan))
+    return np.asarray(value)
+
+
+def _widened(values: Mapping[str, np.ndarray]) -> Arrays:
+    wide = {"i": np.int64, "u": np.int64, "f": np.float64}
+    arrays = {name: np.asarray(value) for name, value in values.items()}
+    return {name: value.astype(wide.get(value.dtype.kind, value.dtype)) for name, value in arrays.items()}
+
+
+def posterior_names(model: pm.Model) -> list[str]:
+    """Names of the free variables and deterministics, in the model's order, without transformed ones."""
+    return [variable.name for variable in model.unobserved_RVs]
+
+
+def arrays(draws: xr.Dataset, names: Sequence[str]) -> Arrays:
+    """Take the named variables of a dataset as plain arrays of dims (chain, draw, ...)."""
+    return {name: np.asarray(draws[name].transpose("chain", "draw", ...)) for name in names}
+
+
+def evaluator(model: pm.Model) -> Callable[[Mapping[str, np.ndarray]], tuple[Arrays, np.ndarray]]:
+    """Compile what a model says of points of its unconstrained space.
+
+    Parameters
+    ----------
+    model
+        Any PyMC model.
+
+    Returns
+    -------
+    Callable
+        Takes value variable to array of dims (chain, draw, ...), and returns the variables of the posterior,
+        dims (chain, draw, ...), and the log density with the Jacobian of the transforms, dims (chain, draw).
+    """
+    names = posterior_names(model)
+    natural = {variable.name: variable for variable in model.unobserved_value_vars}
+    inputs = [variable.name for variable in model.value_vars]
+    outputs = [natural[name] for name in names]
+    compiled = model.compile_fn([*outputs, model.logp()], inputs=model.value_vars, point_fn=False)
+
+    def evaluate(values: Mapping[str, np.ndarray]) -> tuple[Arrays, np.ndarray]:
+        columns = [np.asarray(values[name]) for name in inputs]
+        chains, draws = columns[0].shape[:2]
+        rows = [compiled(*(column[c, d] for column in columns)) for c in range(chains) for d in range(draws)]
+        stacked = [np.stack([row[i] for row in rows]) for i in range(len(names) + 1)]
+        shaped = [array.reshape(chains, draws, *array.shape[1:]) for array in stacked]
+        return dict(zip(names, shaped, strict=False)), shaped[-1]
+
+    return evaluate
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep PyMC from reporting progress; its warnings and errors still come through."""
+    logger = logging.getLogger("pymc")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,83 @@
+"""NUTS of PyMC, the reference sampler; it judges no convergence, which is the diagnostics' part."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pymc as pm
+
+from bayesrun.samplers import groups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import xarray as xr
+
+    from bayesrun.types import Dataset, SamplerOptions
+
+__all__ = ["DISCRETE", "KIND", "VERSION", "sample"]
+
+VERSION: Final = 1
+KIND: Final = "nuts"
+DISCRETE: Final = False
+
+
+def sample(
+    build: Callable[[Dataset], pm.Model],
+    datasets: Iterable[Dataset],
+    seeds: Iterable[int],
+    options: SamplerOptions,
+) -> Iterator[xr.DataTree]:
+    """Draw with the No-U-Turn sampler of PyMC (Hoffman and Gelman 2014, JMLR 15:1593), one fit at a time.
+
+    Parameters
+    ----------
+    build
+        Builds the model of one dataset; its free variables are continuous.
+    datasets, seeds
+        One of each for a fit.
+    options
+        ``extra`` goes to ``pymc.sample`` (``cores``, ``init``, ...). Chains run one after another unless
+        ``extra.cores`` says otherwise; the draws are the same.
+
+    Yields
+    ------
+    xarray.DataTree
+        Groups ``posterior``, ``sample_stats`` (`groups.NUTS_STATS`), ``observed_data``. Attributes
+        ``sampling_seconds``, all wall-clock seconds from the model to the draws, and ``compile_seconds``, the
+        part of them before the first step.
+    """
+    for dataset, seed in zip(datasets, seeds, strict=True):
+        yield _draw(build(dataset), seed, options)
+
+
+def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
+    start = time.perf_counter()
+    with groups.quiet():
+        drawn = pm.sample(
+            model=model,
+            draws=options.draws,
+            tune=options.tune,
+            chains=options.chains,
+            random_seed=seed,
+            nuts_sampler="pymc",  # the default is another sampler when it is installed
+            nuts={"target_accept": options.target_accept, "max_treedepth": options.max_treedepth},
+            # a fork of a process with JAX's threads may hang
+            **{"cores": 1, "mp_ctx": "spawn", **options.extra},
+            progressbar=False,
+            quiet=True,
+            compute_convergence_checks=False,
+        )
+    seconds = time.perf_counter() - start
+    stats = {name: np.asarray(drawn.sample_stats[name]) for name in groups.NUTS_STATS}
+    stats["n_steps"] = stats["n_steps"].astype(np.int64)  # PyMC counts them in floats
+    attrs: groups.Attributes = {
+        "sampler": "nuts",
+        "sampler_version": VERSION,
+        "target_accept": options.target_accept,
+        "sampling_seconds": seconds,
+        "compile_seconds": seconds - float(drawn.posterior.attrs["sampling_time"]),
+    }
+    return groups.tree(model, groups.arrays(drawn.posterior, groups.posterior_names(model)), stats, attrs)

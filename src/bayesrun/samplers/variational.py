@@ -1,0 +1,190 @@
+"""What advi and fullrank_advi share: the fit, its draws and the judgement of its optimisation.
+
+It computes no k-hat; it keeps the densities that the diagnostics need for it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import pymc as pm
+import xarray as xr
+
+from bayesrun.errors import FitError
+from bayesrun.samplers import groups
+
+if TYPE_CHECKING:
+    from bayesrun.types import SamplerOptions
+
+__all__ = ["draw", "elbo_converged"]
+
+AVERAGED: Final = 0.25
+"""Share of the iterations, at the end, over which the variational parameters are averaged."""
+
+TOLERANCE: Final = 0.02
+"""Change of the ELBO, in nats, that counts as none: it is the divergence of two normals whose means are a
+fifth of their standard deviation apart."""
+
+NOISE: Final = 3.0
+"""Standard errors of the windowed ELBO within which a change is noise."""
+
+SHORTEST: Final = 1000
+"""Iterations below which no optimisation is called converged: its windows would be noise."""
+
+BLOCKS: Final = 20
+"""Batches of a window, from which the standard error of its mean is computed."""
+
+
+class _Watch:
+    """Called after each iteration: times the first and averages the parameters of the last ones."""
+
+    def __init__(self, iterations: int) -> None:
+        self.first_after = iterations - max(1, int(iterations * AVERAGED))
+        self.started = time.perf_counter()
+        self.compile_seconds = 0.0
+        self.sums: dict[str, np.ndarray] = {}
+        self.count = 0
+
+    def __call__(self, approximation: Any, _: Any, iteration: int) -> None:
+        if iteration == 1:
+            self.compile_seconds = time.perf_counter() - self.started
+        if iteration > self.first_after:
+            for name, shared in approximation.groups[0].params_dict.items():
+                self.sums[name] = self.sums.get(name, 0.0) + shared.get_value(borrow=True)
+            self.count += 1
+
+    def mean(self, name: str) -> np.ndarray:
+        return self.sums[name] / self.count
+
+
+def draw(
+    method: Literal["advi", "fullrank_advi"], version: int, model: pm.Model, seed: int, options: SamplerOptions
+) -> xr.DataTree:
+    """Fit a normal approximation in the unconstrained space and draw from it (Kucukelbir et al. 2017, JMLR 18:14).
+
+    The optimiser is Adam with a constant step. The approximation that is kept has the mean of the parameters
+    over the last quarter of the iterations, which has less noise than the last iterate (Dhaka et al. 2020,
+    arXiv:2009.00666).
+
+    Parameters
+    ----------
+    method
+        Independent normals (``advi``) or one multivariate normal (``fullrank_advi``).
+    version
+        The sampler's version, for the attributes.
+    model
+        What to fit; its free variables are continuous.
+    seed
+        Seed of the optimisation and of the draws.
+    options
+        ``iterations``, ``learning_rate``, and ``draws`` x ``chains`` independent draws, which form one chain.
+        ``extra`` goes to ``pymc.fit`` (``obj_n_mc``, ``start``, ...).
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups ``posterior`` (chain of length 1), ``sample_stats`` (``lp``: log density of the model with the
+        Jacobian, ``log_q``: log density of the approximation, both in the unconstrained space),
+        ``observed_data`` and ``optimization`` (``elbo`` by iteration, one noisy value each, in nats).
+        Attributes: ``converged`` (0 or 1, `elbo_converged`), ``elbo`` and ``elbo_se`` of the kept
+        approximation, ``sampling_seconds``, ``compile_seconds``.
+
+    Raises
+    ------
+    FitError
+        If the optimisation meets NaN.
+    """
+    start = time.perf_counter()
+    watch = _Watch(options.iterations)
+    with groups.quiet():
+        try:
+            fitted = pm.fit(
+                options.iterations,
+                method=method,
+                model=model,
+                random_seed=seed,
+                obj_optimizer=pm.adam(learning_rate=options.learning_rate),
+                callbacks=[watch],
+                progressbar=False,
+                **options.extra,
+            )
+        except FloatingPointError as error:
+            raise FitError(
+                f"the ELBO became NaN: {str(error).splitlines()[-1]} Try sampler.learning_rate="
+                f"{options.learning_rate / 10:g}, or initial values nearer to the posterior"
+            ) from error
+    unconstrained, log_q = _independent_draws(fitted, watch, seed, options.draws * options.chains)
+    posterior, lp = groups.evaluator(model)(unconstrained)
+    seconds = time.perf_counter() - start
+    elbo = -np.asarray(fitted.hist, dtype=np.float64)
+    gain = (lp - log_q).ravel()
+    attrs: groups.Attributes = {
+        "sampler": method,
+        "sampler_version": version,
+        "sampling_seconds": seconds,
+        "compile_seconds": watch.compile_seconds,
+        "converged": int(elbo_converged(elbo)),
+        "elbo": float(gain.mean()),
+        "elbo_se": float(gain.std(ddof=1) / np.sqrt(gain.size)),
+    }
+    result = groups.tree(model, posterior, {"lp": lp, "log_q": log_q}, attrs)
+    optimization = xr.Dataset({"elbo": ("iteration", elbo)}, coords={"iteration": np.arange(elbo.size)}, attrs=attrs)
+    result["optimization"] = xr.DataTree(optimization)
+    return result
+
+
+def _independent_draws(fitted: Any, watch: _Watch, seed: int, count: int) -> tuple[groups.Arrays, np.ndarray]:
+    """Draw from the averaged approximation: value variables, dims (1, draw, ...), and log q, dims (1, draw)."""
+    group = fitted.groups[0]
+    mu = watch.mean("mu")
+    if "rho" in group.params_dict:
+        scale = np.diag(_softplus(watch.mean("rho")))
+    else:
+        scale = np.zeros((mu.size, mu.size))
+        scale[np.tril_indices(mu.size)] = watch.mean("L_tril")
+        np.fill_diagonal(scale, _softplus(np.diag(scale)))
+    standard = np.random.default_rng([seed, 1]).standard_normal((count, mu.size))
+    flat = mu + standard @ scale.T
+    log_q = -0.5 * (standard**2 + np.log(2 * np.pi)).sum(axis=1) - np.log(np.diag(scale)).sum()
+    values = {
+        name: flat[:, where].reshape(1, count, *shape).astype(dtype)
+        for name, where, shape, dtype in group.ordering.values()
+    }
+    return values, log_q[None]
+
+
+def _softplus(x: np.ndarray) -> np.ndarray:
+    """Map the optimiser's parameter to a standard deviation, as PyMC does."""
+    return np.asarray(np.logaddexp(0.0, x))
+
+
+def elbo_converged(elbo: np.ndarray) -> bool:
+    """Judge whether an optimisation has settled.
+
+    The third and the last quarter of the iterations are compared: converged means that their mean ELBOs
+    differ by less than `TOLERANCE` nats or by less than `NOISE` standard errors, the latter from means of
+    `BLOCKS` batches in each quarter, so that neighbouring iterations may be correlated. At least `SHORTEST`
+    iterations and finite values in both quarters are needed. It says that the optimiser has stopped moving,
+    not that the approximation is good: k-hat says that.
+
+    Parameters
+    ----------
+    elbo
+        The estimate of each iteration, in nats, dims (iteration,).
+
+    Returns
+    -------
+    bool
+        Whether it has settled.
+    """
+    quarter = elbo.size // 4
+    if elbo.size < SHORTEST or not np.isfinite(elbo[-2 * quarter :]).all():
+        return False
+    windows = elbo[-2 * quarter : -quarter], elbo[-quarter:]
+    length = quarter // BLOCKS
+    batches = [window[-BLOCKS * length :].reshape(BLOCKS, length).mean(axis=1) for window in windows]
+    error = np.sqrt(sum(means.var(ddof=1) / BLOCKS for means in batches))
+    change = abs(batches[1].mean() - batches[0].mean())
+    return bool(change <= max(TOLERANCE, NOISE * error))

@@ -1,0 +1,284 @@
+"""Where the files of a study are; atomic writes; is a fit done; read it back.
+
+Every file is written aside, synced and renamed, and the small outcome.json comes last: it is the commit
+mark. A posterior whose outcome is missing, or whose size or checksum differs from the outcome's, is not
+done. It computes no diagnostics and knows no tracker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bayesrun.errors import StoreError
+from bayesrun.types import SCHEMA_VERSION, Dataset, DiagnosticsOptions, Outcome, Steps, canonical_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["Store", "write_atomically"]
+
+POSTERIOR = "posterior.nc"
+SUMMARY = "summary.parquet"
+OUTCOME = "outcome.json"
+ERROR = "error.txt"
+CONFIG = "config.yaml"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a file aside, sync it, and put it under its name in one step.
+
+    Parameters
+    ----------
+    path
+        Final name; its folder is made.
+    write
+        Called with the path of the temporary file, which has the same suffix.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {path.parent}: {error.strerror}; choose another folder: output.dir=DIR"
+        ) from None
+    os.close(handle)
+    aside = Path(name)
+    try:
+        write(aside)
+        aside.chmod(0o644)
+        _sync(aside)
+        aside.replace(path)
+        _sync(path.parent)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Store:
+    """The folder of one study.
+
+    Parameters
+    ----------
+    root
+        Absolute path of ``studies/NAME``.
+    """
+
+    root: Path
+
+    @property
+    def tables(self) -> Path:
+        """Folder of the tables, each as parquet and CSV."""
+        return self.root / "tables"
+
+    @property
+    def journal(self) -> Path:
+        """File of what the tracking server has confirmed."""
+        return self.root / "journal.jsonl"
+
+    @property
+    def study_file(self) -> Path:
+        """File of the study's design, seed, versions and host facts."""
+        return self.root / "study.json"
+
+    def fit_folder(self, key: str) -> Path:
+        """Folder of one fit."""
+        return self.root / "fits" / key
+
+    def prepare(self) -> None:
+        """Make the study folder and prove that it can be written to.
+
+        Raises
+        ------
+        StoreError
+            If it cannot.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to the study folder {self.root}: {error.strerror}; choose another: output.dir=DIR"
+            ) from None
+
+    # datasets
+
+    def data_file(self, data_hash: str) -> Path:
+        """File of one real dataset as it is fitted."""
+        return self.root / "data" / f"{data_hash}.nc"
+
+    def write_data(self, dataset: Dataset) -> str:
+        """Keep a dataset under its digest, once; return the digest."""
+        from bayesrun.data import save
+
+        data_hash = dataset.digest()
+        path = self.data_file(data_hash)
+        if not path.exists():
+            write_atomically(path, lambda aside: save(dataset, aside))
+        return data_hash
+
+    def read_data(self, data_hash: str) -> Dataset:
+        """Read a dataset back and check that it is the one that was written.
+
+        Raises
+        ------
+        StoreError
+            If its content no longer has that digest.
+        """
+        from bayesrun.data import load
+
+        path = self.data_file(data_hash)
+        dataset = load(path)
+        if dataset.digest() != data_hash:
+            raise StoreError(f"{path} was changed after it was written; remove it and run the command again")
+        return dataset
+
+    # fits
+
+    def read_outcome(self, key: str) -> Outcome | None:
+        """Read what came back from a fit; None where nothing was committed or the file is not whole."""
+        try:
+            fields = json.loads((self.fit_folder(key) / OUTCOME).read_text())
+        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+            return None
+        if fields.pop("schema", None) != SCHEMA_VERSION:
+            return None
+        return Outcome(
+            **fields
+            | {
+                "steps": Steps(**fields["steps"]),
+                "diagnostics_options": DiagnosticsOptions(**fields["diagnostics_options"]),
+                "warnings": tuple(fields["warnings"]),
+                "attempts": tuple(fields["attempts"]),
+            }
+        )
+
+    def done(self, key: str) -> Outcome | None:
+        """Outcome of a fit that is done and whole: status done, posterior there with the size recorded."""
+        outcome = self.read_outcome(key)
+        if outcome is None or outcome.status != "done":
+            return None
+        path = self.fit_folder(key) / POSTERIOR
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_size == outcome.size:
+                return outcome
+        return None
+
+    def verify(self, key: str) -> bool:
+        """Whether the posterior still has the checksum that was recorded (reads the whole file)."""
+        outcome = self.done(key)
+        return outcome is not None and _checksum(self.fit_folder(key) / POSTERIOR) == outcome.checksum
+
+    def write_fit(self, outcome: Outcome, tree: xr.DataTree, summary: pd.DataFrame) -> Outcome:
+        """Commit a fit: posterior and summary first, the outcome last.
+
+        Returns
+        -------
+        Outcome
+            With size and checksum of the posterior filled in.
+        """
+        folder = self.fit_folder(outcome.key)
+        write_atomically(folder / POSTERIOR, lambda aside: tree.to_netcdf(aside, engine="netcdf4"))
+        write_atomically(folder / SUMMARY, summary.to_parquet)
+        path = folder / POSTERIOR
+        whole = dataclasses.replace(outcome, size=path.stat().st_size, checksum=_checksum(path))
+        (folder / ERROR).unlink(missing_ok=True)
+        self._write_outcome(whole)
+        return whole
+
+    def write_failure(self, outcome: Outcome, traceback: str) -> Outcome:
+        """Record a failed fit with its traceback; it is tried again by the next command."""
+        write_atomically(self.fit_folder(outcome.key) / ERROR, lambda aside: aside.write_text(traceback))
+        if self.done(outcome.key) is None:
+            self._write_outcome(outcome)
+        return outcome
+
+    def _write_outcome(self, outcome: Outcome) -> None:
+        text = json.dumps({"schema": SCHEMA_VERSION} | dataclasses.asdict(outcome), indent=1, sort_keys=True)
+        write_atomically(self.fit_folder(outcome.key) / OUTCOME, lambda aside: aside.write_text(text + "\n"))
+
+    def write_config(self, key: str, text: str) -> None:
+        """Keep the resolved configuration of a fit beside it."""
+        path = self.fit_folder(key) / CONFIG
+        if not path.exists() or path.read_text() != text:
+            write_atomically(path, lambda aside: aside.write_text(text))
+
+    def read_tree(self, key: str) -> xr.DataTree:
+        """Read a posterior into memory.
+
+        Raises
+        ------
+        StoreError
+            If there is none that is whole.
+        """
+        import xarray as xr
+
+        if self.done(key) is None:
+            raise StoreError(f"no finished fit {key} in {self.root}")
+        with xr.open_datatree(self.fit_folder(key) / POSTERIOR, engine="netcdf4") as tree:
+            return tree.load()
+
+    def read_summary(self, key: str) -> pd.DataFrame:
+        """Read the summary of a fit: one row per scalar."""
+        import pandas as pd
+
+        return pd.read_parquet(self.fit_folder(key) / SUMMARY)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Read every outcome of the study, in the order of the keys."""
+        for path in sorted((self.root / "fits").glob(f"*/{OUTCOME}")):
+            outcome = self.read_outcome(path.parent.name)
+            if outcome is not None:
+                yield outcome
+
+    # the study
+
+    def read_study(self) -> dict[str, Any]:
+        """Read the study's facts; empty where there is no study yet."""
+        try:
+            facts: dict[str, Any] = json.loads(self.study_file.read_text())
+        except FileNotFoundError:
+            return {}
+        except json.JSONDecodeError as error:
+            raise StoreError(
+                f"{self.study_file} is not JSON: {error}; restore it or choose another study.name"
+            ) from None
+        return facts
+
+    def write_study(self, facts: Mapping[str, Any]) -> None:
+        """Write the study's facts."""
+        text = json.dumps(json.loads(canonical_json(facts)), indent=1, sort_keys=True)
+        write_atomically(self.study_file, lambda aside: aside.write_text(text + "\n"))
+
+    def write_table(self, name: str, frame: pd.DataFrame) -> None:
+        """Write a table as parquet and CSV."""
+        write_atomically(self.tables / f"{name}.parquet", frame.to_parquet)
+        write_atomically(self.tables / f"{name}.csv", frame.to_csv)

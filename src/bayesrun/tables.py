@@ -1,0 +1,162 @@
+"""Tables for the terminal: outcomes, LOO comparison, agreement of samplers.
+
+Every colour repeats what a word already says, so the tables read the same in a log file.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from bayesrun.types import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+__all__ = ["agreement_table", "comparison_table", "outcome_table", "verdict_lines"]
+
+type Row = tuple[Outcome, Verdict | None]
+
+
+def outcome_table(rows: Sequence[Row]) -> Table:
+    """Show what came back from each fit: one row a fit, readable from 80 columns on.
+
+    Parameters
+    ----------
+    rows
+        Outcome and verdict of each fit; the verdict is None where no gate was asked.
+
+    Returns
+    -------
+    rich.table.Table
+        Columns cell, verdict (pass, fail, or failed with its reason), rhat_max, ess (smallest bulk),
+        n_divergent, elpd_loo with its standard error, time in seconds, where. A dash: not defined.
+    """
+    table = _table("cell", "verdict")
+    for name in ("rhat", "ess", "div", "elpd_loo ± se", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("where", no_wrap=True, overflow="ellipsis", max_width=16)
+    for outcome, verdict in rows:
+        facts = outcome.diagnostics
+        elpd = _number(facts.get("elpd_loo"), ".1f")
+        table.add_row(
+            escape(outcome.cell if not outcome.replicate else f"{outcome.cell} #{outcome.replicate}"),
+            _verdict(outcome, verdict),
+            _number(facts.get("rhat_max"), ".3f"),
+            _number(facts.get("ess_bulk_min"), ".0f"),
+            _number(facts.get("n_divergent"), ".0f"),
+            elpd if elpd == "-" else f"{elpd} ± {_number(facts.get('se_elpd_loo'), '.1f')}",
+            _seconds(sum(outcome.seconds.values())),
+            escape(outcome.where or "-"),
+        )
+    return table
+
+
+def verdict_lines(rows: Sequence[Row]) -> list[str]:
+    """Say in one line for each fit that failed or did not pass why, and what to try.
+
+    Parameters
+    ----------
+    rows
+        Outcome and verdict of each fit.
+
+    Returns
+    -------
+    list of str
+        Plain text, empty when all passed.
+    """
+    lines = []
+    for outcome, verdict in rows:
+        if outcome.status == "failed":
+            lines.append(f"{outcome.cell} failed ({outcome.reason}): {outcome.message}")
+        elif verdict is not None and not verdict.passed:
+            remedy = f"; try: {verdict.remedies[0]}" if verdict.remedies else ""
+            lines.append(f"{outcome.cell}: {', '.join(verdict.failures)}{remedy}")
+    return lines
+
+
+def comparison_table(frame: pd.DataFrame) -> Table:
+    """Show a LOO comparison, best cell first.
+
+    Parameters
+    ----------
+    frame
+        A `Comparison.frame` of compare.
+    """
+    table = _table("cell")
+    for name in ("elpd_loo ± se", "diff ± dse", "p_loo", "weight", "bad k"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("warning", overflow="fold")
+    for label, row in frame.iterrows():
+        best = row["rank"] == 0
+        table.add_row(
+            escape(str(label)),
+            f"{row['elpd_loo']:.1f} ± {row['se']:.1f}",
+            "best" if best else f"{row['elpd_diff']:.1f} ± {row['dse']:.1f}",
+            _number(row["p_loo"], ".1f"),
+            f"{row['weight']:.2f}",
+            f"{row['n_bad_pareto_k']:.0f}",
+            Text(str(row["warning"]), style="yellow"),
+            style="bold" if best else "",
+        )
+    return table
+
+
+def agreement_table(frame: pd.DataFrame, top: int = 10) -> Table:
+    """Show where samplers differ from their reference, worst scalars first.
+
+    Parameters
+    ----------
+    frame
+        An `Agreement.frame` of compare.
+    top
+        How many rows; the caption says how many more there are.
+    """
+    table = _table("cell", "variable")
+    for name in ("mean diff (SD)", "mcse", "SD ratio"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("reads", no_wrap=True)
+    for row in frame.head(top).itertuples(index=False):
+        table.add_row(
+            escape(str(row.cell)),
+            escape(str(row.variable)),
+            f"{row.mean_diff:+.2f}",
+            f"{row.mean_diff_mcse:.2f}",
+            f"{row.sd_ratio:.2f}",
+            Text("differs", style="red") if row.differs else Text("agrees", style="green"),
+        )
+    if len(frame) > top:
+        table.caption = f"{len(frame) - top} more rows, {int(frame['differs'].iloc[top:].sum())} of them differ"
+        table.caption_justify = "left"
+    return table
+
+
+def _table(*names: str) -> Table:
+    """Make an empty table whose first columns hold words, which may wrap."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _verdict(outcome: Outcome, verdict: Verdict | None) -> Text:
+    if outcome.status == "failed":
+        return Text(f"failed ({outcome.reason})" if outcome.reason else "failed", style="bold red")
+    if verdict is None:
+        return Text("done")
+    return Text("pass", style="green") if verdict.passed else Text("fail", style="yellow")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None or math.isnan(value) else format(value, form)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"

@@ -1,0 +1,198 @@
+"""What the run of one fit says to a tracking server: parameters, metrics, tags and files; it knows no server.
+
+Names and values come out in a form that every tracking server takes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bayesrun.types import FitSpec, Outcome, Verdict, digest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+__all__ = [
+    "MAX_TAG",
+    "Record",
+    "finished_at",
+    "git_commit",
+    "metrics",
+    "params",
+    "stage_fit",
+    "stage_table",
+    "table_tag",
+    "tags",
+]
+
+MAX_PARAM = 500
+"""Characters of a parameter that older servers take too."""
+
+MAX_TAG = 5000
+"""Characters of a tag; servers take 8000."""
+
+ILLEGAL = re.compile(r"[^\w\-. :/]", re.ASCII)
+"""What the name of a metric or a parameter may not hold."""
+
+ARTIFACTS = ("posterior.nc", "config.yaml")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the run of one fit says.
+
+    Parameters
+    ----------
+    spec, outcome, verdict
+        The fit; the verdict is None where no gate was asked.
+    facts
+        More parameters, nested mappings allowed: the data's name, what varies between the cells.
+    """
+
+    spec: FitSpec
+    outcome: Outcome
+    verdict: Verdict | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Digest of what changes when the fit is recorded anew."""
+        return digest([self.outcome, self.verdict])
+
+
+def git_commit(folder: Path) -> str | None:
+    """Commit that a folder is at, with ``-dirty`` where files were changed; None outside of a repository."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def params(record: Record) -> dict[str, str]:
+    """Parameters by which people compare fits: model, data and sampler with their settings, and `facts`."""
+    spec = record.spec
+    options = {name: value for name, value in dataclasses.asdict(spec.options).items() if value not in ({}, ())}
+    nested = {
+        "cell": spec.cell,
+        "replicate": spec.replicate,
+        "fit_seed": spec.fit_seed,
+        "model": {"": spec.model.name, **spec.model.params},
+        "sampler": {"": spec.sampler.name, **options, **spec.sampler.params},
+        "ci": {"prob": spec.diagnostics.ci_prob, "kind": spec.diagnostics.ci_kind},
+    }
+    flat = dict(_leaves("", nested)) | dict(_leaves("", record.facts))
+    return {_legal(name): _short(value) for name, value in flat.items()}
+
+
+def _leaves(path: str, value: Any) -> Iterable[tuple[str, Any]]:
+    """Flatten nested mappings to dotted names; the name "" stands for the mapping itself."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _leaves(".".join(filter(None, [path, str(name)])), inner)
+    else:
+        yield path, value
+
+
+def _legal(name: str) -> str:
+    return ILLEGAL.sub("_", name)[:250] or "_"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= MAX_PARAM else text[: MAX_PARAM - 3] + "..."
+
+
+def metrics(outcome: Outcome) -> dict[str, float]:
+    """Diagnostics and stage times (``seconds/sample``, in seconds) that are finite numbers."""
+    times = {f"seconds/{stage}": value for stage, value in outcome.seconds.items()}
+    everything = dict(outcome.diagnostics) | times
+    return {_legal(k): float(v) for k, v in everything.items() if v is not None and math.isfinite(v)}
+
+
+def tags(record: Record) -> dict[str, str]:
+    """Tags of one fit: key, cell, status, verdict, hashes, versions, where it ran, and why it failed."""
+    outcome, verdict = record.outcome, record.verdict
+    word = "none" if verdict is None else "pass" if verdict.passed else "fail"
+    found = {
+        "bayesrun.key": outcome.key,
+        "bayesrun.cell": outcome.cell,
+        "bayesrun.status": outcome.status,
+        "bayesrun.verdict": word if outcome.status == "done" else "failed",
+        "bayesrun.data_hash": record.spec.data_hash,
+        "bayesrun.where": outcome.where,
+        "bayesrun.failures": "; ".join(verdict.failures) if verdict else "",
+        "bayesrun.warnings": "; ".join(outcome.warnings),
+        "bayesrun.reason": outcome.reason or "",
+        "bayesrun.message": outcome.message,
+        "mlflow.loggedArtifacts": table_tag(["summary"] if outcome.status == "done" else []),
+    }
+    versions = {f"version.{name}": str(version) for name, version in outcome.versions.items()}
+    return {name: value[:MAX_TAG] for name, value in (found | versions).items() if value}
+
+
+def table_tag(names: Iterable[str]) -> str:
+    """Value of the tag by which MLflow knows that a JSON artifact is a table; empty where there is none."""
+    listed = [{"path": f"{name}.json", "type": "table"} for name in names]
+    return json.dumps(listed) if listed else ""
+
+
+def finished_at(folder: Path) -> int:
+    """When a fit was committed, in milliseconds since 1970; now where that is not known."""
+    try:
+        return round(1000 * (folder / "outcome.json").stat().st_mtime)
+    except OSError:
+        return round(1000 * time.time())
+
+
+def stage_fit(folder: Path, staged: Path, *, failed: bool) -> None:
+    """Gather the artifacts of a fit in a folder of the same file system, by hard links where it has them.
+
+    Parameters
+    ----------
+    folder
+        The fit's folder in the store.
+    staged
+        Empty folder to fill: posterior.nc, config.yaml, figures, summary as CSV and as JSON table; of a
+        failed fit error.txt.
+    failed
+        Whether the fit failed.
+    """
+    names = [*ARTIFACTS, *(["error.txt"] if failed else [])]
+    figures = sorted((folder / "figures").glob("*.png"))
+    if figures:
+        (staged / "figures").mkdir()
+    for source in (*(folder / name for name in names), *figures):
+        if source.exists():
+            _link(source, staged / source.relative_to(folder))
+    summary = folder / "summary.parquet"
+    if summary.exists() and not failed:
+        import pandas as pd
+
+        stage_table(pd.read_parquet(summary).rename_axis("scalar"), staged, "summary")
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def stage_table(frame: pd.DataFrame, staged: Path, name: str) -> None:
+    """Write a table as CSV, for people, and as the JSON that MLflow shows as a table."""
+    frame.to_csv(staged / f"{name}.csv")
+    frame.reset_index().to_json(staged / f"{name}.json", orient="split", index=False, double_precision=6)

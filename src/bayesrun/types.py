@@ -1,0 +1,624 @@
+"""The frozen values that pass between stages, and the protocols that stages rely on.
+
+It computes nothing beyond canonical forms and digests of these values, and imports no heavy package.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+from annotated_types import Ge, Gt, Le, Len, Lt
+
+from bayesrun.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pymc as pm
+    import xarray as xr
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Batch",
+    "Builder",
+    "Cell",
+    "CheckedCell",
+    "Dataset",
+    "DiagnosticsOptions",
+    "DispatchOptions",
+    "FitSpec",
+    "Gate",
+    "Outcome",
+    "OutputOptions",
+    "Plan",
+    "Resources",
+    "Role",
+    "SampleFunction",
+    "SamplerOptions",
+    "Settings",
+    "Steps",
+    "StudyOptions",
+    "Target",
+    "TrackOptions",
+    "Verdict",
+    "canonical_json",
+    "digest",
+]
+
+Share = Annotated[float, Gt(0), Lt(1)]
+
+SCHEMA_VERSION = 1
+"""Version of what is stored and hashed; raised when a key or a stored field changes its meaning."""
+
+
+def canonical_json(value: Any) -> str:
+    """Serialise plain values to JSON text that is the same in every process.
+
+    Parameters
+    ----------
+    value
+        Nested mappings, sequences, strings, numbers, booleans and None, or dataclasses of them.
+
+    Returns
+    -------
+    str
+        JSON with sorted keys and no spaces. Integers and equal floats differ (``36`` and ``36.0``).
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no canonical JSON form")
+
+
+def digest(value: Any, length: int = 16) -> str:
+    """Hash plain values: the first `length` hexadecimal digits of SHA-256 of their canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a model asks of one named array of its dataset.
+
+    Parameters
+    ----------
+    kind
+        ``real`` (any finite number), ``positive`` (> 0), ``count`` (0, 1, 2, ...), ``binary`` (0 or 1),
+        ``category`` (labels, coded 0..K-1, at least two levels) or ``predictors`` (a matrix with dims
+        (obs, predictor), no constant column).
+    doc
+        One line for people: what the array means.
+    optional
+        Whether the model can do without it.
+    """
+
+    kind: Literal["real", "positive", "count", "binary", "category", "predictors"]
+    doc: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset(Mapping[str, "np.ndarray"]):
+    """Named arrays with their dims and coords: what a model is conditioned on.
+
+    Parameters
+    ----------
+    arrays
+        Name to array. The first dim of every array is ``obs`` unless `dims` says otherwise.
+    dims
+        Name to the dim names of that array, one for each axis.
+    coords
+        Dim name to labels. A category array ``g`` holds codes, and ``coords["g"]`` its labels.
+    name
+        A short name for people and folder names.
+    citation
+        Where the numbers come from.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    coords: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    name: str = "data"
+    citation: str = ""
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        """Return the array called `key`, or say which arrays there are."""
+        try:
+            return self.arrays[key]
+        except KeyError:
+            raise DataError(
+                f"data has no array {key!r}; it has {', '.join(sorted(self.arrays)) or 'none'}. "
+                f"Map a column to it: data.columns={{{key}: COLUMN}}"
+            ) from None
+
+    def __contains__(self, key: object) -> bool:
+        """Whether there is an array called `key`."""
+        return key in self.arrays
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of the arrays."""
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        """Count the arrays."""
+        return len(self.arrays)
+
+    def digest(self) -> str:
+        """Hash the content: names, dtypes, shapes, bytes, dims and coords; not `name` or `citation`."""
+        sha = hashlib.sha256()
+        for name in sorted(self.arrays):
+            array = self.arrays[name]
+            text = array.dtype.kind in "OUST"
+            body = canonical_json([str(v) for v in array.ravel()]).encode() if text else array.tobytes("C")
+            head = [name, "str" if text else array.dtype.str, list(array.shape), list(self.dims.get(name, ()))]
+            sha.update(canonical_json(head).encode() + b"\0" + body)
+        sha.update(canonical_json({k: [str(v) for v in self.coords[k]] for k in self.coords}).encode())
+        return sha.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Target:
+    """An importable function and the keyword arguments that the config gives it.
+
+    Parameters
+    ----------
+    name
+        The name of the config that chose it (``hierarchical``, ``nuts``, ``eight_schools``).
+    path
+        Its import path, ``package.module.function``.
+    params
+        Keyword arguments, plain values only.
+    """
+
+    name: str
+    path: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one batch may use of a node: cores, GPUs, memory in GiB (None: no claim)."""
+
+    num_cpus: Annotated[float, Gt(0)] = 1.0
+    num_gpus: Annotated[float, Ge(0)] = 0.0
+    memory_gb: Annotated[float, Gt(0)] | None = None
+
+
+@dataclass(frozen=True)
+class SamplerOptions:
+    """The options that every sampler takes, so that one command line can sweep over samplers.
+
+    Parameters
+    ----------
+    draws
+        Kept draws per chain. Variational samplers return draws x chains independent draws as one chain;
+        smc uses draws particles per chain.
+    tune
+        Warm-up steps per chain, not kept. No meaning for advi, fullrank_advi and smc.
+    chains
+        Independent chains. For smc independent runs.
+    target_accept
+        Acceptance rate that the NUTS step size is adapted to. No meaning for other samplers.
+    max_treedepth
+        Largest NUTS tree, 2**max_treedepth - 1 leapfrog steps. No meaning for other samplers.
+    iterations
+        Optimisation steps of advi and fullrank_advi. No meaning for other samplers.
+    learning_rate
+        Step size of the variational optimiser. No meaning for other samplers.
+    escalate
+        Larger values of target_accept to try, one after another, while a fit diverges. NUTS only.
+    extra
+        Options of one sampler only, passed on as they are.
+    """
+
+    draws: Annotated[int, Ge(1)] = 1000
+    tune: Annotated[int, Ge(0)] = 1000
+    chains: Annotated[int, Ge(1)] = 4
+    target_accept: Share = 0.9
+    max_treedepth: Annotated[int, Ge(1), Le(20)] = 10
+    iterations: Annotated[int, Ge(1)] = 30_000
+    learning_rate: Annotated[float, Gt(0)] = 0.01
+    escalate: tuple[Share, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Which steps of the workflow a fit does beside drawing; none of them changes a draw.
+
+    Parameters
+    ----------
+    prior_predictive, posterior_predictive
+        Whether to simulate observations from the prior and from the posterior.
+    log_likelihood
+        Whether to compute the pointwise log-likelihood, which LOO and comparisons need.
+    prior_draws
+        Draws from the prior, when prior_predictive is on.
+    figures
+        Whether to draw the figures of each fit.
+    """
+
+    prior_predictive: bool = True
+    posterior_predictive: bool = True
+    log_likelihood: bool = True
+    prior_draws: Annotated[int, Ge(1)] = 500
+    figures: bool = True
+
+
+@dataclass(frozen=True)
+class DiagnosticsOptions:
+    """How a posterior is summarised: interval probability and kind, and whether WAIC is wanted too."""
+
+    ci_prob: Share = 0.89
+    ci_kind: Literal["eti", "hdi"] = "eti"
+    waic: bool = False
+    loo_var: str | None = None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Thresholds fixed before sampling; None switches one off.
+
+    Defaults: R-hat and ESS after Vehtari et al. (2021, doi:10.1214/20-BA1221), 100 effective draws per
+    chain; E-BFMI after Betancourt (2016, arXiv:1604.00695); k-hat of a variational approximation after
+    Yao et al. (2018, arXiv:1802.02538).
+
+    Parameters
+    ----------
+    fail
+        Whether a verdict that does not pass makes the command exit with 1.
+    rhat_max, ess_bulk_per_chain, ess_tail_per_chain, n_divergent, bfmi_min, n_max_treedepth
+        Bounds on the diagnostics of those names; ess is counted per chain; n_max_treedepth is a share of
+        the draws.
+    pareto_k_share
+        Largest share of observations whose Pareto k is above its bound.
+    khat
+        Largest PSIS k-hat of a variational approximation.
+    """
+
+    fail: bool = False
+    rhat_max: Annotated[float, Ge(1)] | None = 1.01
+    ess_bulk_per_chain: Annotated[float, Ge(0)] | None = 100.0
+    ess_tail_per_chain: Annotated[float, Ge(0)] | None = 100.0
+    n_divergent: Annotated[int, Ge(0)] | None = 0
+    bfmi_min: Annotated[float, Ge(0)] | None = 0.3
+    n_max_treedepth: Annotated[float, Ge(0), Le(1)] | None = 0.05
+    pareto_k_share: Annotated[float, Ge(0), Le(1)] | None = None
+    khat: float | None = 0.7
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """What one command asks for.
+
+    Parameters
+    ----------
+    name
+        Name and folder of the study; None: made from the choices of models and data.
+    seed
+        The one seed that every other seed is derived from.
+    objective
+        Diagnostic that a Hydra optimising sweeper gets back (elpd_loo, ess_per_second, ...).
+    reference
+        Sampler that the others are compared with; None: the most exact one of the sweep.
+    """
+
+    name: Annotated[str, Len(1, 100)] | None = None
+    seed: Annotated[int, Ge(0)] = 20_260_101
+    objective: str = "elpd_loo"
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class DispatchOptions:
+    """Where batches run.
+
+    Parameters
+    ----------
+    kind
+        ``ray`` (tasks on a local or an existing cluster) or ``serial`` (in this process).
+    address
+        Address of an existing Ray cluster; None: start a local one and stop it at the end.
+    num_cpus
+        Cores that a local cluster offers; None: those of the machine.
+    retries
+        How often a batch is handed out again after its worker was lost or it ran out of time. A fit that
+        failed by an exception is never retried.
+    timeout
+        Wall-clock seconds for one batch, beside the timeout of its sampler; None: no bound.
+    runtime_env
+        Ray runtime environment for an existing cluster.
+    """
+
+    kind: Literal["ray", "serial"] = "ray"
+    address: str | None = None
+    num_cpus: Annotated[int, Ge(1)] | None = None
+    retries: Annotated[int, Ge(0)] = 1
+    timeout: Annotated[float, Gt(0)] | None = None
+    runtime_env: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class TrackOptions:
+    """Where runs are logged: on or off, the MLflow address (None: SQLite beside the studies), experiment."""
+
+    enabled: bool = True
+    uri: str | None = None
+    experiment: Annotated[str, Len(1, 250)] = "bayesrun"
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """The folder that studies are written to; relative ones are relative to the working directory."""
+
+    dir: Annotated[str, Len(1)] = "studies"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What must be the same for every cell of a study.
+
+    Parameters
+    ----------
+    study, dispatch, track, output
+        The sections of those names.
+    dry_run
+        Whether to print the plan and start nothing.
+    verbose
+        Whether to show tracebacks and the logs of the libraries.
+    """
+
+    study: StudyOptions = StudyOptions()
+    dispatch: DispatchOptions = DispatchOptions()
+    track: TrackOptions = TrackOptions()
+    output: OutputOptions = OutputOptions()
+    dry_run: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of the design as the config states it: model x data x sampler x parameter values.
+
+    Parameters
+    ----------
+    label
+        Short name, unique in its study.
+    model, data, sampler
+        The targets.
+    options
+        What the sampler is told.
+    resources
+        What one batch of it may use.
+    timeout
+        Wall-clock seconds that one fit may take; None: no bound.
+    steps, diagnostics, gate
+        Workflow, summaries and thresholds.
+    overrides
+        The values by which this cell differs from its neighbours, by config path.
+    config
+        The resolved configuration as YAML, kept beside the fit.
+    """
+
+    label: str
+    model: Target
+    data: Target
+    sampler: Target
+    options: SamplerOptions
+    resources: Resources = Resources()
+    timeout: float | None = None
+    steps: Steps = Steps()
+    diagnostics: DiagnosticsOptions = DiagnosticsOptions()
+    gate: Gate = Gate()
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    config: str = ""
+
+
+@dataclass(frozen=True)
+class CheckedCell:
+    """A cell whose data were loaded and whose model was built: it can be planned.
+
+    Parameters
+    ----------
+    cell
+        The row.
+    data_hash
+        Digest of the dataset, which the store holds under that name.
+    fingerprint
+        Digest of what the model means: its sources and its graph.
+    sampler_version
+        The sampler's version constant.
+    observed_hash
+        Digest of the observed values in the order of the model, by which comparable fits are found.
+    kind
+        What the sampler is: nuts, mcmc, smc or variational.
+    centred
+        Free vector variables that are centred on other free variables, and on which.
+    warnings
+        What the user should know before the start.
+    """
+
+    cell: Cell
+    data_hash: str
+    fingerprint: str
+    sampler_version: int
+    observed_hash: str
+    kind: str
+    centred: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FitSpec:
+    """The recipe of one fit. `key` is the content hash of everything that changes its draws."""
+
+    key: str
+    cell: str
+    replicate: int
+    fit_seed: int
+    data_hash: str
+    observed_hash: str
+    model: Target
+    sampler: Target
+    options: SamplerOptions
+    steps: Steps
+    diagnostics: DiagnosticsOptions
+    divergence_limit: int | None = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Fits that share a model graph and a sampler, run together in one worker call."""
+
+    specs: tuple[FitSpec, ...]
+    resources: Resources
+    timeout: float | None = None
+
+    @property
+    def label(self) -> str:
+        """Name for progress lines."""
+        return self.specs[0].cell
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The frozen list of batches, and the keys that were found done.
+
+    Parameters
+    ----------
+    batches
+        What is left to do.
+    specs
+        Every fit of the study, in the order of the cells.
+    done
+        Keys of fits that need nothing more.
+    """
+
+    batches: tuple[Batch, ...]
+    specs: tuple[FitSpec, ...]
+    done: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came back from one fit; it stays a few kB.
+
+    Parameters
+    ----------
+    key, cell, replicate
+        Which fit.
+    status
+        ``done`` or ``failed``.
+    reason
+        For a failed fit: ``error``, ``timeout``, ``oom`` or ``lost``.
+    message
+        For a failed fit: one line that says what happened.
+    diagnostics
+        Facts by name (rhat_max, ess_bulk_min, n_divergent, elpd_loo, ...), finite floats only.
+    absent
+        Diagnostics that do not exist for this fit, with the reason.
+    warnings
+        What the fit met on its way.
+    seconds
+        Wall-clock seconds by stage.
+    attempts
+        One entry for each target_accept tried: target_accept, n_divergent, seconds.
+    steps, diagnostics_options
+        What was done, so that a step that is wanted later can be completed.
+    observed_hash
+        Digest of the observed values.
+    where
+        Host name and process number.
+    size, checksum
+        Bytes and SHA-256 of posterior.nc.
+    """
+
+    key: str
+    cell: str
+    replicate: int
+    status: Literal["done", "failed"]
+    reason: Literal["error", "timeout", "oom", "lost"] | None = None
+    message: str = ""
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    attempts: tuple[Mapping[str, float], ...] = ()
+    steps: Steps = Steps()
+    diagnostics_options: DiagnosticsOptions = DiagnosticsOptions()
+    observed_hash: str = ""
+    where: str = ""
+    size: int = 0
+    checksum: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of one outcome.
+
+    Parameters
+    ----------
+    passed
+        Whether every threshold holds.
+    failures
+        One short text for each threshold that does not hold (``rhat_max 1.04 > 1.01``).
+    remedies
+        What to try, most promising first.
+    """
+
+    passed: bool
+    failures: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
+
+
+class Builder(Protocol):
+    """A model: any importable function of a dataset and parameters."""
+
+    def __call__(self, data: Dataset, **params: Any) -> pm.Model:
+        """Build the model conditioned on `data`."""
+        ...
+
+
+class SampleFunction(Protocol):
+    """One way to draw. Its module also has ``VERSION: int`` and ``KIND`` (nuts, mcmc, smc, variational).
+
+    Parameters
+    ----------
+    build
+        Builds the model of one dataset.
+    datasets
+        One for each fit.
+    seeds
+        One integer for each fit; the same seed gives the same draws.
+    options
+        What every sampler is told.
+
+    Returns
+    -------
+    Iterator of xarray.DataTree
+        One for each dataset, in their order, each as soon as it is there, with groups ``posterior``
+        (dims chain, draw, ...), ``sample_stats`` and ``observed_data``.
+    """
+
+    def __call__(
+        self,
+        build: Callable[[Dataset], pm.Model],
+        datasets: Iterable[Dataset],
+        seeds: Iterable[int],
+        options: SamplerOptions,
+    ) -> Iterator[xr.DataTree]:
+        """Draw from the posterior of each dataset."""
+        ...

@@ -1,0 +1,33 @@
+"""Settings that every test shares."""
+
+import os
+from pathlib import Path
+
+# Read when the libraries are imported, in this process and in those it starts: nothing is shown on a screen or sent
+# over the network, and each process keeps to one core, so that tests share a small machine.
+os.environ |= {
+    "MPLBACKEND": "Agg",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # tests marked gpu are run with JAX_PLATFORMS=cuda
+os.environ.pop("MLFLOW_TRACKING_URI", None)  # the default store is under test, not the developer's server
+
+import pytest
+from hypothesis import settings
+
+# An example is as slow as the machine is busy, and a failure in CI has to be one that a developer can see again.
+settings.register_profile("bayesrun", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("bayesrun")
+
+
+@pytest.fixture
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that is the working directory of the test."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder

@@ -1,0 +1,114 @@
+"""Every mistake in a config is found before anything starts, all of them at once, with the nearest remedy."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from bayesrun.config import Composed, shipped_conf, to_cells, user_shadows
+from bayesrun.errors import ConfigError
+
+
+def composed(changes: dict | None = None, **choices) -> Composed:
+    values = {
+        "model": {"_target_": "pkg.models.linear.build", "scale": 2.5},
+        "data": {"_target_": "pkg.data.shipped", "name": "engel"},
+        "sampler": {
+            "_target_": "pkg.samplers.nuts.sample",
+            "draws": 100,
+            "resources": {"num_cpus": 1},
+            "timeout": None,
+        },
+        "study": {"seed": 1},
+        "dispatch": {"kind": "serial"},
+        "gate": {},
+        "track": {"enabled": False},
+        "steps": {},
+        "diagnostics": {},
+        "output": {"dir": "studies"},
+        "dry_run": False,
+        "verbose": False,
+    }
+    config = OmegaConf.merge(OmegaConf.create(values), OmegaConf.create(changes or {}))
+    return Composed(config, {"model": "linear", "data": "engel", "sampler": "nuts"} | choices)
+
+
+def test_a_config_becomes_a_cell():
+    settings, (cell,), labels = to_cells([composed()])
+    assert labels == ("linear/engel/nuts",) == (cell.label,)
+    assert cell.model.path == "pkg.models.linear.build"
+    assert cell.model.params == {"scale": 2.5}
+    assert cell.options.draws == 100
+    assert settings.study.seed == 1
+    assert settings.dispatch.kind == "serial"
+    assert "scale: 2.5" in cell.config
+
+
+def test_cells_are_labelled_by_what_differs():
+    _, cells, labels = to_cells([composed(), composed({"model": {"scale": 5.0}}), composed(sampler="advi")])
+    assert labels == ("linear/engel/nuts scale=2.5", "linear/engel/nuts scale=5.0", "linear/engel/advi")
+    assert cells[1].overrides["model.scale"] == 5.0
+
+
+def test_the_same_cell_twice_is_merged_but_answers_twice():
+    _, cells, labels = to_cells([composed(), composed()])
+    assert len(cells) == 1
+    assert labels == ("linear/engel/nuts",) * 2
+
+
+def test_a_data_path_is_made_absolute_and_names_the_dataset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, (cell,), _ = to_cells([composed({"data": {"_target_": "pkg.read", "path": "my.csv"}}, data="csv")])
+    assert cell.data.params["path"] == str(tmp_path / "my.csv")
+    assert cell.label == "linear/my/nuts"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sampler": {"drawz": 5}}, "sampler.drawz: unknown key; did you mean sampler.draws? sampler has "),
+        ({"smapler": {"draws": 5}}, "smapler: unknown key; did you mean sampler? the config has "),
+        ({"gate": {"rhat": 1.1}}, "gate.rhat: unknown key; did you mean gate.rhat_max? gate has "),
+        ({"study": {"sed": 1}}, "study.sed: unknown key; did you mean study.seed? study has "),
+        ({"sampler": {"resources": {"cpus": 1}}}, "sampler.resources.cpus: unknown key; did you mean"),
+        ({"sampler": {"draws": "abc"}}, "sampler.draws: got 'abc'; wanted a valid integer"),
+        ({"sampler": {"draws": 0}}, "sampler.draws: got 0; wanted greater than or equal to 1"),
+        ({"sampler": {"target_accept": 1.5}}, "sampler.target_accept: got 1.5; wanted less than 1"),
+        ({"sampler": {"escalate": [0.95, 2]}}, "sampler.escalate.1: got 2; wanted less than 1"),
+        ({"sampler": {"timeout": -1}}, "sampler.timeout: got -1; wanted seconds greater than 0, or null"),
+        ({"sampler": {"resources": {"num_cpus": 0}}}, "sampler.resources.num_cpus: got 0; wanted greater than 0"),
+        ({"diagnostics": {"ci_prob": 89}}, "diagnostics.ci_prob: got 89; wanted less than 1"),
+        ({"diagnostics": {"ci_kind": "hpd"}}, "diagnostics.ci_kind: got 'hpd'; wanted 'eti' or 'hdi'"),
+        ({"dispatch": {"kind": "dask"}}, "dispatch.kind: got 'dask'; wanted 'ray' or 'serial'"),
+        ({"dry_run": "perhaps"}, "dry_run: got 'perhaps'; wanted true or false"),
+        ({"model": {"width": "???"}}, "model.width: no value given; set it: model.width=VALUE"),
+        ({"model": {"_target_": "build"}}, "model._target_: got 'build'; wanted the import path of a function"),
+        ({"steps": 3}, "steps: got 3; wanted keys of steps"),
+    ],
+)
+def test_a_mistake_is_one_line_with_the_remedy(changes, message):
+    with pytest.raises(ConfigError) as caught:
+        to_cells([composed(changes)])
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_all_mistakes_of_all_cells_are_reported_once():
+    with pytest.raises(ConfigError) as caught:
+        to_cells([composed({"sampler": {"draws": 0, "tune": -1}}), composed({"sampler": {"draws": 0}})])
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_what_a_study_has_once_may_not_differ_between_cells():
+    with pytest.raises(ConfigError, match=r"study: differs between the cells of this sweep .*one study has one study"):
+        to_cells([composed(), composed({"study": {"seed": 2}})])
+
+
+def test_an_interpolation_that_leads_nowhere_is_refused():
+    with pytest.raises(ConfigError, match="the config cannot be resolved: Interpolation key 'nowhere' not found"):
+        to_cells([composed({"model": {"scale": "${nowhere}"}})])
+
+
+def test_a_users_file_with_a_shipped_name_is_found(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").touch()
+    (tmp_path / "model" / "linear.yaml").touch()
+    assert user_shadows([tmp_path, shipped_conf()]) == [str(tmp_path / "model" / "linear.yaml")]
