@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
+
+from bayesrun.types import DiagnosticsOptions, FitSpec, Outcome, SamplerOptions, Steps, Target
 
 SCHOOLS = tuple("ABCDEFGH")
 
@@ -70,3 +73,66 @@ def fake_tree(
             ),
         )
     return xr.DataTree.from_dict(groups)
+
+
+def fake_summary(tree: xr.DataTree) -> pd.DataFrame:
+    """Summarise a tree as the store keeps it, with the Monte Carlo errors of independent draws."""
+    rows = {}
+    for name, variable in tree["posterior"].to_dataset().data_vars.items():
+        values = variable.values.reshape(variable.shape[0] * variable.shape[1], -1)
+        for column in range(values.shape[1]):
+            label = str(name) if variable.ndim == 2 else f"{name}[{variable[variable.dims[2]].values[column]}]"
+            v = values[:, column]
+            error = v.std() / np.sqrt(v.size)
+            rows[label] = {
+                "mean": v.mean(),
+                "sd": v.std(),
+                "median": np.median(v),
+                "mcse_mean": error,
+                "mcse_sd": error / np.sqrt(2),
+                "rhat": 1.0,
+            }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def fake_spec(key: str = "k0", cell: str = "hierarchical/nuts", sampler: str = "nuts", **fields: Any) -> FitSpec:
+    """Make the recipe of a fit of eight schools."""
+    return FitSpec(
+        **{
+            "key": key,
+            "cell": cell,
+            "replicate": 0,
+            "fit_seed": 1,
+            "data_hash": "d0",
+            "observed_hash": "o0",
+            "model": Target("hierarchical", "bayesrun.models.hierarchical.build", {"tau_scale": 5.0}),
+            "sampler": Target(sampler, f"bayesrun.samplers.{sampler}.sample"),
+            "options": SamplerOptions(draws=50),
+            "steps": Steps(),
+            "diagnostics": DiagnosticsOptions(),
+        }
+        | fields
+    )
+
+
+def fake_outcome(key: str = "k0", cell: str = "hierarchical/nuts", **fields: Any) -> Outcome:
+    """Make what came back from a fit that went well."""
+    return Outcome(
+        **{
+            "key": key,
+            "cell": cell,
+            "replicate": 0,
+            "status": "done",
+            "diagnostics": {
+                "rhat_max": 1.004,
+                "ess_bulk_min": 812.3,
+                "n_divergent": 0.0,
+                "elpd_loo": -30.81,
+                "se_elpd_loo": 1.42,
+            },
+            "seconds": {"sample": 2.5, "total": 3.25},
+            "where": "node-1:4242",
+            "versions": {"pymc": "6.4.0"},
+        }
+        | fields
+    )

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import arviz as az
 import numpy as np
 import pymc as pm
-import xarray as xr
 import yaml
 from pytensor.compile.mode import Mode
 from scipy.optimize import minimize
 
 from bayesrun.data import conform, shipped
-from bayesrun.types import Dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import xarray as xr
+
+    from bayesrun.types import Dataset
 
 CONF = Path(__file__).parents[1] / "conf"
 # a few evaluations of a log density cost less in Python than its compilation
@@ -116,8 +120,8 @@ def assert_moments(tree: xr.DataTree, expected: dict[str, tuple[float, float]]) 
     error_sd = az.mcse(tree, var_names=names, method="sd")
     for name, (mean, sd) in expected.items():
         draws = tree["posterior"][name]
-        assert abs(float(draws.mean()) - mean) < 4 * float(error_mean[name]), f"mean of {name}"
-        assert abs(float(draws.std(ddof=1)) - sd) < 4 * float(error_sd[name]), f"SD of {name}"
+        assert abs(draws.mean().item() - mean) < 4 * error_mean[name].item(), f"mean of {name}"
+        assert abs(draws.std(ddof=1).item() - sd) < 4 * error_sd[name].item(), f"SD of {name}"
 
 
 def normal_effects(y: np.ndarray, se: np.ndarray, prior: Callable[..., np.ndarray], spread: tuple[float, float]):

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from bayesrun.arguments import to_hydra
 from bayesrun.errors import BayesrunError, ConfigError
 
 if TYPE_CHECKING:
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["launch", "main"]
 
 OK, FAILED, REFUSED = 0, 1, 2
-DOTTED = re.compile(r"^(?!hydra\.)([A-Za-z_]\w*)(\.[\w-]+)+=")
 
-_exit_codes: list[int] = []
-"""What the studies of this process ended with: Hydra's sweepers return values of jobs, not exit codes."""
+_ended: list[int | BayesrunError] = []
+"""How the studies of this process ended: Hydra hands on the values of jobs only, and announces exceptions."""
 
 
 def main() -> NoReturn:
@@ -43,8 +43,7 @@ def _run(arguments: Sequence[str]) -> int:
         os.environ["BAYESRUN_SCRATCH"] = scratch
         # Hydra then raises what it finds instead of printing it and leaving with 1
         os.environ["HYDRA_FULL_ERROR"] = "1"
-        # `DOTTED=value` is let in whether or not a file has the key: the schema judges it, with nearer hints
-        sys.argv[1:] = [f"++{a}" if DOTTED.match(a) else a for a in arguments]
+        sys.argv[1:] = to_hydra(arguments)
         return _reported(_hydra)
 
 
@@ -53,9 +52,12 @@ def _hydra() -> int:
 
     from bayesrun.config import shipped_conf
 
-    _exit_codes.clear()
+    _ended.clear()
     hydra.main(config_path=str(shipped_conf()), config_name="config", version_base="1.3")(_single)()
-    return max(_exit_codes, default=OK)
+    for end in _ended:
+        if isinstance(end, BayesrunError):
+            raise end
+    return max((end for end in _ended if isinstance(end, int)), default=OK)
 
 
 def _reported(action: Any) -> int:
@@ -73,6 +75,11 @@ def _reported(action: Any) -> int:
         if _verbose():
             raise
         return _say(_hydra_words(error))
+    except Exception as error:
+        if _verbose():
+            raise
+        _say(f"unexpected {type(error).__name__}: {error}; this is a defect of bayesrun, and verbose=true shows where")
+        return FAILED
     except KeyboardInterrupt:
         _say("interrupted; finished fits are kept, and the same command goes on from there")
         return 130
@@ -123,7 +130,11 @@ def _nearest(name: str, options: Sequence[str]) -> str:
 def _single(config: DictConfig) -> Any:
     from hydra.core.hydra_config import HydraConfig
 
-    return _study([config], HydraConfig.get().runtime)[0]
+    try:
+        return _study([config], HydraConfig.get().runtime)[0]
+    except BayesrunError as error:
+        _ended.append(error)
+        return None
 
 
 def launch(configs: Sequence[DictConfig], overrides: Sequence[list[str]]) -> list[JobReturn]:
@@ -174,8 +185,9 @@ def _study(configs: Sequence[DictConfig], runtime: Any, choices: Sequence[Any] |
     settings, cells, labels = to_cells(composed)
 
     from bayesrun.study import run
+    from bayesrun.terminal import console
 
     sys.path.insert(0, str(Path.cwd()))
-    result = run(settings, cells)
-    _exit_codes.append(result.exit_code)
+    result = run(settings, cells, console())
+    _ended.append(result.exit_code)
     return [result.objective.get(label) for label in labels]

@@ -361,11 +361,11 @@ def _beyond(size: pd.Series, bound: float, mcse: pd.Series) -> pd.Series:
 
 
 def _distance(frame: pd.DataFrame) -> pd.Series:
-    """Order of the rows: those that differ first, then by the larger of the two differences over its bound."""
-    off = frame["mean_diff"].abs() / MAX_MEAN_DIFFERENCE
-    change = np.log(frame["sd_ratio"].clip(lower=1e-12)).abs() / math.log1p(MAX_SD_CHANGE)
-    larger = off.where(off > change, change)
-    return larger.fillna(math.inf) + frame["differs"] * 1e9
+    """Order of the rows: those that differ first, then by both differences in units of their bounds."""
+    off = frame["mean_diff"] / MAX_MEAN_DIFFERENCE
+    change = np.log(frame["sd_ratio"].clip(lower=1e-12)) / math.log1p(MAX_SD_CHANGE)
+    both: pd.Series = off**2 + change**2
+    return both.fillna(math.inf) + frame["differs"] * 1e9
 
 
 def _reading(label: str, reference: str, frame: pd.DataFrame) -> str:

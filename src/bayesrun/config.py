@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from bayesrun.errors import ConfigError
+from bayesrun.labels import labelled
 from bayesrun.spelling import did_you_mean
 from bayesrun.types import (
     Cell,
@@ -114,12 +115,12 @@ def to_cells(composed: Sequence[Composed]) -> tuple[Settings, tuple[Cell, ...], 
     problems |= dict.fromkeys(_one_study(plain))
     if problems:
         raise ConfigError("\n".join(problems))
-    labelled = _label(cells, plain)
-    merged = {cell.label: cell for cell in reversed(labelled)}
+    named = labelled(cells)
+    merged = {cell.label: cell for cell in reversed(named)}
     return (
         settings[0],
-        tuple(merged[label] for label in dict.fromkeys(c.label for c in labelled)),
-        tuple(cell.label for cell in labelled),
+        tuple(merged[label] for label in dict.fromkeys(c.label for c in named)),
+        tuple(cell.label for cell in named),
     )
 
 
@@ -233,31 +234,3 @@ def _one_study(plain: Sequence[Mapping[str, Any]]) -> list[str]:
                 f"one study has one {section}: run the values one after another"
             )
     return lines
-
-
-def _leaves(values: Any, path: str = "") -> dict[str, Any]:
-    if isinstance(values, Mapping) and values:
-        return {
-            k: v for key, inner in values.items() for k, v in _leaves(inner, f"{path}.{key}" if path else key).items()
-        }
-    return {path: values}
-
-
-def _label(cells: Sequence[Cell], plain: Sequence[Mapping[str, Any]]) -> tuple[Cell, ...]:
-    """Name each cell by its three choices and by the values in which cells of those choices differ."""
-    bases = [(cell.model.name, cell.data.name, cell.sampler.name) for cell in cells]
-    leaves = [_leaves({key: values.get(key) for key in (*NODES, *PER_CELL)}) for values in plain]
-    labelled = []
-    for cell, base, own in zip(cells, bases, leaves, strict=True):
-        peers = [other for other, peer_base in zip(leaves, bases, strict=True) if peer_base == base]
-        differing = {k: v for k, v in own.items() if any(peer.get(k) != v for peer in peers)}
-        words = [
-            f"{key.removeprefix('model.').removeprefix('data.')}={_short(v)}" for key, v in sorted(differing.items())
-        ]
-        label = " ".join(["/".join(base), *words])
-        labelled.append(dataclasses.replace(cell, label=label, overrides=differing))
-    return tuple(labelled)
-
-
-def _short(value: Any) -> str:
-    return value if isinstance(value, str) else canonical_json(value)

@@ -6,7 +6,6 @@ What is not defined for a kind of draws is absent with the reason, never compute
 from __future__ import annotations
 
 import itertools
-import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -34,6 +33,9 @@ MIN_DRAWS = 4
 
 ROUNDING = 64 * np.finfo(np.float64).eps
 """Relative spread up to which a scalar is a constant, such as the ones of a correlation matrix' diagonal."""
+
+MIN_RATIOS = 25
+"""Importance ratios below which there is no Pareto fit: its tail, a fifth of them, needs five."""
 
 COLUMNS = ("mean", "sd", "median", "ci_lb", "ci_ub", "mcse_mean", "mcse_sd", "ess_bulk", "ess_tail", "rhat")
 
@@ -177,7 +179,7 @@ def _summary(scalars: _Scalars, kind: str, options: DiagnosticsOptions) -> pd.Da
         with np.errstate(all="ignore"):  # chains that never move divide by a variance of zero
             for name, values in _accuracy(usable, kind).items():
                 columns[name][scalars.varying] = values
-    frame = pd.DataFrame(table, index=pd.Index(scalars.labels, dtype=object), columns=list(COLUMNS))
+    frame = pd.DataFrame(table, index=pd.Index(scalars.labels), columns=list(COLUMNS))
     frame.attrs = {"ci_kind": options.ci_kind, "ci_prob": options.ci_prob}
     return frame
 
@@ -246,9 +248,8 @@ def _convergence(found: _Findings, varying: pd.DataFrame, scalars: _Scalars, kin
         return found.lack(INDEPENDENT, "rhat_max", *ess)
     if length < MIN_DRAWS:
         return found.lack(f"needs {MIN_DRAWS} draws in each chain, got {length}", "rhat_max", *ess, "mcse_sd_ratio_max")
-    stuck = f"{varying['rhat'].idxmax() if chains > 1 else ''} has chains that never move"
-    rhat_max = varying["rhat"].max(skipna=False)
-    found.add("rhat_max", rhat_max, stuck if chains > 1 else "needs at least two chains")
+    reason = f"{varying['rhat'].fillna(np.inf).idxmax()} has chains that never move"
+    found.add("rhat_max", varying["rhat"].max(skipna=False), reason if chains > 1 else "needs at least two chains")
     found.add(
         "mcse_sd_ratio_max", (varying["mcse_mean"] / varying["sd"]).max(skipna=False), "needs two independent runs"
     )
@@ -266,14 +267,19 @@ def _sampling(found: _Findings, stats: xr.Dataset, kind: str) -> None:
         means |= {"step_size": "step_size", "n_steps_mean": "n_steps"}
         for fact, name in (("n_divergent", "diverging"), ("n_max_treedepth", "reached_max_treedepth")):
             found.add(fact, float(stats[name].sum()) if name in stats else np.nan, f"no {name} was recorded")
-        with np.errstate(all="ignore"):  # an energy that never changes
-            energy = stats["energy"].transpose("chain", "draw").values if "energy" in stats else np.full((1, 2), np.nan)
-            found.add("bfmi_min", float(np.min(array_stats.bfmi(energy))), "the energy is constant or not recorded")
+        found.add("bfmi_min", _bfmi(stats), "the energy is constant, too short or not recorded")
     else:
         found.lack(NO_HAMILTON, "n_divergent", "n_max_treedepth", "bfmi_min")
     for fact, name in means.items():
         if name in stats:
             found.add(fact, float(stats[name].mean()))
+
+
+def _bfmi(stats: xr.Dataset) -> float:
+    if "energy" not in stats or stats.sizes["draw"] < MIN_DRAWS:
+        return float("nan")
+    with np.errstate(all="ignore"):  # an energy that never changes
+        return float(np.min(array_stats.bfmi(stats["energy"].transpose("chain", "draw").values)))
 
 
 def _speed(found: _Findings, tree: xr.DataTree) -> None:
@@ -328,12 +334,14 @@ def psis_khat(log_ratio: np.ndarray) -> float:
     Returns
     -------
     float
-        k-hat; NaN if a ratio is not finite or there are too few for a tail.
+        k-hat; 0 if all ratios are equal, as they are where the approximation is exact; NaN if one is not
+        finite or there are fewer than `MIN_RATIOS`.
     """
     ratios = np.asarray(log_ratio, dtype=np.float64).ravel()
-    if not np.isfinite(ratios).all():
+    if ratios.size < MIN_RATIOS or not np.isfinite(ratios).all():
         return float("nan")
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # too few draws: the answer says it
+    if np.ptp(ratios) <= ROUNDING * np.abs(ratios).max():
+        return 0.0
+    with np.errstate(all="ignore"):
         _, khat = array_stats.psislw(ratios.min() - ratios)
     return float(khat)

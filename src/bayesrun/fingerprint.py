@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+import site
 import sys
 import sysconfig
 from pathlib import Path
@@ -17,11 +18,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pymc.distributions.distribution import SymbolicRandomVariable
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.traversal import ancestors, toposort
+from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.random.type import RandomType
-from pytensor.tensor.subtensor import AdvancedSubtensor, IncSubtensor, Subtensor
+from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
 
 from bayesrun.types import digest
 
@@ -33,7 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["centred_variables", "fingerprint", "narrow_constants", "observed_digest"]
 
 NARROW = ("int8", "int16", "uint8", "uint16")
-INDEXING = (Subtensor, AdvancedSubtensor, IncSubtensor)
+INDEXING = (Subtensor, AdvancedSubtensor)
+DISTRIBUTIONS = (RandomVariable, SymbolicRandomVariable)
+SHAPING = ("MakeVector", "Alloc", "SpecifyShape", "Reshape", "Shape_i", "ScalarFromTensor")
+"""Ops whose integers are lengths and axes, not numbers of the model."""
 
 
 def fingerprint(builder: Callable[..., Any], model: pm.Model) -> str:
@@ -56,7 +62,7 @@ def _names(model: pm.Model) -> list[Any]:
 
 def _sources(builder: Callable[..., Any]) -> dict[str, str]:
     """Normalised source text of the builder's module and of the user's own modules that it imports."""
-    library = [Path(p).resolve() for k, p in sysconfig.get_paths().items() if k in ("purelib", "platlib", "stdlib")]
+    library = _library()
     start = inspect.getmodule(inspect.unwrap(builder))
     waiting: list[ModuleType] = [start] if start is not None else []
     texts: dict[str, str] = {}
@@ -66,15 +72,22 @@ def _sources(builder: Callable[..., Any]) -> dict[str, str]:
         if module.__name__ in texts or not file or not file.endswith(".py"):
             continue
         path = Path(file).resolve()
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_bytes())
         texts[module.__name__] = hashlib.sha256(_meaning(tree).encode()).hexdigest()
         for name in _imported(tree, module):
             found = sys.modules.get(name)
             origin = getattr(found, "__file__", None)
             own = origin and not any(Path(origin).resolve().is_relative_to(folder) for folder in library)
-            if found is not None and own and not name.startswith("bayesrun"):
+            if found is not None and own and name.split(".")[0] != "bayesrun":
                 waiting.append(found)
     return texts
+
+
+def _library() -> list[Path]:
+    """Folders of Python and of installed packages: what is in them is not the user's own."""
+    paths = sysconfig.get_paths()
+    folders = [*(paths[name] for name in ("purelib", "platlib", "stdlib")), *site.getsitepackages()]
+    return [Path(folder).resolve() for folder in (*folders, site.getusersitepackages())]
 
 
 def _meaning(tree: ast.Module) -> str:
@@ -138,7 +151,7 @@ def _bytes(value: Any) -> str:
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
         return hashlib.sha256(str((array.dtype, array.shape)).encode() + array.tobytes("C")).hexdigest()[:16]
-    return repr(value)
+    return _stable(value)
 
 
 def _op(op: Any) -> list[Any]:
@@ -151,6 +164,13 @@ def _op(op: Any) -> list[Any]:
 def _property(value: Any) -> str:
     if hasattr(value, "__props__"):
         return str(_op(value))
+    return _stable(value)
+
+
+def _stable(value: Any) -> str:
+    """Text of a value that is the same in every process: no address, no order of a set."""
+    if isinstance(value, (set, frozenset)):
+        return str(sorted(map(_stable, value)))
     text = repr(value)
     return type(value).__qualname__ if " at 0x" in text else text
 
@@ -169,29 +189,29 @@ def _observed(value: Any) -> Any:
 
 
 def narrow_constants(model: pm.Model) -> list[str]:
-    """Name the variables whose graph computes with constants of a narrow integer type.
+    """Name the variables whose graph computes in a narrow integer type.
 
-    Indexing is not computing: int8 category codes are safe as an index.
+    Indexing is not computing: int8 category codes are safe as an index. Nor is a narrow array in danger where it
+    meets a float, since the result is a float. The parameter of a distribution is, because its density squares it.
     """
     found = []
     for output in _outputs(model):
-        own = [output.owner] if output.owner else []
         stop = [v for v in _outputs(model) if v is not output]
-        for node in toposort([output], blockers=stop) or own:
-            values = [] if isinstance(node.op, INDEXING) else node.inputs
-            for constant in values:
-                if (
-                    isinstance(constant, Constant)
-                    and getattr(constant.type, "dtype", "") in NARROW
-                    and not _is_axis(node)
-                ):
-                    found.append(f"{output.name} (a constant of type {constant.type.dtype})")
+        for node in toposort([output], blockers=stop):
+            narrow = [v.type.dtype for v in node.inputs if _is_narrow(v)]
+            if narrow and _computes(node):
+                found.append(f"{output.name} (a constant of type {narrow[0]})")
     return sorted(set(found))
 
 
-def _is_axis(node: Any) -> bool:
-    """Whether a node only shapes its input: its integers are lengths or axes, not numbers of the model."""
-    return type(node.op).__name__ in {"MakeVector", "Alloc", "SpecifyShape", "Reshape", "Shape_i", "ScalarFromTensor"}
+def _is_narrow(variable: Variable) -> bool:
+    return getattr(variable.type, "dtype", "") in NARROW
+
+
+def _computes(node: Any) -> bool:
+    if isinstance(node.op, INDEXING) or type(node.op).__name__ in SHAPING:
+        return False
+    return isinstance(node.op, DISTRIBUTIONS) or any(_is_narrow(v) for v in node.outputs)
 
 
 def centred_variables(model: pm.Model) -> dict[str, list[str]]:

@@ -132,11 +132,11 @@ def _rhat(case: _Case) -> Iterator[_Finding]:
 
 def _above(value: float, bound: float) -> str:
     """Show a value with as many digits as it needs to be seen to exceed its bound."""
-    for digits in range(2, 6):
+    for digits in range(2, 6) if value < 100 else ():
         text = f"{value:.{digits}f}"
         if float(text) > bound:
             return text
-    return f"{value!r}"
+    return f"{value:.3g}"
 
 
 def _longer(case: _Case, *first: str) -> Iterator[str]:

@@ -9,12 +9,12 @@ import dataclasses
 import os
 import platform
 import socket
-import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 from bayesrun.fit import Fitted, complete, fit
 from bayesrun.plan import is_complete
@@ -25,6 +25,10 @@ from bayesrun.types import Batch, FitSpec, Outcome, Steps
 __all__ = ["Workplace", "execute", "versions"]
 
 PACKAGES = ("bayesrun", "pymc", "pytensor", "arviz", "numpyro", "jax", "numpy")
+
+TEXT_LENGTH = 300
+MOST_WARNINGS = 10
+"""Bounds on what an outcome carries in words, so that it stays a few kB; error.txt has everything."""
 
 
 @dataclass(frozen=True)
@@ -66,24 +70,31 @@ def execute(batch: Batch, store: Store) -> list[Outcome]:
 def _one(spec: FitSpec, store: Store) -> Outcome:
     try:
         return _commit(spec, store)
-    except MemoryError as error:
-        return _failed(spec, store, "oom", error)
-    except Exception as error:  # noqa: BLE001 - whatever a fit raises is its outcome
-        return _failed(spec, store, "error", error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
+        return _failed(spec, store, "oom" if _out_of_memory(error) else "error", error)
 
 
-def _failed(spec: FitSpec, store: Store, reason: str, error: BaseException) -> Outcome:
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether the host or, in XLA's words, the device had no memory left."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _failed(spec: FitSpec, store: Store, reason: Literal["error", "oom"], error: BaseException) -> Outcome:
     text = str(error).strip().splitlines()
     outcome = Outcome(
         key=spec.key,
         cell=spec.cell,
         replicate=spec.replicate,
         status="failed",
-        reason="oom" if reason == "oom" else "error",
-        message=f"{type(error).__name__}: {text[0][:300] if text else ''}",
+        reason=reason,
+        message=_short(f"{type(error).__name__}: {text[0] if text else ''}"),
         where=_where(),
     )
     return store.write_failure(outcome, "".join(traceback.format_exception(error)))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= TEXT_LENGTH else f"{text[: TEXT_LENGTH - 3]}..."
 
 
 def _where() -> str:
@@ -93,7 +104,6 @@ def _where() -> str:
 def _commit(spec: FitSpec, store: Store) -> Outcome:
     from bayesrun.diagnose import diagnose
 
-    started = time.perf_counter()
     stored = store.done(spec.key)
     if stored is not None and is_complete(stored, spec):
         return stored
@@ -102,7 +112,7 @@ def _commit(spec: FitSpec, store: Store) -> Outcome:
         found = fit(spec, dataset)
         steps = spec.steps
     else:
-        found = _resume(stored, spec, complete(store.read_tree(spec.key), stored.steps, spec, dataset))
+        found = _resume(stored, complete(store.read_tree(spec.key), stored.steps, spec, dataset))
         steps = _union(stored, spec)
     with found.timed("diagnose"):
         facts = diagnose(found.tree, _kind(spec), spec.diagnostics)
@@ -120,8 +130,8 @@ def _commit(spec: FitSpec, store: Store) -> Outcome:
         replicate=spec.replicate,
         status="done",
         diagnostics=facts.facts,
-        absent=facts.absent,
-        warnings=(*found.warnings, *facts.warnings, *problems),
+        absent={name: _short(why) for name, why in facts.absent.items()},
+        warnings=tuple(map(_short, (*found.warnings, *facts.warnings, *problems)[:MOST_WARNINGS])),
         seconds=found.seconds,
         attempts=found.attempts,
         steps=steps,
@@ -137,7 +147,7 @@ def _kind(spec: FitSpec) -> str:
     return str(sampler_constant(import_target("sampler", spec.sampler.path), "KIND"))
 
 
-def _resume(stored: Outcome, spec: FitSpec, found: Fitted) -> Fitted:
+def _resume(stored: Outcome, found: Fitted) -> Fitted:
     """Keep the times and attempts of the fit that is completed."""
     for stage, seconds in stored.seconds.items():
         found.seconds[stage] = found.seconds.get(stage, 0.0) + seconds
@@ -146,7 +156,7 @@ def _resume(stored: Outcome, spec: FitSpec, found: Fitted) -> Fitted:
 
 
 def _union(stored: Outcome, spec: FitSpec) -> Steps:
-    """Steps that the posterior has now: those it had and those that were wanted."""
+    """Join the steps that the posterior had and those that were wanted."""
     names = ("prior_predictive", "posterior_predictive", "log_likelihood", "figures")
     merged = {name: getattr(stored.steps, name) or getattr(spec.steps, name) for name in names}
     prior = spec.steps.prior_draws if spec.steps.prior_predictive else stored.steps.prior_draws

@@ -111,12 +111,15 @@ def _loo(tree: xr.DataTree, terms: xr.DataArray, kind: str, reff: float) -> Pred
     if kind == "variational" and not {"lp", "log_q"} <= set(stats):
         reason = "the densities lp and log_q, which correct an approximation's draws, are missing"
         return Predictive(absent=dict.fromkeys(LOO_FACTS, reason))
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # what they say is counted below
-        if kind == "variational":
-            found = arviz_stats.loo_approximate_posterior(data, stats["lp"], stats["log_q"], pointwise=True)
-        else:
-            found = arviz_stats.loo(data, pointwise=True, reff=reff)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")  # what they say is counted below
+            if kind == "variational":
+                found = arviz_stats.loo_approximate_posterior(data, stats["lp"], stats["log_q"], pointwise=True)
+            else:
+                found = arviz_stats.loo(data, pointwise=True, reff=reff)
+    except (ValueError, IndexError) as error:  # too few draws, or an observation whose terms are all equal
+        return Predictive(absent=dict.fromkeys(LOO_FACTS, f"PSIS fits no Pareto tail to the ratios: {error}"))
     k = np.asarray(found.pareto_k, dtype=np.float64)
     bad = int((~(k <= found.good_k)).sum())
     values = {
@@ -141,7 +144,7 @@ def _loo(tree: xr.DataTree, terms: xr.DataArray, kind: str, reff: float) -> Pred
     }
     pointwise = xr.Dataset({"elpd_i": found.elpd_i, "pareto_k": found.pareto_k}, attrs=attrs)
     return Predictive(
-        *_split(values, "PSIS gives no finite value (too few draws, or ratios that are all equal)"), told, pointwise
+        *_split(values, "not finite: the importance ratios have no Pareto tail that can be fitted"), told, pointwise
     )
 
 

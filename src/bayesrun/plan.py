@@ -24,7 +24,7 @@ from bayesrun.types import (
     digest,
 )
 
-__all__ = ["expand", "fit_key", "fit_spec", "is_complete", "study_name"]
+__all__ = ["expand", "fit_key", "fit_spec", "is_complete", "specs_of", "study_name"]
 
 NAME_LENGTH = 60
 
@@ -95,6 +95,18 @@ def is_complete(outcome: Outcome | None, spec: FitSpec) -> bool:
     return not wanted.prior_predictive or had.prior_draws == wanted.prior_draws
 
 
+def specs_of(
+    cells: Sequence[CheckedCell], study_seed: int, replicates: int = 1
+) -> dict[str, tuple[FitSpec, CheckedCell]]:
+    """Expand cells and replicates to recipes, by key; a fit that two cells describe alike is the first one's."""
+    found: dict[str, tuple[FitSpec, CheckedCell]] = {}
+    for checked in cells:
+        for replicate in range(replicates):
+            spec = fit_spec(checked, study_seed, replicate)
+            found.setdefault(spec.key, (spec, checked))
+    return found
+
+
 def expand(
     cells: Sequence[CheckedCell], study_seed: int, done: Callable[[str], Outcome | None], replicates: int = 1
 ) -> Plan:
@@ -123,11 +135,7 @@ def expand(
     """
     if not cells:
         raise ConfigError("there is nothing to run: the sweep has no cell")
-    specs: dict[str, tuple[FitSpec, CheckedCell]] = {}
-    for checked in cells:
-        for replicate in range(replicates):
-            spec = fit_spec(checked, study_seed, replicate)
-            specs.setdefault(spec.key, (spec, checked))
+    specs = specs_of(cells, study_seed, replicates)
     finished: Mapping[str, bool] = {key: is_complete(done(key), spec) for key, (spec, _) in specs.items()}
     batches = [
         Batch((spec,), checked.cell.resources, checked.cell.timeout)

@@ -5,16 +5,19 @@ It runs on the driver and starts nothing. All problems of all cells are reported
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from bayesrun.dispatch.ray import check_local
+from bayesrun.dispatch.ray import check_address, check_local
 from bayesrun.errors import BayesrunError, ConfigError, DataError
 from bayesrun.targets import bind, import_target, module_constant, sampler_constant
 from bayesrun.types import Cell, CheckedCell, Dataset, DispatchOptions, Plan, Role, Target, canonical_json
@@ -43,6 +46,10 @@ class Checked:
     models: Mapping[str, pm.Model] = field(default_factory=dict)
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
 
+    def by_label(self) -> dict[str, Cell]:
+        """Cells by their labels."""
+        return {checked.cell.label: checked.cell for checked in self.cells}
+
 
 def check(cells: Sequence[Cell]) -> Checked:
     """Load the data, build each model once, and check samplers and parameters.
@@ -57,21 +64,36 @@ def check(cells: Sequence[Cell]) -> Checked:
     models = _Once(lambda target, dataset: _build(target, dataset))
     checked, built, datasets = [], {}, {}
     for cell in cells:
-        try:
-            _, version, kind, discrete = sampler = _sampler(cell)
+        sampler = dataset = None
+        with _noted(problems):
+            sampler = _sampler(cell)
+        with _noted(problems):
+            dataset = data(cell.data)
+        with _noted(problems):
             builder, model_target = _bound("model", cell.model, 1)
-            dataset = _conform(data(cell.data), builder, cell)
+            if dataset is None:
+                continue
+            dataset = _conform(dataset, builder, cell)
             model = models(model_target, dataset, key=(model_target, dataset.digest()))
-            _check_model(model, cell, discrete)
-        except BayesrunError as error:
-            problems |= dict.fromkeys(str(error).splitlines())
-            continue
-        found = _checked(dataclasses.replace(cell, model=model_target), dataset, builder, model, sampler)
-        checked.append(found)
-        built[cell.label], datasets[cell.label] = model, dataset
+            _check_model(model, cell)
+            if sampler is None:
+                continue
+            _check_discrete(model, cell, sampler[3])
+            found = _checked(dataclasses.replace(cell, model=model_target), dataset, builder, model, sampler)
+            checked.append(found)
+            built[cell.label], datasets[cell.label] = model, dataset
     if problems:
         raise ConfigError("\n".join(problems))
     return Checked(tuple(checked), built, datasets)
+
+
+@contextlib.contextmanager
+def _noted(problems: dict[str, None]) -> Iterator[None]:
+    """Note what is wrong and go on, so that a user sees everything at once."""
+    try:
+        yield
+    except BayesrunError as error:
+        problems |= dict.fromkeys(str(error).splitlines())
 
 
 class _Once:
@@ -110,7 +132,7 @@ def load_data(target: Target) -> Dataset:
         found = function(**bound.params)
     except BayesrunError:
         raise
-    except Exception as error:  # noqa: BLE001 - a user's reader may raise anything
+    except (Exception, SystemExit) as error:  # a user's reader may raise anything
         raise DataError(f"data={target.name}: {target.path} failed: {type(error).__name__}: {error}") from error
     if isinstance(found, Dataset):
         return dataclasses.replace(found, name=target.name)
@@ -157,21 +179,18 @@ def build_model(builder: Callable[..., Any], target: Target, dataset: Dataset) -
         model = builder(dataset, **target.params)
     except BayesrunError as error:
         raise type(error)(f"model={target.name}: {error}") from error
-    except Exception as error:  # noqa: BLE001 - a user's builder may raise anything
+    except (Exception, SystemExit) as error:  # a user's builder may raise anything
         raise ConfigError(f"model={target.name}: {target.path} failed: {_where(error)}") from error
     if not isinstance(model, pm.Model):
         raise ConfigError(f"model={target.name}: {target.path} returned {type(model).__name__}; wanted a pm.Model")
     return model
 
 
-def _where(error: Exception) -> str:
-    trace = error.__traceback__
-    place = ""
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if "site-packages" not in file and not file.endswith("preflight.py"):
-            place = f" (line {trace.tb_lineno} of {file})"
-        trace = trace.tb_next
+def _where(error: BaseException) -> str:
+    """Type and text of an error, and the last place in a file that is no library's."""
+    library = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), __file__, "<")
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(library)]
+    place = f" (line {frames[-1].lineno} of {frames[-1].filename})" if frames else ""
     text = str(error).splitlines()
     return f"{type(error).__name__}: {text[0] if text else ''}{place}"
 
@@ -180,13 +199,16 @@ def _build(target: Target, dataset: Dataset) -> pm.Model:
     return build_model(import_target("model", target.path), target, dataset)
 
 
-def _check_model(model: pm.Model, cell: Cell, discrete: bool) -> None:
+def _check_model(model: pm.Model, cell: Cell) -> None:
     if not model.observed_RVs:
         raise ConfigError(
             f"model={cell.model.name}: no variable is observed, so there is nothing to fit; give one observed=data[...]"
         )
     if not model.free_RVs:
         raise ConfigError(f"model={cell.model.name}: it has no free variable, so there is nothing to fit")
+
+
+def _check_discrete(model: pm.Model, cell: Cell, discrete: bool) -> None:
     whole = [str(rv.name) for rv in model.free_RVs if np.issubdtype(rv.dtype, np.integer) or rv.dtype == "bool"]
     if whole and not discrete:
         raise ConfigError(
@@ -232,14 +254,14 @@ def probe(model: pm.Model, name: str) -> None:
     import pytensor
     from pytensor.compile.mode import Mode
 
-    point = model.initial_point(random_seed=0)
-    terms = model.logp(sum=False)
     names = [str(rv.name) for rv in model.basic_RVs] + [str(p.name) for p in model.potentials]
     mode = Mode(linker="py", optimizer="fast_compile")
     try:
+        point = model.initial_point(random_seed=0)
+        terms = model.logp(sum=False)
         function = pytensor.function(model.value_vars, terms, mode=mode, on_unused_input="ignore")
         values = function(*(point[str(v.name)] for v in model.value_vars))
-    except Exception as error:  # noqa: BLE001 - an op of the model may raise anything when it is evaluated
+    except Exception as error:  # an op of the model may raise anything when it is evaluated
         raise ConfigError(f"model={name}: its log density cannot be evaluated at the start: {_where(error)}") from error
     bad = [f"{n} ({np.sum(v):g})" for n, v in zip(names, values, strict=False) if not np.all(np.isfinite(v))]
     if bad:
@@ -271,7 +293,7 @@ def last_checks(plan: Plan, checked: Checked, dispatch: DispatchOptions, folder:
         With every problem that was found.
     """
     problems: dict[str, None] = {}
-    by_label = {found.cell.label: found.cell for found in checked.cells}
+    by_label = checked.by_label()
     probed: dict[int, str] = {}
     for batch in plan.batches:
         model, name = checked.models[batch.label], by_label[batch.label].model.name
@@ -283,6 +305,7 @@ def last_checks(plan: Plan, checked: Checked, dispatch: DispatchOptions, folder:
             problems |= dict.fromkeys(str(error).splitlines())
     if dispatch.kind == "ray" and plan.batches:
         try:
+            check_address(dispatch)
             check_local([batch.resources for batch in plan.batches], dispatch)
         except ConfigError as error:
             problems[str(error)] = None

@@ -6,6 +6,7 @@ It reads the store and fits nothing, so everything can be made again at any time
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +23,22 @@ if TYPE_CHECKING:
     from bayesrun.costs import Estimate
     from bayesrun.store import Store
 
-__all__ = ["Findings", "Row", "announce", "compared", "exit_code", "objective", "rows", "show", "write"]
+__all__ = [
+    "Findings",
+    "Row",
+    "announce",
+    "close",
+    "compared",
+    "exit_code",
+    "objective",
+    "row",
+    "rows",
+    "show",
+    "show_plan",
+]
+
+
+type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
 
 
 @dataclass(frozen=True)
@@ -51,14 +67,29 @@ class Findings:
     comparisons: Sequence[Comparison]
     agreements: Sequence[Agreement]
 
+    def by_name(self) -> dict[str, pd.DataFrame]:
+        """Tables by name, as they are logged: comparisons and agreements of all groups in one each."""
+        found = {"fits": self.outcomes.reset_index()}
+        if self.comparisons:
+            parts = [
+                part.frame.rename_axis("cell").reset_index().assign(sampler=part.sampler) for part in self.comparisons
+            ]
+            found["comparison"] = pd.concat(parts, ignore_index=True)
+        if self.agreements:
+            parts = [part.frame.assign(reference=part.reference) for part in self.agreements]
+            found["agreement"] = pd.concat(parts, ignore_index=True)
+        return found
 
-def announce(console: Console, store: Store, plan: Plan, cells: Sequence[CheckedCell], estimate: Estimate) -> None:
+
+def announce(console: Console, name: str, plan: Plan, cells: Sequence[CheckedCell], estimate: Estimate) -> None:
     """Say what will be done, what is done already, and what to look out for."""
     left = len(plan.specs) - len(plan.done)
-    console.print(f"study {store.root.name}: {len(plan.specs)} fits, {len(plan.done)} done, {left} to do", markup=False)
+    console.print(f"study {name}: {len(plan.specs)} fits, {len(plan.done)} done, {left} to do", markup=False)
     for warning in dict.fromkeys(warning for cell in cells for warning in cell.warnings):
         console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
-    if left:
+    if not left:
+        console.print("nothing to fit: every fit of this study is done")
+    else:
         time = (
             f"about {_duration(estimate.seconds)}"
             if estimate.seconds is not None
@@ -67,10 +98,18 @@ def announce(console: Console, store: Store, plan: Plan, cells: Sequence[Checked
         console.print(f"estimate: {estimate.bytes / 2**20:.1f} MiB of posteriors; time {time}", markup=False)
 
 
-def plan_lines(plan: Plan) -> list[str]:
-    """List every fit of a plan with what will happen to it, for a dry run."""
-    waiting = {spec.key for batch in plan.batches for spec in batch.specs}
-    return [f"{'to do' if spec.key in waiting else 'done '}  {spec.key}  {spec.cell}" for spec in plan.specs]
+def show_plan(console: Console, plan: Plan) -> None:
+    """List every fit of a plan with what would happen to it, for a dry run."""
+    for spec in plan.specs:
+        word = "done " if spec.key in plan.done else "to do"
+        console.print(f"{word}  {spec.key}  {spec.cell}", markup=False, soft_wrap=True)
+    console.print("dry run: nothing was started")
+
+
+def close(console: Console, store: Store, lines: Sequence[str]) -> None:
+    """Say where everything is."""
+    for line in (f"files: {store.root}", *lines):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _duration(seconds: float) -> str:
@@ -79,35 +118,32 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def rows(plan: Plan, cells: Sequence[CheckedCell], store: Store, fresh: Mapping[str, Outcome]) -> tuple[Row, ...]:
-    """Join every fit of the plan with its outcome and verdict.
+def row(known: Known, outcome: Outcome) -> Row:
+    """Join an outcome with its recipe, its cell and the gate's verdict."""
+    spec, checked = known[outcome.key]
+    named = dataclasses.replace(outcome, cell=spec.cell)
+    verdict = judge(checked.cell.gate, named, centred=checked.centred, kind=checked.kind)
+    return Row(spec, checked, named, verdict)
+
+
+def rows(known: Known, store: Store, fresh: Mapping[str, Outcome]) -> tuple[Row, ...]:
+    """Join every fit that has an outcome.
 
     Parameters
     ----------
-    plan
-        The study's fits.
-    cells
-        Their cells.
+    known
+        The study's fits by key.
     store
         Where outcomes of earlier commands are.
     fresh
-        Outcomes of this command by key; a fit that was lost with its worker is only there.
+        Outcomes of this command by key.
     """
-    by_label = {checked.cell.label: checked for checked in cells}
-    found = []
-    for spec in plan.specs:
-        checked = by_label[spec.cell]
-        outcome = fresh.get(spec.key) or store.read_outcome(spec.key)
-        if outcome is None:
-            continue
-        outcome = dataclasses.replace(outcome, cell=spec.cell)
-        verdict = judge(checked.cell.gate, outcome, centred=checked.centred, kind=checked.kind)
-        found.append(Row(spec, checked, outcome, verdict))
-    return tuple(found)
+    outcomes = (fresh.get(key) or store.read_outcome(key) for key in known)
+    return tuple(row(known, outcome) for outcome in outcomes if outcome is not None)
 
 
 def compared(found: Sequence[Row], store: Store, reference: str | None) -> Findings:
-    """Make the tables of a study and keep them in its folder.
+    """Make the tables of a study and keep them in its folder; unchanged fits are not compared again.
 
     Parameters
     ----------
@@ -118,31 +154,50 @@ def compared(found: Sequence[Row], store: Store, reference: str | None) -> Findi
     reference
         Sampler that the others are held against, or None.
     """
-    fits = [
-        Fitted(
-            label=row.spec.cell,
-            key=row.spec.key,
-            model=(row.spec.model.path, digest(row.spec.model.params), row.checked.fingerprint),
-            data_hash=row.spec.data_hash,
-            observed_hash=row.spec.observed_hash,
-            sampler=row.spec.sampler.name,
-            sampler_path=row.spec.sampler.path,
-            kind=row.checked.kind,
+    inputs = digest([reference, [[r.spec.key, r.spec.cell, r.outcome.checksum, r.verdict] for r in found]])
+    outcomes = _outcome_frame(found)
+    kept = store.read_findings()
+    if kept.get("inputs") == inputs:
+        return Findings(
+            outcomes,
+            [Comparison(part["name"], _frame(part), tuple(part["notes"])) for part in kept["comparisons"]],
+            [Agreement(part["name"], _frame(part), tuple(part["notes"])) for part in kept["agreements"]],
         )
-        for row in found
-        if row.outcome.status == "done"
-    ]
-    findings = Findings(
-        _outcome_frame(found), loo_comparisons(fits, store.read_tree), agreement(fits, store.read_summary, reference)
+    fits = [_fitted(row) for row in found if row.outcome.status == "done"]
+    comparisons = loo_comparisons(fits, store.read_tree)
+    agreements = agreement(fits, store.read_summary, reference)
+    findings = Findings(outcomes, comparisons, agreements)
+    for name, frame in findings.by_name().items():
+        store.write_table(name, frame)
+    store.write_findings(
+        {
+            "inputs": inputs,
+            "comparisons": [_plain(part.sampler, part.frame, part.notes) for part in comparisons],
+            "agreements": [_plain(part.reference, part.frame, part.notes) for part in agreements],
+        }
     )
-    store.write_table("fits", findings.outcomes)
-    for name, parts in (
-        ("comparison", {part.sampler: part.frame for part in findings.comparisons}),
-        ("agreement", {part.reference: part.frame for part in findings.agreements}),
-    ):
-        if parts:
-            store.write_table(name, pd.concat(parts, names=["sampler" if name == "comparison" else "reference"]))
     return findings
+
+
+def _plain(name: str, frame: pd.DataFrame, notes: Sequence[str]) -> dict[str, object]:
+    return {"name": name, "notes": list(notes), "frame": frame.to_json(orient="split", double_precision=15)}
+
+
+def _frame(part: Mapping[str, str]) -> pd.DataFrame:
+    return pd.read_json(io.StringIO(part["frame"]), orient="split", convert_dates=False)
+
+
+def _fitted(row: Row) -> Fitted:
+    return Fitted(
+        label=row.spec.cell,
+        key=row.spec.key,
+        model=(row.spec.model.path, digest(row.spec.model.params), row.checked.fingerprint),
+        data_hash=row.spec.data_hash,
+        observed_hash=row.spec.observed_hash,
+        sampler=row.spec.sampler.name,
+        sampler_path=row.spec.sampler.path,
+        kind=row.checked.kind,
+    )
 
 
 def _outcome_frame(found: Sequence[Row]) -> pd.DataFrame:
@@ -193,6 +248,7 @@ def exit_code(found: Sequence[Row]) -> int:
     )
 
 
-def objective(found: Sequence[Row], name: str) -> dict[str, float]:
-    """Read one diagnostic of every cell, for sweepers that optimise."""
-    return {row.spec.cell: row.outcome.diagnostics[name] for row in found if name in row.outcome.diagnostics}
+def objective(plan: Plan, found: Sequence[Row], name: str) -> dict[str, float]:
+    """Read one diagnostic of every cell, by the plan's labels, for sweepers that optimise."""
+    values = {row.spec.key: row.outcome.diagnostics for row in found}
+    return {s.cell: values[s.key][name] for s in plan.specs if name in values.get(s.key, {})}

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ SUMMARY = "summary.parquet"
 OUTCOME = "outcome.json"
 ERROR = "error.txt"
 CONFIG = "config.yaml"
+FINDINGS = "findings.json"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -145,6 +146,11 @@ class Store:
             write_atomically(path, lambda aside: save(dataset, aside))
         return data_hash
 
+    def write_datasets(self, datasets: Iterable[Dataset]) -> None:
+        """Keep every dataset of a study."""
+        for dataset in datasets:
+            self.write_data(dataset)
+
     def read_data(self, data_hash: str) -> Dataset:
         """Read a dataset back and check that it is the one that was written.
 
@@ -221,6 +227,12 @@ class Store:
             self._write_outcome(outcome)
         return outcome
 
+    def keep(self, outcome: Outcome) -> Outcome:
+        """Record what only the driver knows: that a worker was lost or ran out of time or memory."""
+        if outcome.status == "failed" and self.read_outcome(outcome.key) != outcome:
+            return self.write_failure(outcome, outcome.message + "\n")
+        return outcome
+
     def _write_outcome(self, outcome: Outcome) -> None:
         text = json.dumps({"schema": SCHEMA_VERSION} | dataclasses.asdict(outcome), indent=1, sort_keys=True)
         write_atomically(self.fit_folder(outcome.key) / OUTCOME, lambda aside: aside.write_text(text + "\n"))
@@ -277,6 +289,19 @@ class Store:
         """Write the study's facts."""
         text = json.dumps(json.loads(canonical_json(facts)), indent=1, sort_keys=True)
         write_atomically(self.study_file, lambda aside: aside.write_text(text + "\n"))
+
+    def read_findings(self) -> dict[str, Any]:
+        """Read the comparisons that were made last; empty where there are none or the file is not whole."""
+        try:
+            found: dict[str, Any] = json.loads((self.tables / FINDINGS).read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        return found
+
+    def write_findings(self, findings: Mapping[str, Any]) -> None:
+        """Keep the comparisons with the digest of what they were made from."""
+        text = json.dumps(findings, indent=1)
+        write_atomically(self.tables / FINDINGS, lambda aside: aside.write_text(text + "\n"))
 
     def write_table(self, name: str, frame: pd.DataFrame) -> None:
         """Write a table as parquet and CSV."""

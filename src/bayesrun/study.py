@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 
-from bayesrun import costs, preflight, report
+from bayesrun import costs, preflight, records, report
 from bayesrun.dispatch import ray, serial
 from bayesrun.job import Workplace
-from bayesrun.plan import expand, study_name
+from bayesrun.plan import expand, specs_of, study_name
 from bayesrun.progress import follow
 from bayesrun.store import Store
 from bayesrun.types import Cell, Outcome, Plan, Settings, StudyOptions
 
 __all__ = ["Result", "run"]
 
-LOG_WIDTH = 120
 DISPATCHERS = {"ray": ray.dispatch, "serial": serial.dispatch}
 
 
@@ -31,36 +29,41 @@ class Result:
     objective: Mapping[str, float] = field(default_factory=dict)
 
 
-def run(settings: Settings, cells: tuple[Cell, ...], console: Console | None = None) -> Result:
-    """Run a study: check, plan, dispatch what is left, record, compare."""
-    console = console or _console()
-    output = Path(settings.output.dir).expanduser().absolute()
-    name = settings.study.name or study_name(cells, settings.study.seed, StudyOptions().seed)
-    store = Store(output / name)
+def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result:
+    """Run a study: check, plan, dispatch what is left, record, compare.
+
+    Raises
+    ------
+    BayesrunError
+        Before any fit starts, with every mistake that was found.
+    """
+    seed, output = settings.study.seed, Path(settings.output.dir).expanduser().absolute()
+    store = Store(output / (settings.study.name or study_name(cells, seed, StudyOptions().seed)))
+    records.same_seed(store, seed)
     checked = preflight.check(cells)
-    plan = expand(checked.cells, settings.study.seed, store.done)
-    estimate = costs.estimate(
-        plan, {c.cell.label: c.cell for c in checked.cells}, checked.models, store, settings.dispatch
-    )
-    report.announce(console, store, plan, checked.cells, estimate)
+    plan = expand(checked.cells, seed, store.done)
+    estimate = costs.estimate(plan, checked.by_label(), checked.models, store, settings.dispatch)
+    report.announce(console, store.root.name, plan, checked.cells, estimate)
     if settings.dry_run:
+        report.show_plan(console, plan)
         return Result(0)
-    preflight.last_checks(plan, checked, settings.dispatch, output, estimate.bytes)
-    store.prepare()
-    for d in checked.datasets.values():
-        store.write_data(d)
-    fresh = {}
+    recorder = records.Recorder(store, settings.track, output)
+    if plan.batches:
+        preflight.last_checks(plan, checked, settings.dispatch, output, estimate.bytes)
+        store.prepare()
+        recorder.check()
+        store.write_datasets(checked.datasets.values())
+    design = specs_of(records.extend_design(store, settings, checked.cells), seed)
+    fresh: dict[str, Outcome] = {}
     for outcome in follow(_outcomes(settings, plan, store), len(plan.batches), console):
-        fresh[outcome.key] = outcome
-    found = report.rows(plan, checked.cells, store, fresh)
-    findings = report.compared(found, store, settings.study.reference)
-    report.show(console, found, findings)
-    return Result(report.exit_code(found), report.objective(found, settings.study.objective))
-
-
-def _console() -> Console:
-    """Standard output; a log file gets lines wide enough for the tables."""
-    return Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
+        fresh[outcome.key] = store.keep(outcome)
+        recorder.tell(report.row(design, outcome))
+    rows = report.rows(design, store, fresh)
+    findings = report.compared(rows, store, settings.study.reference)
+    report.show(console, rows, findings)
+    report.close(console, store, recorder.finish(rows, findings))
+    own = [row for row in rows if row.spec.key in plan.keys()]
+    return Result(report.exit_code(own), report.objective(plan, own, settings.study.objective))
 
 
 def _outcomes(settings: Settings, plan: Plan, store: Store) -> Iterator[Outcome]:

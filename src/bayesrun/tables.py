@@ -36,13 +36,14 @@ def outcome_table(rows: Sequence[Row]) -> Table:
     Returns
     -------
     rich.table.Table
-        Columns cell, verdict (pass, fail, or failed with its reason), rhat_max, ess (smallest bulk),
-        n_divergent, elpd_loo with its standard error, time in seconds, where. A dash: not defined.
+        Columns cell, verdict (pass, fail, done without a gate, failed without a posterior), rhat_max, ess
+        (smallest bulk), n_divergent, elpd_loo with its standard error, time in seconds, where. A dash: not defined.
     """
-    table = _table("cell", "verdict")
-    for name in ("rhat", "ess", "div", "elpd_loo ± se", "time"):
+    table = _table("cell")
+    table.add_column("verdict", no_wrap=True)
+    for name in ("rhat", "ess", "div", "elpd_loo±se", "time"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("where", no_wrap=True, overflow="ellipsis", max_width=16)
+    table.add_column("where", no_wrap=True, overflow="ellipsis", max_width=13)
     for outcome, verdict in rows:
         facts = outcome.diagnostics
         elpd = _number(facts.get("elpd_loo"), ".1f")
@@ -53,7 +54,7 @@ def outcome_table(rows: Sequence[Row]) -> Table:
             _number(facts.get("ess_bulk_min"), ".0f"),
             _number(facts.get("n_divergent"), ".0f"),
             elpd if elpd == "-" else f"{elpd} ± {_number(facts.get('se_elpd_loo'), '.1f')}",
-            _seconds(sum(outcome.seconds.values())),
+            _seconds(outcome.seconds.get("total", sum(outcome.seconds.values()))),
             escape(outcome.where or "-"),
         )
     return table
@@ -140,7 +141,7 @@ def agreement_table(frame: pd.DataFrame, top: int = 10) -> Table:
 
 def _table(*names: str) -> Table:
     """Make an empty table whose first columns hold words, which may wrap."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for name in names:
         table.add_column(name, overflow="fold")
     return table
@@ -148,7 +149,7 @@ def _table(*names: str) -> Table:
 
 def _verdict(outcome: Outcome, verdict: Verdict | None) -> Text:
     if outcome.status == "failed":
-        return Text(f"failed ({outcome.reason})" if outcome.reason else "failed", style="bold red")
+        return Text("failed", style="bold red")
     if verdict is None:
         return Text("done")
     return Text("pass", style="green") if verdict.passed else Text("fail", style="yellow")

@@ -10,8 +10,9 @@ import inspect
 import sys
 import traceback
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -19,9 +20,11 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 
 from bayesrun.errors import ConfigError
 from bayesrun.spelling import did_you_mean
-from bayesrun.types import Target
+from bayesrun.types import Target, canonical_json
 
 __all__ = ["bind", "import_target", "make_importable", "module_constant", "sampler_constant"]
+
+HERE = (__file__, importlib.__file__)
 
 
 def make_importable(folder: Path) -> None:
@@ -48,7 +51,7 @@ def import_target(node: str, path: str) -> Callable[..., Any]:
     module_name, _, name = path.rpartition(".")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 - a user's module may raise anything when it is imported
+    except (Exception, SystemExit) as error:  # a user's module may raise anything, and a script leaves
         raise ConfigError(f"{node}._target_: {path} cannot be imported: {_cause(error, module_name)}") from error
     function = getattr(module, name, None)
     if not callable(function):
@@ -59,15 +62,19 @@ def import_target(node: str, path: str) -> Callable[..., Any]:
     return typing.cast("Callable[..., Any]", function)
 
 
-def _cause(error: Exception, module_name: str) -> str:
+def _cause(error: BaseException, module_name: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and module_name.split(".")[0] == error.name.split(".")[0]:
         return (
             f"there is no module {error.name!r}; put {error.name.replace('.', '/')}.py into the working directory "
             f"({Path.cwd()}) or install it"
         )
-    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} (line {error.lineno} of {error.filename})"
+    # the frames of the import machinery say nothing to the user
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in HERE and f.filename[0] != "<"]
     place = f" (line {frames[-1].lineno} of {frames[-1].filename})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else ''}{place}"
 
 
 def module_constant(function: Callable[..., Any], name: str, default: Any) -> Any:
@@ -107,7 +114,7 @@ def bind(node: str, function: Callable[..., Any], target: Target, given: int) ->
     ConfigError
         For unknown, missing or unconvertible parameters: one line each.
     """
-    parameters = list(inspect.signature(function).parameters.values())[given:]
+    parameters = _parameters(node, function, target)[given:]
     named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     lines = []
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -116,11 +123,11 @@ def bind(node: str, function: Callable[..., Any], target: Target, given: int) ->
             lines.append(f"{node}.{key}: unknown key; {hint}{target.path} takes {', '.join(named) or 'no parameters'}")
     missing = [p.name for p in named.values() if p.default is p.empty and p.name not in target.params]
     lines += [f"{node}.{name}: {target.path} needs a value; set it: {node}.{name}=VALUE" for name in missing]
-    hints = _hints(function)
+    annotations = _annotations(function, target.params, parameters)
     params: dict[str, Any] = {}
     for key, value in target.params.items():
         try:
-            params[key] = _convert(value, hints[key]) if key in hints else value
+            params[key] = _convert(value, annotations[key]) if key in annotations else value
         except ValidationError as error:
             wanted = error.errors()[0]["msg"].replace("Input should be ", "")
             lines.append(f"{node}.{key}: got {value!r}; wanted {wanted}")
@@ -129,16 +136,34 @@ def bind(node: str, function: Callable[..., Any], target: Target, given: int) ->
     return Target(target.name, target.path, params)
 
 
-def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
+def _parameters(node: str, function: Callable[..., Any], target: Target) -> list[inspect.Parameter]:
     try:
-        return typing.get_type_hints(function, include_extras=True)
-    except NameError:
-        # annotations under TYPE_CHECKING cannot be evaluated here: keep those that can
-        return {k: v for k, v in inspect.get_annotations(function).items() if not isinstance(v, str)} | {
-            k: {"float": float, "int": int, "str": str, "bool": bool}[v]
-            for k, v in inspect.get_annotations(function).items()
-            if v in ("float", "int", "str", "bool")
-        }
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"{node}._target_: {target.path} does not say which parameters it takes; wanted a Python function"
+        ) from None
+
+
+def _annotations(
+    function: Callable[..., Any], keys: Iterable[str], parameters: Sequence[inspect.Parameter]
+) -> dict[str, Any]:
+    """Annotation of each key, evaluated one by one: those under TYPE_CHECKING cannot be, and leave the others alone."""
+    module = inspect.getmodule(inspect.unwrap(function))
+    stated = {p.name: p.annotation for p in parameters}
+    # a builder with **priors: float takes any key as a float
+    rest = next((p.annotation for p in parameters if p.kind is p.VAR_KEYWORD), inspect.Parameter.empty)
+    found = {}
+    for key in keys:
+        annotation = stated.get(key, rest)
+        if annotation is inspect.Parameter.empty:
+            continue
+        try:
+            hints = SimpleNamespace(__annotations__={key: annotation})
+            found[key] = typing.get_type_hints(hints, vars(module) if module else {}, include_extras=True)[key]
+        except (AttributeError, NameError, SyntaxError, TypeError):
+            continue
+    return found
 
 
 def _convert(value: Any, annotation: Any) -> Any:
@@ -146,4 +171,10 @@ def _convert(value: Any, annotation: Any) -> Any:
         adapter = TypeAdapter(annotation)
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation):
         return value
-    return adapter.validate_python(value)
+    found = adapter.validate_python(value)
+    try:
+        canonical_json(found)
+    except TypeError:
+        # a Path, say: what has no plain form cannot be hashed or stored, so the function gets what the config states
+        return value
+    return found

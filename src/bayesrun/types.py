@@ -510,6 +510,10 @@ class Plan:
     specs: tuple[FitSpec, ...]
     done: frozenset[str]
 
+    def keys(self) -> frozenset[str]:
+        """Return the keys of every fit."""
+        return frozenset(spec.key for spec in self.specs)
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -4,6 +4,8 @@ import importlib
 import inspect
 
 import numpy as np
+import pymc as pm
+import pytensor
 import pytest
 
 from bayesrun.errors import ConfigError, DataError
@@ -61,9 +63,14 @@ def test_a_scale_that_is_not_positive_is_refused(name):
         target(name)(default_data(name), **{scale: -1.0})
 
 
-def test_numbers_become_floats_or_are_refused():
-    assert type(number("mu_mean", 3)) is float
-    assert type(positive("mu_sigma", np.int8(3))) is float
+@pytest.mark.parametrize("value", [36, 2.5, np.int8(3), np.float32(0.5)])
+@pytest.mark.parametrize("policy", ["custom", "numpy+floatX"])
+def test_numbers_are_double_precision_in_a_graph(value, policy):
+    with pytensor.config.change_flags(cast_policy=policy):
+        assert pm.Normal.dist(0.0, positive("mu_sigma", value)).owner.inputs[-1].dtype == "float64"
+
+
+def test_other_values_are_refused():
     with pytest.raises(ConfigError, match=r"model\.mu_mean='x': want a finite number"):
         number("mu_mean", "x")
     with pytest.raises(ConfigError, match=r"model\.mu_sigma=nan"):

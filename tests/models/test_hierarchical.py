@@ -92,5 +92,5 @@ def test_ints_are_safe():
 
 
 def test_an_unknown_parameterization_is_refused():
-    with pytest.raises(ConfigError, match="model.parameterization='centred': want noncentered or centered"):
+    with pytest.raises(ConfigError, match=r"model\.parameterization='centred': want noncentered or centered"):
         build(grouped(), parameterization="centred")

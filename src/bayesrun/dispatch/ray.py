@@ -9,19 +9,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from bayesrun.errors import ConfigError
 from bayesrun.types import Batch, DispatchOptions, Outcome, Resources
 
-__all__ = ["check_local", "dispatch"]
+__all__ = ["check_address", "check_local", "dispatch"]
 
 IN_FLIGHT_PER_CORE = 2
 POLL_SECONDS = 1.0
+CONNECT_SECONDS = 5.0
 START_UP_SECONDS = 30.0
 """Added to a batch's own bound: a cold worker imports its libraries before it starts."""
 
@@ -50,6 +53,30 @@ def check_local(resources: Sequence[Resources], options: DispatchOptions) -> Non
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     gpus = len([name for name in os.listdir("/dev") if name.startswith("nvidia") and name[6:].isdigit()])
     _refuse(resources, {"CPU": float(cores), "GPU": float(gpus), "memory": memory}, "this machine")
+
+
+def check_address(options: DispatchOptions) -> None:
+    """Refuse an address where nothing listens, which Ray itself would try for minutes.
+
+    Raises
+    ------
+    ConfigError
+        If no connection can be made.
+    """
+    place = urlsplit(options.address if "://" in (options.address or "") else f"//{options.address}")
+    if options.address in (None, "auto", "local") or place.hostname is None or place.port is None:
+        return
+    try:
+        socket.create_connection((place.hostname, place.port), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ConfigError(_no_cluster(options, f"{error.strerror or error}")) from None
+
+
+def _no_cluster(options: DispatchOptions, why: str) -> str:
+    return (
+        f"dispatch.address: no Ray cluster at {options.address or 'this machine'}: {why}; check the address (ray status), "
+        "and set RAY_AUTH_MODE=token on both sides where the cluster asks for a token"
+    )
 
 
 def _refuse(resources: Sequence[Resources], have: Mapping[str, float], where: str) -> None:
@@ -212,10 +239,7 @@ def _cluster(options: DispatchOptions, batches: Sequence[Batch]) -> Iterator[Non
             common.pop("include_dashboard")
             ray.init(address=options.address, runtime_env=dict(options.runtime_env or {}) or None, **common)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"dispatch.address: no Ray cluster at {options.address or 'this machine'}: {_first_line(error)}; check the "
-            "address (ray status), and set RAY_AUTH_MODE=token on both sides where the cluster asks for a token"
-        ) from error
+        raise ConfigError(_no_cluster(options, _first_line(error))) from error
     try:
         yield
     finally:

@@ -5,23 +5,25 @@ It builds no model.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bayesrun.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-
     from bayesrun.types import Dataset
 
 __all__ = ["number", "obs_labels", "positive", "standard_scores"]
 
 
-def number(name: str, value: float) -> float:
-    """Return a prior's number as a float, because PyTensor stores a small int as int8 and computes in it.
+def number(name: str, value: float) -> np.float64:
+    """Return a prior's number in double precision, whatever PyTensor's cast policy.
+
+    By default PyTensor stores the int 36 as int8 and computes in it (36**2 is 16), and the float 2.5 as float32, so
+    that a density which takes its logarithm is wrong in the eighth digit.
 
     Parameters
     ----------
@@ -36,16 +38,16 @@ def number(name: str, value: float) -> float:
         If the value is not a finite number.
     """
     try:
-        result = float(value)
+        result = np.float64(value)
     except (TypeError, ValueError):
-        result = math.nan
-    if not math.isfinite(result):
+        result = np.float64(np.nan)
+    if not np.isfinite(result):
         raise ConfigError(f"model.{name}={value!r}: want a finite number")
     return result
 
 
-def positive(name: str, value: float) -> float:
-    """Return the scale or rate of a prior as a float.
+def positive(name: str, value: float) -> np.float64:
+    """Return the scale or rate of a prior in double precision.
 
     Raises
     ------

@@ -65,7 +65,15 @@ def tree(
         Coords ``chain`` and ``draw`` count from 0.
     """
     coords, dims = coords_and_dims_for_inferencedata(model)
-    groups = {"posterior": dict_to_dataset(_widened(posterior), coords=coords, dims=dims, inference_library=pm)}
+    groups = {
+        "posterior": dict_to_dataset(
+            _widened(posterior),
+            coords=coords,
+            dims=dims,
+            inference_library=pm,
+            check_conventions=False,  # fewer draws than chains may be meant
+        )
+    }
     chain, draw = groups["posterior"].coords["chain"], groups["posterior"].coords["draw"]
     groups["sample_stats"] = xr.Dataset(
         {name: (("chain", "draw")[: value.ndim], value) for name, value in _widened(stats).items()},

@@ -5,8 +5,20 @@ away costs no fit. This package alone imports mlflow, and only inside functions,
 seconds.
 """
 
+from bayesrun.track.journal import public_uri
 from bayesrun.track.records import Record, git_commit
 from bayesrun.track.server import check, default_uri, ui_command
-from bayesrun.track.tracker import Tracker, pending, sync
+from bayesrun.track.tracker import Tracker, is_closed, pending, sync
 
-__all__ = ["Record", "Tracker", "check", "default_uri", "git_commit", "pending", "sync", "ui_command"]
+__all__ = [
+    "Record",
+    "Tracker",
+    "check",
+    "default_uri",
+    "git_commit",
+    "is_closed",
+    "pending",
+    "public_uri",
+    "sync",
+    "ui_command",
+]

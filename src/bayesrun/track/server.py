@@ -8,6 +8,7 @@ import os
 import shlex
 import socket
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -110,8 +111,13 @@ def connect(uri: str) -> MlflowClient:
     """Import MLflow and make a client that neither prints nor waits for minutes."""
     for name, value in (PATIENCE | QUIET).items():
         os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
+    with warnings.catch_warnings():
+        # MLflow 3.17 under SQLAlchemy 2.1, when it reads its own tables
+        warnings.filterwarnings("ignore", message="The ``noload`` loader strategy", category=DeprecationWarning)
+        from mlflow import MlflowClient
 
+        if not uri.startswith(("http://", "https://")):
+            pass
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(tracking_uri=uri)

@@ -25,6 +25,7 @@ from bayesrun.track.records import (
     tags,
 )
 from bayesrun.track.server import connect, failures, find_experiment, is_refusal, one_line, sqlite_file
+from bayesrun.types import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,7 +36,13 @@ if TYPE_CHECKING:
 
     from bayesrun.store import Store
 
-__all__ = ["Tracker", "pending", "sync"]
+__all__ = ["Tracker", "is_closed", "pending", "sync"]
+
+RETRY_AFTER = 60.0
+"""Seconds before a server that could not be reached is tried again."""
+
+STUDY = "study"
+"""Stands for the parent run where the journal has the key of a fit."""
 
 
 def pending(store: Store, uri: str, records: Iterable[Record]) -> list[Record]:
@@ -54,6 +61,26 @@ def pending(store: Store, uri: str, records: Iterable[Record]) -> list[Record]:
     gone = database is not None and not database.exists()
     known = {} if gone else confirmations(store.journal, uri)
     return [r for r in records if r.spec.key not in known or known[r.spec.key].digest != r.digest]
+
+
+def is_closed(store: Store, uri: str, records: Iterable[Record]) -> bool:
+    """Whether the parent run was closed with exactly these fits; imports no MLflow.
+
+    Parameters
+    ----------
+    store
+        The study's folder.
+    uri
+        Tracking address.
+    records
+        Every finished fit of the study.
+    """
+    known = confirmations(store.journal, uri).get(STUDY)
+    return known is not None and known.digest == _digest(records)
+
+
+def _digest(records: Iterable[Record]) -> str:
+    return digest(sorted(f"{record.spec.key} {record.digest}" for record in records))
 
 
 def sync(tracker: Tracker, records: Sequence[Record]) -> int:
@@ -94,8 +121,8 @@ class Tracker:
     Attributes
     ----------
     problem
-        Why nothing can be written any more, one line; None while all is well. After a first failure to
-        reach the server nothing is tried again, and the study goes on.
+        Why nothing can be written, one line; None while all is well. A server that cannot be reached is
+        left alone for a minute, so that the study goes on, and then tried again.
     refused
         One line for each fit that the server would not take.
     """
@@ -121,6 +148,7 @@ class Tracker:
         self._mlflow: MlflowClient | None = None
         self._parent = ""
         self._fresh = False
+        self._retry_at = 0.0
         self._known: dict[str, Confirmation] = {}
 
     def record(self, record: Record) -> bool:
@@ -160,22 +188,24 @@ class Tracker:
         """
         try:
             client = self._connect()
-            wanted = f"tags.`bayesrun.study` = {_quoted(self.study)} and tags.`bayesrun.role` = 'fit'"
-            return {run.data.tags.get("bayesrun.key", "") for run in self._search(client, wanted)}
+            return {run.data.tags.get("bayesrun.key", "") for run in self._search(client, self._of("fit"))}
         except failures() as error:
             raise TrackError(f"MLflow at {public_uri(self.uri)}: {one_line(error)}") from None
 
     def _reach(self, what: str, write: Callable[[MlflowClient], None]) -> bool:
-        if self.problem is not None:
+        if self.problem is not None and time.monotonic() < self._retry_at:
             return False
         try:
             write(self._connect())
         except failures() as error:
+            self._fresh = False  # a run may be half there
             if self._mlflow is not None and is_refusal(error):
                 self.refused.append(f"{what}: {one_line(error)}")
             else:
                 self.problem = f"{public_uri(self.uri)}: {one_line(error)}"
+                self._retry_at = time.monotonic() + RETRY_AFTER
             return False
+        self.problem = None
         return True
 
     def _connect(self) -> MlflowClient:
@@ -184,18 +214,22 @@ class Tracker:
         client = connect(self.uri)
         self.experiment_id = find_experiment(client, self.uri, self.experiment)
         self._known = confirmations(self.store.journal, self.uri)
-        wanted = f"tags.`bayesrun.study` = {_quoted(self.study)} and tags.`bayesrun.role` = 'study'"
-        parent = next(self._search(client, wanted), None)
+        parent = next(self._search(client, self._of("study")), None)
         tags = self._tags("study") | {"mlflow.note.content": self.description[:MAX_TAG]}
         if parent is None:
-            run = client.create_run(self.experiment_id, tags=tags, run_name=self.study)
-            self._parent, self._fresh = run.info.run_id, True
+            self._parent = client.create_run(self.experiment_id, tags=tags, run_name=self.study).info.run_id
+            # spares a search for each fit of a new study; the parent alone may have been deleted
+            self._fresh = not client.search_runs([self.experiment_id], self._of("fit"), max_results=1)
         else:
             self._parent = parent.info.run_id
             client.update_run(self._parent, status="RUNNING")
             client.log_batch(self._parent, tags=_run_tags(tags))
         self._mlflow = client
         return client
+
+    def _of(self, role: str) -> str:
+        """Filter of the runs of this study."""
+        return f"tags.`bayesrun.study` = {_quoted(self.study)} and tags.`bayesrun.role` = '{role}'"
 
     def _search(self, client: MlflowClient, wanted: str) -> Iterator[Run]:
         token = None
@@ -213,15 +247,15 @@ class Tracker:
     def _find(self, client: MlflowClient, key: str) -> Run | None:
         """Find the run of a fit: by the journal, else by its tag; a deleted run counts as none."""
         if self._fresh:
-            return None  # the parent was just made, so there are no children
+            return None
         if (known := self._known.get(key)) is not None:
             from mlflow.exceptions import MlflowException
 
             with contextlib.suppress(MlflowException):
                 run = client.get_run(known.run_id)
-                if run.info.lifecycle_stage == "active" and run.data.tags.get("mlflow.parentRunId") == self._parent:
+                if run.info.lifecycle_stage == "active":
                     return run
-        wanted = f"tags.`bayesrun.study` = {_quoted(self.study)} and tags.`bayesrun.key` = {_quoted(key)}"
+        wanted = f"{self._of('fit')} and tags.`bayesrun.key` = {_quoted(key)}"
         return next(self._search(client, wanted), None)
 
     def _record(self, client: MlflowClient, record: Record) -> None:
@@ -259,6 +293,7 @@ class Tracker:
         if tables:
             client.log_batch(self._parent, tags=_run_tags({"mlflow.loggedArtifacts": table_tag(tables)}))
         client.set_terminated(self._parent, "FAILED" if failed else "FINISHED")
+        confirm(self.store.journal, Confirmation(public_uri(self.uri), STUDY, self._parent, _digest(records)))
 
 
 def _quoted(text: str) -> str:

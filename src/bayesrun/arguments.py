@@ -1,0 +1,69 @@
+"""The command line before Hydra reads it: what people type is put into Hydra's grammar.
+
+Hydra refuses blanks-with-operators, parentheses and tildes outside quotes, and a key that no file has. Both are
+let in here: values are quoted where they do not parse, and keys are judged by bayesrun's schema, which knows the
+nearest right spelling.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+__all__ = ["to_hydra"]
+
+DOTTED = re.compile(r"^(?!hydra\.)[A-Za-z_]\w*(\.[\w-]+)+$")
+OPENING, CLOSING = "([{", ")]}"
+
+
+def to_hydra(arguments: Iterable[str]) -> list[str]:
+    """Rewrite overrides so that Hydra's grammar takes them; flags and group choices stay as they are.
+
+    Examples
+    --------
+    >>> to_hydra(["-m", "model=formula", "model.formula=y ~ a + (1|g),y ~ a", "sampler.draws=10"])
+    ['-m', 'model=formula', '++model.formula="y ~ a + (1|g)","y ~ a"', '++sampler.draws=10']
+    """
+    return [_one(argument) for argument in arguments]
+
+
+def _one(argument: str) -> str:
+    key, equals, value = argument.partition("=")
+    bare = key.lstrip("+~")
+    if argument.startswith(("-", "hydra.")) or not equals:
+        return argument
+    if not _parses(argument):
+        quoted = ",".join(_quote(part) for part in _split(value))
+        if _parses(f"{key}={quoted}"):
+            value = quoted
+    prefix = "++" if DOTTED.match(key) else key[: len(key) - len(bare)]
+    return f"{prefix}{bare}={value}"
+
+
+def _parses(override: str) -> bool:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        return False
+    return True
+
+
+def _split(value: str) -> list[str]:
+    """Split at commas that are outside brackets: the values of a sweep."""
+    parts, depth, start = [], 0, 0
+    for position, character in enumerate(value):
+        depth += (character in OPENING) - (character in CLOSING)
+        if character == "," and depth == 0:
+            parts.append(value[start:position])
+            start = position + 1
+    return [*parts, value[start:]]
+
+
+def _quote(value: str) -> str:
+    text = value.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,65 @@
+"""Short names of cells: the three choices, and the values in which cells of the same choices differ."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bayesrun.types import Cell, canonical_json
+
+__all__ = ["labelled"]
+
+
+def labelled(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """Name each cell, and note the values that set it apart.
+
+    Parameters
+    ----------
+    cells
+        All cells that are told apart; their labels are not read.
+
+    Returns
+    -------
+    tuple of Cell
+        With label and overrides. Cells that state the same get the same label.
+    """
+    bases = [(cell.model.name, cell.data.name, cell.sampler.name) for cell in cells]
+    leaves = [_leaves(cell) for cell in cells]
+    found = []
+    for cell, base, own in zip(cells, bases, leaves, strict=True):
+        peers = [other for other, peer in zip(leaves, bases, strict=True) if peer == base]
+        keys = dict.fromkeys(key for peer in peers for key in peer)
+        differing = {key: own.get(key) for key in sorted(keys) if any(peer.get(key) != own.get(key) for peer in peers)}
+        words = [
+            f"{key.removeprefix('model.').removeprefix('data.')}={_short(value)}" for key, value in differing.items()
+        ]
+        label = " ".join(["/".join(base), *words])
+        found.append(dataclasses.replace(cell, label=label, overrides=differing))
+    return tuple(found)
+
+
+def _leaves(cell: Cell) -> dict[str, Any]:
+    nested = {
+        "model": {"_target_": cell.model.path, **cell.model.params},
+        "data": {"_target_": cell.data.path, **cell.data.params},
+        "sampler": {"_target_": cell.sampler.path, **dataclasses.asdict(cell.options)},
+        "steps": dataclasses.asdict(cell.steps),
+        "diagnostics": dataclasses.asdict(cell.diagnostics),
+        "gate": dataclasses.asdict(cell.gate),
+    }
+    return _flat(nested, "")
+
+
+def _flat(values: Any, path: str) -> dict[str, Any]:
+    if isinstance(values, Mapping) and values:
+        return {
+            k: v
+            for key, inner in values.items()
+            for k, v in _flat(inner, f"{path}.{key}" if path else str(key)).items()
+        }
+    return {path: list(values) if isinstance(values, tuple) else values}
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else canonical_json(value)

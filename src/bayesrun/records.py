@@ -1,0 +1,183 @@
+"""What a study keeps about itself while it runs: its design in study.json, its failures, its MLflow runs.
+
+The store is the truth; MLflow is told afterwards, by the driver alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from bayesrun import track
+from bayesrun.errors import ConfigError, StoreError
+from bayesrun.job import versions
+from bayesrun.labels import labelled
+from bayesrun.plan import fit_key
+from bayesrun.report import Findings, Row
+from bayesrun.store import Store
+from bayesrun.types import CheckedCell, Settings, TrackOptions, digest
+
+__all__ = ["Recorder", "extend_design", "read_design", "same_seed"]
+
+
+def same_seed(store: Store, seed: int) -> None:
+    """Refuse another seed on a study that exists.
+
+    Raises
+    ------
+    ConfigError
+        If the study has another seed.
+    """
+    known = store.read_study().get("seed", seed)
+    if known != seed:
+        raise ConfigError(
+            f"study.seed: got {seed}; study {store.root.name} has seed {known}, and a study has one; "
+            "choose another name: study.name=NAME"
+        )
+
+
+def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]) -> tuple[CheckedCell, ...]:
+    """Write what the study consists of, and the config of each fit; cells of earlier commands stay in it.
+
+    Returns
+    -------
+    tuple of CheckedCell
+        Every cell of the study, under labels that tell all of them apart.
+    """
+    seed = settings.study.seed
+    known = {fit_key(cell, seed, 0): cell for cell in _cells(store.read_study())}
+    for cell in cells:
+        key = fit_key(cell, seed, 0)
+        known[key] = cell
+        store.write_config(key, cell.cell.config)
+    design = _named(list(known.values()))
+    store.write_study(
+        {
+            "name": store.root.name,
+            "seed": seed,
+            "track": settings.track,
+            "versions": versions(),
+            "host": {"name": socket.gethostname(), "machine": platform.machine(), "system": platform.system()},
+            "cells": [dataclasses.asdict(cell) for cell in design],
+        }
+    )
+    return design
+
+
+def read_design(store: Store) -> tuple[int, TrackOptions, tuple[CheckedCell, ...]]:
+    """Read the design of a study: seed, tracking, and every cell.
+
+    Raises
+    ------
+    StoreError
+        If the folder is no study.
+    """
+    facts = store.read_study()
+    if not facts:
+        others = sorted(path.parent.name for path in store.root.parent.glob("*/study.json"))
+        raise StoreError(f"there is no study in {store.root}; {store.root.parent} has {', '.join(others) or 'none'}")
+    return int(facts["seed"]), TypeAdapter(TrackOptions).validate_python(facts["track"]), _cells(facts)
+
+
+def _cells(facts: Mapping[str, Any]) -> tuple[CheckedCell, ...]:
+    return TypeAdapter(tuple[CheckedCell, ...]).validate_python(facts.get("cells", ()))
+
+
+def _named(cells: Sequence[CheckedCell]) -> tuple[CheckedCell, ...]:
+    """Label all cells anew; two recipes that state the same, since a source or the data changed, get their key."""
+    names = labelled([checked.cell for checked in cells])
+    twice = {cell.label for cell in names if [other.label for other in names].count(cell.label) > 1}
+    return tuple(
+        dataclasses.replace(
+            checked,
+            cell=dataclasses.replace(cell, label=f"{cell.label} {digest(checked, 8)}") if cell.label in twice else cell,
+        )
+        for checked, cell in zip(cells, names, strict=True)
+    )
+
+
+class Recorder:
+    """Tells MLflow of a study, or nothing where tracking is off.
+
+    Parameters
+    ----------
+    store
+        The study's folder.
+    options
+        Whether and where.
+    output
+        The output folder, where the default database lies.
+    """
+
+    def __init__(self, store: Store, options: TrackOptions, output: Path) -> None:
+        self.store = store
+        self.uri = options.uri or track.default_uri(output)
+        commit = track.git_commit(Path.cwd()) if options.enabled else None
+        tags = {"git_commit": commit} if commit else {}
+        self.tracker = (
+            track.Tracker(store, self.uri, options.experiment, store.root.name, tags=tags) if options.enabled else None
+        )
+
+    def check(self) -> None:
+        """Make sure, before any fit, that runs can be written."""
+        if self.tracker is not None:
+            track.check(self.uri)
+
+    def tell(self, row: Row) -> None:
+        """Record one fit."""
+        if self.tracker is not None:
+            self.tracker.record(_record(row))
+
+    def finish(self, rows: Sequence[Row], findings: Findings) -> list[str]:
+        """Record what is not confirmed yet and close the parent run.
+
+        Returns
+        -------
+        list of str
+            Lines for people: what is not in MLflow, and where to look at what is.
+        """
+        if self.tracker is None:
+            return []
+        records = [_record(row) for row in rows]
+        waiting = track.pending(self.store, self.uri, records)
+        if waiting or not track.is_closed(self.store, self.uri, records):
+            for record in waiting:
+                self.tracker.record(record)
+            self.tracker.finish(findings.by_name(), records)
+        line = self.tracker.closing_line(records)
+        return [line] if line else [f"runs: {self.where()}"]
+
+    def where(self) -> str:
+        """Say how to look at the runs."""
+        return track.ui_command(self.uri, self.tracker.experiment_id if self.tracker else "")
+
+    @property
+    def shown(self) -> str:
+        """The address as it may be shown: without credentials."""
+        return track.public_uri(self.uri)
+
+    def sync(self, rows: Sequence[Row], findings: Findings) -> int:
+        """Send everything that the server does not have; return how many fits were sent.
+
+        Raises
+        ------
+        TrackError
+            If the server cannot be used.
+        """
+        if self.tracker is None:
+            return 0
+        self.check()
+        sent = track.sync(self.tracker, [_record(row) for row in rows])
+        self.tracker.finish(findings.by_name(), [_record(row) for row in rows])
+        return sent
+
+
+def _record(row: Row) -> track.Record:
+    cell = row.checked.cell
+    return track.Record(row.spec, row.outcome, row.verdict, {"data": {"": cell.data.name}, **cell.overrides})

@@ -1,0 +1,188 @@
+"""Known answers of the comparisons: LOO by hand, agreement of normals, and who is compared with whom."""
+
+from __future__ import annotations
+
+import arviz_stats
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from bayesrun.compare import Fitted, agreement, loo_comparisons
+from bayesrun.errors import ConfigError
+from fakes import fake_summary, fake_tree
+
+
+def fitted(label: str, key: str, model: str = "m", sampler: str = "nuts", **fields: str) -> Fitted:
+    values = {"data_hash": "d", "observed_hash": "o", "sampler_path": f"samplers.{sampler}"} | fields
+    return Fitted(label, key, (model, "p", "f"), sampler=sampler, **values)
+
+
+def loo_tree(elpd: np.ndarray, bad: int = 0) -> xr.DataTree:
+    """A tree with the LOO of a fit and no more than that."""
+    k = np.where(np.arange(elpd.size) < bad, 0.9, 0.1)
+    attrs = {"elpd": float(elpd.sum()), "p": 2.0, "good_k": 0.7, "scale": "log", "warning": int(bad > 0)}
+    return xr.DataTree.from_dict(
+        {
+            "posterior": xr.Dataset({"mu": (("chain", "draw"), np.zeros((4, 500)))}),
+            "loo": xr.Dataset({"elpd_i": ("obs", elpd), "pareto_k": ("obs", k)}, attrs=attrs),
+        }
+    )
+
+
+def test_loo_differences_are_those_of_the_textbook() -> None:
+    rng = np.random.default_rng(1)
+    good, poor = rng.normal(-1.0, 0.2, 150), rng.normal(-1.3, 0.2, 150)
+    trees = {"g": loo_tree(good), "p": loo_tree(poor, bad=3)}
+    (found,) = loo_comparisons([fitted("poor", "p", "a"), fitted("good", "g", "b")], trees.__getitem__)
+    frame = found.frame
+    assert list(frame.index) == ["good", "poor"]
+    assert frame.loc["good", "elpd_loo"] == pytest.approx(good.sum())
+    assert frame.loc["good", "se"] == pytest.approx(np.sqrt(150 * good.var()))
+    assert frame.loc["poor", "elpd_diff"] == pytest.approx((poor - good).sum())
+    assert frame.loc["poor", "dse"] == pytest.approx(np.sqrt(150 * (poor - good).var()))
+    assert frame["weight"].sum() == pytest.approx(1.0)
+    assert frame.loc["poor", "n_bad_pareto_k"] == 3
+    assert frame.loc["poor", "warning"] == "high Pareto k"
+    assert frame.loc["good", "warning"] == ""
+    assert found.notes == ("Pareto k above its bound: LOO of those observations is unreliable",)
+
+
+def test_small_differences_and_few_observations_are_said() -> None:
+    trees = {"a": loo_tree(np.linspace(-2, -1, 8)), "b": loo_tree(np.linspace(-2, -1.1, 8))}
+    (found,) = loo_comparisons([fitted("a", "a", "x"), fitted("b", "b", "y")], trees.__getitem__)
+    assert found.frame.loc["b", "warning"] == "small difference"
+    assert sum("arXiv:2008.10296" in note for note in found.notes) == 2
+
+
+def test_warnings_of_the_comparison_become_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = arviz_stats.compare
+
+    def warning(*args: object, **kwargs: object) -> pd.DataFrame:
+        import warnings
+
+        warnings.warn("something is odd", UserWarning, stacklevel=2)
+        return whole(*args, **kwargs)
+
+    monkeypatch.setattr(arviz_stats, "compare", warning)
+    trees = {"a": loo_tree(np.linspace(-2, -1, 200)), "b": loo_tree(np.linspace(-3, -1.1, 200))}
+    (found,) = loo_comparisons([fitted("a", "a", "x"), fitted("b", "b", "y")], trees.__getitem__)
+    assert found.notes == ("something is odd",)
+
+
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto")  # of the expected value
+def test_loo_is_computed_where_only_the_likelihood_is_stored() -> None:
+    tree = fake_tree(seed=3, draws=500)
+    trees = {"a": tree, "b": fake_tree(seed=4, draws=500, shift=30.0)}
+    (found,) = loo_comparisons([fitted("a", "a", "x"), fitted("b", "b", "y")], trees.__getitem__)
+    assert found.frame.loc["a", "elpd_loo"] == pytest.approx(float(arviz_stats.loo(tree).elpd))
+    assert list(found.frame.index) == ["a", "b"]
+
+
+def test_only_the_comparable_is_compared() -> None:
+    elpd = np.linspace(-2, -1, 200)
+    trees = {key: loo_tree(elpd) for key in "abcd"} | {"e": fake_tree().filter(lambda node: node.name == "posterior")}
+    fits = [
+        fitted("a", "a", "x"),
+        fitted("other observations", "b", "y", observed_hash="o2"),
+        fitted("other sampler", "c", "y", sampler="advi"),
+        fitted("no hash", "d", "y", observed_hash=""),
+        fitted("no loo", "e", "y"),
+    ]
+    assert loo_comparisons(fits, trees.__getitem__) == []
+    (found,) = loo_comparisons([*fits, fitted("a", "d", "x")], trees.__getitem__)
+    assert sorted(found.frame.index) == ["a a", "a d"]
+    assert "no loo has no LOO and is not compared" in found.notes
+    assert any("the same model, so the difference is Monte Carlo error" in note for note in found.notes)
+
+
+def summary(mean: dict[str, float], sd: float = 1.0, mcse: float = 0.01, rhat: float = 1.0) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"mean": mean, "sd": dict.fromkeys(mean, sd), "mcse_mean": mcse, "mcse_sd": mcse, "rhat": rhat},
+    )
+
+
+def test_agreement_of_known_normals() -> None:
+    summaries = {
+        "r": summary({"mu": 1.0, "tau": 2.0, "only_here": 0.0}, sd=2.0, mcse=0.03),
+        "a": summary({"mu": 1.1, "tau": 1.2}, sd=0.6, mcse=0.04),
+    }
+    fits = [fitted("m/advi", "a", sampler="advi"), fitted("m/nuts", "r")]
+    (found,) = agreement(fits, summaries.__getitem__)
+    assert found.reference == "m/nuts"
+    assert list(found.frame["variable"]) == ["tau", "mu"]
+    tau = found.frame.iloc[0]
+    assert tau["mean_diff"] == pytest.approx(-0.4)
+    assert tau["mean_diff_mcse"] == pytest.approx(0.05 / 2.0)
+    assert tau["sd_ratio"] == pytest.approx(0.3)
+    assert tau["sd_ratio_mcse"] == pytest.approx(np.hypot(0.03 * 0.3, 0.04) / 2.0)
+    assert found.notes == (
+        "m/advi: 2 of 2 scalars differ from m/nuts; tau is 0.4 SD too low and has an SD 0.3 of m/nuts's",
+    )
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "mcse", "differs"),
+    [
+        (0.09, 1.0, 0.001, False),  # too small to matter
+        (0.11, 1.0, 0.001, True),
+        (0.5, 1.0, 0.2, False),  # within its Monte Carlo error
+        (0.0, 1.09, 0.001, False),
+        (0.0, 1.11, 0.001, True),
+        (0.0, 0.89, 0.001, True),
+        (0.0, 1.3, 0.2, False),
+        (0.11, 1.0, np.nan, True),  # an error that is not known counts as none
+    ],
+)
+def test_thresholds(mean: float, sd: float, mcse: float, differs: bool) -> None:
+    summaries = {"r": summary({"mu": 0.0}, mcse=0.0), "a": summary({"mu": mean}, sd=sd, mcse=mcse)}
+    (found,) = agreement([fitted("r", "r"), fitted("a", "a", sampler="advi")], summaries.__getitem__)
+    assert bool(found.frame["differs"].iloc[0]) is differs
+    assert ("agrees with" in found.notes[0]) is not differs
+
+
+def test_rows_that_differ_come_before_larger_ones_that_may_be_noise() -> None:
+    expected = summary({"noisy": 0.0, "wrong": 0.0}, mcse=0.0)
+    got = summary({"noisy": 2.0, "wrong": 0.3}, mcse=0.0)
+    got.loc["noisy", "mcse_mean"] = 1.0
+    (found,) = agreement([fitted("r", "r"), fitted("a", "a", sampler="advi")], {"r": expected, "a": got}.__getitem__)
+    assert list(found.frame["variable"]) == ["wrong", "noisy"]
+
+
+def test_independent_draws_of_one_posterior_agree() -> None:
+    summaries = {key: fake_summary(fake_tree(seed, draws=2000)) for seed, key in enumerate("ab")}
+    (found,) = agreement([fitted("n", "a"), fitted("j", "b", sampler="numpyro")], summaries.__getitem__)
+    assert not found.frame["differs"].any()
+    assert found.notes[0].startswith("j agrees with n: 18 scalars, means within 0.")
+
+
+def test_the_reference_is_the_best_sampler_there_is() -> None:
+    samplers = ["mine", "advi", "fullrank_advi", "metropolis", "smc", "numpyro", "nuts"]
+    fits = [fitted(name, name, sampler=name) for name in samplers]
+    for count in range(2, len(fits) + 1):
+        (found,) = agreement(fits[:count], lambda _: summary({"mu": 0.0}))
+        assert found.reference == samplers[count - 1]
+    for wanted in ("advi", "mine"):
+        (found,) = agreement(fits, lambda _: summary({"mu": 0.0}), reference=wanted)
+        assert found.reference == wanted
+    with pytest.raises(ConfigError, match="no sampler or cell is called 'gibbs'; there are advi, "):
+        agreement(fits, lambda _: summary({"mu": 0.0}), reference="gibbs")
+
+
+def test_other_models_data_and_options_are_no_disagreement() -> None:
+    fits = [
+        fitted("a", "a"),
+        fitted("b", "b", sampler_path="samplers.nuts"),
+        fitted("c", "c", model="other", sampler="advi"),
+        fitted("d", "d", data_hash="other", sampler="advi"),
+    ]
+    assert agreement(fits, lambda _: summary({"mu": 0.0})) == []
+
+
+def test_doubtful_references_and_strangers_are_named() -> None:
+    summaries = {"r": summary({"mu": 0.0}, rhat=1.08), "a": summary({"other": 0.0})}
+    (found,) = agreement([fitted("r", "r"), fitted("a", "a", sampler="advi")], summaries.__getitem__)
+    assert found.notes == (
+        "r is no safe reference: its R-hat is 1.08 at mu",
+        "a has no scalar in common with r",
+    )

@@ -1,0 +1,174 @@
+"""Verdicts from facts alone: what fails, in which words, and what to try."""
+
+import dataclasses
+
+import pytest
+
+from bayesrun.gates import judge
+from bayesrun.types import Gate, Outcome
+
+GOOD = {
+    "n_nonfinite": 0.0,
+    "n_scalars": 18.0,
+    "n_chains": 4.0,
+    "n_draws": 4000.0,
+    "rhat_max": 1.004,
+    "ess_bulk_min": 1200.0,
+    "ess_tail_min": 900.0,
+    "n_divergent": 0.0,
+    "n_max_treedepth": 0.0,
+    "bfmi_min": 0.9,
+    "n_bad_pareto_k": 0.0,
+    "n_loo_terms": 8.0,
+}
+GATE = Gate()
+
+
+def outcome(absent=(), **facts):
+    values = {key: value for key, value in {**GOOD, **facts}.items() if value is not None}
+    return Outcome("k", "cell", 0, "done", diagnostics=values, absent=dict(absent))
+
+
+def test_a_good_fit_passes():
+    verdict = judge(GATE, outcome(), kind="nuts")
+    assert verdict.passed
+    assert verdict.failures == verdict.remedies == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "failure", "remedy"),
+    [
+        ({"rhat_max": 1.04}, "rhat_max 1.04 > 1.01 (over 18 scalars)", "longer warm-up: sampler.tune"),
+        ({"rhat_max": 1.0102}, "rhat_max 1.0102 > 1.01 (over 18 scalars)", "more draws: sampler.draws"),
+        ({"rhat_max": 3.2e16}, "rhat_max 3.2e+16 > 1.01 (over 18 scalars)", "more draws: sampler.draws"),
+        ({"ess_bulk_min": 399.0}, "ess_bulk_min 399 < 400 (100 for each of 4 chains)", "more draws: sampler.draws"),
+        ({"ess_tail_min": 12.3}, "ess_tail_min 12 < 400 (100 for each of 4 chains)", "more draws: sampler.draws"),
+        ({"n_divergent": 40.0}, "n_divergent 40 > 0 (1.0 % of the draws)", "sampler.target_accept=0.95"),
+        ({"bfmi_min": 0.2}, "bfmi_min 0.20 < 0.3", "reparameterise heavy tails and hierarchies"),
+        ({"n_max_treedepth": 400.0}, "n_max_treedepth 400 of 4000 draws > 5 %", "sampler.max_treedepth=12"),
+        ({"n_nonfinite": 3.0}, "3 draws are NaN or infinite", "use tighter priors"),
+    ],
+)
+def test_each_threshold(facts, failure, remedy):
+    verdict = judge(GATE, outcome(**facts), kind="nuts")
+    assert not verdict.passed
+    assert verdict.failures == (failure,)
+    assert remedy in verdict.remedies
+
+
+@pytest.mark.parametrize(
+    ("threshold", "facts"),
+    [
+        ("rhat_max", {"rhat_max": 9.0}),
+        ("ess_bulk_per_chain", {"ess_bulk_min": 1.0}),
+        ("ess_tail_per_chain", {"ess_tail_min": 1.0}),
+        ("n_divergent", {"n_divergent": 999.0}),
+        ("bfmi_min", {"bfmi_min": 0.01}),
+        ("n_max_treedepth", {"n_max_treedepth": 4000.0}),
+    ],
+)
+def test_null_switches_a_threshold_off(threshold, facts):
+    assert not judge(GATE, outcome(**facts), kind="nuts").passed
+    assert judge(dataclasses.replace(GATE, **{threshold: None}), outcome(**facts), kind="nuts").passed
+
+
+def test_the_bound_itself_passes():
+    exact = {"rhat_max": 1.01, "ess_bulk_min": 400.0, "ess_tail_min": 400.0, "bfmi_min": 0.3, "n_max_treedepth": 200.0}
+    assert judge(GATE, outcome(**exact), kind="nuts").passed
+
+
+def test_divergences_of_a_centred_model_name_the_remedy_first():
+    verdict = judge(GATE, outcome(n_divergent=25.0), centred={"theta": ("mu", "tau")}, kind="nuts")
+    assert verdict.remedies[0] == (
+        "theta is centred on mu, tau: use model.parameterization=noncentered, or write "
+        "theta = mu + tau * theta_raw with theta_raw ~ Normal(0, 1)"
+    )
+    assert "sampler.target_accept=0.95" in verdict.remedies
+
+
+@pytest.mark.parametrize(
+    ("used", "wanted"),
+    [
+        (None, ("sampler.target_accept=0.95", "sampler.escalate=[0.95,0.99] tries it by itself")),
+        (0.9, ("sampler.target_accept=0.95", "sampler.escalate=[0.95,0.99] tries it by itself")),
+        (0.95, ("sampler.target_accept=0.99", "sampler.escalate=[0.99] tries it by itself")),
+        (0.99, ("reparameterise the model, or use tighter priors: smaller steps will not help much more",)),
+    ],
+)
+def test_the_next_target_accept(used, wanted):
+    assert judge(GATE, outcome(n_divergent=1.0, target_accept=used), kind="nuts").remedies == wanted
+
+
+def test_escalation_that_was_tried_is_not_advised_again():
+    tried = dataclasses.replace(
+        outcome(n_divergent=1.0, target_accept=0.9),
+        attempts=({"target_accept": 0.9}, {"target_accept": 0.95}, {"target_accept": 0.99}),
+    )
+    assert "reparameterise" in judge(GATE, tried, kind="nuts").remedies[0]
+
+
+def test_what_could_not_be_judged_does_not_pass():
+    alone = outcome({"rhat_max": "needs at least two chains"}, rhat_max=None, n_chains=1.0)
+    verdict = judge(GATE, alone, kind="nuts")
+    assert verdict.failures == ("rhat_max is absent: needs at least two chains",)
+    assert verdict.remedies[0] == "sampler.chains=4"
+    short = outcome({"ess_bulk_min": "too short"}, ess_bulk_min=None)
+    assert judge(GATE, short, kind="nuts").failures == ("ess_bulk_min is absent: too short",)
+
+
+def test_a_model_in_which_nothing_varies_is_not_held_to_rhat():
+    still = outcome(rhat_max=None, ess_bulk_min=None, ess_tail_min=None, n_scalars=0.0)
+    assert judge(GATE, still, kind="nuts").passed
+
+
+def test_variational_is_judged_by_khat_alone():
+    fit = outcome(rhat_max=None, ess_bulk_min=None, ess_tail_min=None, n_divergent=None, bfmi_min=None, khat=0.5)
+    assert judge(GATE, fit, kind="variational").passed
+    poor = dataclasses.replace(fit, diagnostics={**fit.diagnostics, "khat": 0.83, "elbo_converged": 0.0})
+    verdict = judge(GATE, poor, kind="variational")
+    assert verdict.failures == ("khat 0.83 > 0.7",)
+    assert verdict.remedies[0].startswith("sampler.iterations")
+    assert "use sampler=nuts" in verdict.remedies
+    unknown = dataclasses.replace(fit, diagnostics={k: v for k, v in fit.diagnostics.items() if k != "khat"})
+    assert not judge(GATE, unknown, kind="variational").passed
+
+
+def test_metropolis_is_told_of_nuts():
+    verdict = judge(GATE, outcome(rhat_max=1.2, ess_bulk_min=20.0, n_divergent=None), kind="mcmc")
+    assert len(verdict.failures) == 2
+    assert verdict.remedies[0].startswith("use sampler=nuts")
+
+
+def test_smc_has_rhat_and_no_ess():
+    fit = outcome(ess_bulk_min=None, ess_tail_min=None, n_divergent=None, bfmi_min=None)
+    assert judge(GATE, fit, kind="smc").passed
+    verdict = judge(GATE, outcome(ess_bulk_min=None, ess_tail_min=None, rhat_max=1.1), kind="smc")
+    assert verdict.remedies[0] == "more particles: sampler.draws"
+
+
+def test_share_of_bad_pareto_k():
+    gate = Gate(pareto_k_share=0.1)
+    assert judge(gate, outcome(), kind="nuts").passed
+    assert judge(gate, outcome(n_bad_pareto_k=1.0), kind="nuts").failures == ("n_bad_pareto_k 1 of 8 > 10 %",)
+    assert judge(GATE, outcome(n_bad_pareto_k=8.0), kind="nuts").passed
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "failure"),
+    [
+        ("error", "ValueError: no", "error: ValueError: no"),
+        ("timeout", "", "timeout"),
+        ("oom", "killed", "oom: killed"),
+        (None, "?", "error: ?"),
+    ],
+)
+def test_a_failed_fit_does_not_pass(reason, message, failure):
+    verdict = judge(GATE, Outcome("k", "cell", 0, "failed", reason=reason, message=message), kind="nuts")
+    assert not verdict.passed
+    assert verdict.failures == (failure,)
+
+
+def test_several_failures_share_their_remedies():
+    verdict = judge(GATE, outcome(n_divergent=5.0, rhat_max=1.1, ess_bulk_min=3.0), kind="nuts")
+    assert len(verdict.failures) == 3
+    assert len(set(verdict.remedies)) == len(verdict.remedies)
