@@ -8,29 +8,47 @@ nearest right spelling.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["to_hydra"]
 
 DOTTED = re.compile(r"^(?!hydra\.)[A-Za-z_]\w*(\.[\w-]+)+$")
+VALUED = frozenset(
+    ["--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c"]
+)
+"""Flags of Hydra whose value is the next word."""
+
 OPENING, CLOSING = "([{", ")]}"
 
 
 def to_hydra(arguments: Iterable[str]) -> list[str]:
-    """Rewrite overrides so that Hydra's grammar takes them; flags and group choices stay as they are.
+    """Rewrite overrides so that Hydra's grammar takes them, and put flags before them.
+
+    Flags may stand anywhere on the line, which Hydra's own parser does not allow.
 
     Examples
     --------
     >>> to_hydra(["-m", "model=formula", "model.formula=y ~ a + (1|g),y ~ a", "sampler.draws=10"])
     ['-m', 'model=formula', '++model.formula="y ~ a + (1|g)","y ~ a"', '++sampler.draws=10']
     """
-    return [_one(argument) for argument in arguments]
+    flags, overrides = [], []
+    valued = False
+    for argument in arguments:
+        if valued or argument.startswith("-") or ("=" not in argument and not argument.startswith("~")):
+            flags.append(argument)
+        else:
+            overrides.append(_one(argument))
+        valued = argument in VALUED
+    return flags + overrides
 
 
 def _one(argument: str) -> str:
     key, equals, value = argument.partition("=")
     bare = key.lstrip("+~")
-    if argument.startswith(("-", "hydra.")) or not equals:
+    if argument.startswith("hydra.") or not equals:
         return argument
     if not _parses(argument):
         quoted = ",".join(_quote(part) for part in _split(value))

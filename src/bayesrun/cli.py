@@ -10,7 +10,6 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,6 +17,8 @@ from bayesrun.arguments import to_hydra
 from bayesrun.errors import BayesrunError, ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hydra.core.utils import JobReturn
     from omegaconf import DictConfig
 
@@ -25,7 +26,7 @@ __all__ = ["launch", "main"]
 
 OK, FAILED, REFUSED = 0, 1, 2
 
-_ended: list[int | BayesrunError] = []
+_ended: list[int | Exception] = []
 """How the studies of this process ended: Hydra hands on the values of jobs only, and announces exceptions."""
 
 
@@ -55,7 +56,7 @@ def _hydra() -> int:
     _ended.clear()
     hydra.main(config_path=str(shipped_conf()), config_name="config", version_base="1.3")(_single)()
     for end in _ended:
-        if isinstance(end, BayesrunError):
+        if isinstance(end, Exception):
             raise end
     return max((end for end in _ended if isinstance(end, int)), default=OK)
 
@@ -132,7 +133,7 @@ def _single(config: DictConfig) -> Any:
 
     try:
         return _study([config], HydraConfig.get().runtime)[0]
-    except BayesrunError as error:
+    except Exception as error:  # noqa: BLE001 - it is raised again outside of Hydra
         _ended.append(error)
         return None
 
@@ -162,7 +163,7 @@ def launch(configs: Sequence[DictConfig], overrides: Sequence[list[str]]) -> lis
 
 
 def _study(configs: Sequence[DictConfig], runtime: Any, choices: Sequence[Any] | None = None) -> list[float | None]:
-    from omegaconf import OmegaConf, open_dict
+    from omegaconf import open_dict
 
     from bayesrun.config import Composed, to_cells, user_shadows
 
@@ -181,7 +182,7 @@ def _study(configs: Sequence[DictConfig], runtime: Any, choices: Sequence[Any] |
         with open_dict(own):
             own.pop("hydra", None)
         chosen = choices[index] if choices is not None else runtime.choices
-        composed.append(Composed(own, {str(k): str(v) for k, v in OmegaConf.to_container(chosen).items()}))
+        composed.append(Composed(own, {str(k): str(v) for k, v in chosen.items()}))
     settings, cells, labels = to_cells(composed)
 
     from bayesrun.study import run

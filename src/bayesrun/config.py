@@ -168,8 +168,10 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 def _settings(values: Mapping[str, Any], found: _Problems) -> Settings:
     for key in sorted(set(values) - set(TOP_LEVEL)):
         found.lines.append(_unknown(key, TOP_LEVEL))
-    sections = {name: found.validate(kind, values.get(name, {}), name) or kind() for name, kind in SECTIONS.items()}
-    flags = {}
+    sections: dict[str, Any] = {
+        name: found.validate(kind, values.get(name, {}), name) or kind() for name, kind in SECTIONS.items()
+    }
+    flags: dict[str, Any] = {}
     for flag in FLAGS:
         value = values.get(flag, False)
         if not isinstance(value, bool):
@@ -179,7 +181,7 @@ def _settings(values: Mapping[str, Any], found: _Problems) -> Settings:
 
 
 def _cell(item: Composed, values: Mapping[str, Any], found: _Problems) -> Cell:
-    targets = {node: _target(node, values.get(node), item.choices, found) for node in NODES}
+    targets: dict[str, Any] = {node: _target(node, values.get(node), item.choices, found) for node in NODES}
     own = {field.name for field in dataclasses.fields(SamplerOptions)}
     sampler = dict(values.get("sampler") or {})
     sampler.pop(TARGET, None)
@@ -191,7 +193,9 @@ def _cell(item: Composed, values: Mapping[str, Any], found: _Problems) -> Cell:
     for key in sorted(set(sampler) - own):
         found.lines.append(_unknown(key, own | {"resources", "timeout"}, "sampler"))
     options = found.validate(SamplerOptions, {k: v for k, v in sampler.items() if k in own}, "sampler")
-    rest = {name: found.validate(kind, values.get(name, {}), name) or kind() for name, kind in PER_CELL.items()}
+    rest: dict[str, Any] = {
+        name: found.validate(kind, values.get(name, {}), name) or kind() for name, kind in PER_CELL.items()
+    }
     return Cell(
         label="",
         **targets,

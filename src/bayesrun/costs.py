@@ -6,19 +6,17 @@ import json
 import math
 import os
 import statistics
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bayesrun.types import Cell, DispatchOptions, Plan
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     import pymc as pm
 
     from bayesrun.store import Store
+    from bayesrun.types import Cell, DispatchOptions, Plan
 
 __all__ = ["Estimate", "estimate", "posterior_bytes"]
 

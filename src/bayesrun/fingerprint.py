@@ -14,7 +14,6 @@ import site
 import sys
 import sysconfig
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from bayesrun.types import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import ModuleType
 
     import pymc as pm
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -20,10 +19,13 @@ import xarray as xr
 from bayesrun.errors import FitError
 from bayesrun.seeds import named_seed
 from bayesrun.targets import import_target, module_constant
-from bayesrun.types import Dataset, FitSpec, Steps
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     import pymc as pm
+
+    from bayesrun.types import Dataset, FitSpec, Steps
 
 __all__ = ["Fitted", "complete", "fit"]
 
@@ -40,14 +42,19 @@ class Fitted:
         Wall-clock seconds by stage.
     attempts
         One entry for each target_accept that was tried.
-    warnings
-        For people.
     """
 
     tree: xr.DataTree
     seconds: dict[str, float] = field(default_factory=dict)
     attempts: tuple[Mapping[str, float], ...] = ()
-    warnings: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """For people: what the attempts say, also of a fit that is completed later."""
+        if len(self.attempts) < 2:
+            return ()
+        told = ", ".join(f"{a['target_accept']:g}: {a['n_divergent']:.0f} divergences" for a in self.attempts)
+        return (f"target_accept was raised because of divergences ({told})",)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -97,28 +104,32 @@ def _builder(spec: FitSpec) -> Callable[[Dataset], pm.Model]:
 
 def _draw(spec: FitSpec, builder: Callable[[Dataset], pm.Model], dataset: Dataset) -> Fitted:
     """Draw, and draw again with a larger target_accept while a fit diverges, as far as the recipe allows."""
-    sample = import_target("sampler", spec.sampler.path)
     limit = 0 if spec.divergence_limit is None else spec.divergence_limit
     levels = [spec.options.target_accept, *(a for a in spec.options.escalate if a > spec.options.target_accept)]
     attempts: list[Mapping[str, float]] = []
     started = time.perf_counter()
     for level in levels:
         begin = time.perf_counter()
-        tree = next(iter(sample(builder, [dataset], [spec.fit_seed], replace(spec.options, target_accept=level))), None)
-        if tree is None:
-            raise FitError(f"{spec.sampler.path} returned no posterior; it must yield one tree for each dataset")
+        tree = _sample(spec, builder, dataset, level)
         diverging = int(tree["sample_stats"]["diverging"].sum()) if "diverging" in tree["sample_stats"] else 0
         attempts.append(
             {"target_accept": level, "n_divergent": float(diverging), "seconds": time.perf_counter() - begin}
         )
         if diverging <= limit:
             break
-    warnings = ()
-    if len(attempts) > 1:
-        told = ", ".join(f"{a['target_accept']:g}: {a['n_divergent']:.0f} divergences" for a in attempts)
-        warnings = (f"target_accept was raised because of divergences ({told})",)
-    tree.attrs["target_accept"] = attempts[-1]["target_accept"]
-    return Fitted(tree, {"sample": time.perf_counter() - started}, tuple(attempts) if len(levels) > 1 else (), warnings)
+    return Fitted(tree, {"sample": time.perf_counter() - started}, tuple(attempts) if len(levels) > 1 else ())
+
+
+def _sample(
+    spec: FitSpec, builder: Callable[[Dataset], pm.Model], dataset: Dataset, target_accept: float
+) -> xr.DataTree:
+    sample = import_target("sampler", spec.sampler.path)
+    options = replace(spec.options, target_accept=target_accept)
+    tree: xr.DataTree | None = next(iter(sample(builder, [dataset], [spec.fit_seed], options)), None)
+    if tree is None:
+        raise FitError(f"{spec.sampler.path} returned no posterior; it must yield one tree for each dataset")
+    tree.attrs["target_accept"] = target_accept
+    return tree
 
 
 def _do_steps(
@@ -192,12 +203,14 @@ def _log_likelihood(model: pm.Model, spec: FitSpec, dataset: Dataset, tree: xr.D
     posterior = _free(model, tree)
     if hook is None:
         draws = xr.DataTree.from_dict({"posterior": posterior})
-        return pm.compute_log_likelihood(draws, model=model, extend_inferencedata=False, progressbar=False)
+        terms: xr.Dataset = pm.compute_log_likelihood(draws, model=model, extend_inferencedata=False, progressbar=False)
+        return terms
     with model:
-        terms = {
+        marked = {
             f"{name}__pointwise": pm.Deterministic(f"{name}__pointwise", term, dims=model.named_vars_to_dims.get(name))
             for name, term in hook(model, dataset).items()
         }
-        values = pm.compute_deterministics(posterior, model=model, var_names=list(terms), progressbar=False)
-    values = values.rename({name: name.removesuffix("__pointwise") for name in terms})
-    return values.assign_attrs(pointwise="hook").map(lambda a: a.astype(np.float64), keep_attrs=True)
+        values = pm.compute_deterministics(posterior, model=model, var_names=list(marked), progressbar=False)
+    values = values.rename({name: name.removesuffix("__pointwise") for name in marked})
+    found: xr.Dataset = values.assign_attrs(pointwise="hook").map(lambda a: a.astype(np.float64), keep_attrs=True)
+    return found

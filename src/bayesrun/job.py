@@ -10,17 +10,19 @@ import os
 import platform
 import socket
 import traceback
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bayesrun.fit import Fitted, complete, fit
 from bayesrun.plan import is_complete
 from bayesrun.store import Store
 from bayesrun.targets import import_target, make_importable, sampler_constant
 from bayesrun.types import Batch, FitSpec, Outcome, Steps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 __all__ = ["Workplace", "execute", "versions"]
 

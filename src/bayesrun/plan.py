@@ -7,8 +7,7 @@ batch, worker, time, workflow steps and gates are not in it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bayesrun.errors import ConfigError
 from bayesrun.seeds import fit_seed
@@ -23,6 +22,9 @@ from bayesrun.types import (
     canonical_json,
     digest,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["expand", "fit_key", "fit_spec", "is_complete", "specs_of", "study_name"]
 

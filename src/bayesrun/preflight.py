@@ -12,7 +12,6 @@ import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -23,6 +22,8 @@ from bayesrun.targets import bind, import_target, module_constant, sampler_const
 from bayesrun.types import Cell, CheckedCell, Dataset, DispatchOptions, Plan, Role, Target, canonical_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pymc as pm
 
 __all__ = ["Checked", "build_model", "check", "last_checks", "load_data", "probe"]

@@ -8,9 +8,8 @@ from __future__ import annotations
 import dataclasses
 import platform
 import socket
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
@@ -19,9 +18,13 @@ from bayesrun.errors import ConfigError, StoreError
 from bayesrun.job import versions
 from bayesrun.labels import labelled
 from bayesrun.plan import fit_key
-from bayesrun.report import Findings, Row
-from bayesrun.store import Store
 from bayesrun.types import CheckedCell, Settings, TrackOptions, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bayesrun.report import Findings, Row
+    from bayesrun.store import Store
 
 __all__ = ["Recorder", "extend_design", "read_design", "same_seed"]
 

@@ -6,13 +6,11 @@ It reads the store and fits nothing, so everything can be made again at any time
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from rich.console import Console
 
 from bayesrun import tables
 from bayesrun.compare import Agreement, Comparison, Fitted, agreement, loo_comparisons
@@ -20,6 +18,8 @@ from bayesrun.gates import judge
 from bayesrun.types import CheckedCell, FitSpec, Outcome, Plan, Verdict, digest
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bayesrun.costs import Estimate
     from bayesrun.store import Store
 
@@ -180,11 +180,11 @@ def compared(found: Sequence[Row], store: Store, reference: str | None) -> Findi
 
 
 def _plain(name: str, frame: pd.DataFrame, notes: Sequence[str]) -> dict[str, object]:
-    return {"name": name, "notes": list(notes), "frame": frame.to_json(orient="split", double_precision=15)}
+    return {"name": name, "notes": list(notes), "frame": frame.to_dict("split")}
 
 
-def _frame(part: Mapping[str, str]) -> pd.DataFrame:
-    return pd.read_json(io.StringIO(part["frame"]), orient="split", convert_dates=False)
+def _frame(part: Mapping[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(**part["frame"])
 
 
 def _fitted(row: Row) -> Fitted:

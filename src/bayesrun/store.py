@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,8 @@ from bayesrun.errors import StoreError
 from bayesrun.types import SCHEMA_VERSION, Dataset, DiagnosticsOptions, Outcome, Steps, canonical_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
     import pandas as pd
     import xarray as xr
 
@@ -277,7 +278,7 @@ class Store:
         """Read the study's facts; empty where there is no study yet."""
         try:
             facts: dict[str, Any] = json.loads(self.study_file.read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except json.JSONDecodeError as error:
             raise StoreError(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from bayesrun import costs, preflight, records, report
 from bayesrun.dispatch import ray, serial
@@ -15,6 +13,11 @@ from bayesrun.plan import expand, specs_of, study_name
 from bayesrun.progress import follow
 from bayesrun.store import Store
 from bayesrun.types import Cell, Outcome, Plan, Settings, StudyOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rich.console import Console
 
 __all__ = ["Result", "run"]
 
@@ -62,7 +65,7 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
     findings = report.compared(rows, store, settings.study.reference)
     report.show(console, rows, findings)
     report.close(console, store, recorder.finish(rows, findings))
-    own = [row for row in rows if row.spec.key in plan.keys()]
+    own = [row for row in rows if row.spec.key in plan]
     return Result(report.exit_code(own), report.objective(plan, own, settings.study.objective))
 
 

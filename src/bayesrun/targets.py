@@ -10,7 +10,6 @@ import inspect
 import sys
 import traceback
 import typing
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +20,9 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 from bayesrun.errors import ConfigError
 from bayesrun.spelling import did_you_mean
 from bayesrun.types import Target, canonical_json
+
+if typing.TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["bind", "import_target", "make_importable", "module_constant", "sampler_constant"]
 

@@ -210,7 +210,9 @@ class SamplerOptions:
     chains
         Independent chains. For smc independent runs.
     target_accept
-        Acceptance rate that the NUTS step size is adapted to. No meaning for other samplers.
+        Acceptance rate that the NUTS step size is adapted to: 0.95 costs about a quarter more leapfrog steps
+        than 0.8, and leaves posteriors of hierarchies without most of the divergences. No meaning for other
+        samplers.
     max_treedepth
         Largest NUTS tree, 2**max_treedepth - 1 leapfrog steps. No meaning for other samplers.
     iterations
@@ -226,7 +228,7 @@ class SamplerOptions:
     draws: Annotated[int, Ge(1)] = 1000
     tune: Annotated[int, Ge(0)] = 1000
     chains: Annotated[int, Ge(1)] = 4
-    target_accept: Share = 0.9
+    target_accept: Share = 0.95
     max_treedepth: Annotated[int, Ge(1), Le(20)] = 10
     iterations: Annotated[int, Ge(1)] = 30_000
     learning_rate: Annotated[float, Gt(0)] = 0.01
@@ -510,9 +512,9 @@ class Plan:
     specs: tuple[FitSpec, ...]
     done: frozenset[str]
 
-    def keys(self) -> frozenset[str]:
-        """Return the keys of every fit."""
-        return frozenset(spec.key for spec in self.specs)
+    def __contains__(self, key: object) -> bool:
+        """Whether there is a fit of that key."""
+        return any(spec.key == key for spec in self.specs)
 
 
 @dataclass(frozen=True)

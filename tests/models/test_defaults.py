@@ -13,6 +13,10 @@ from bayesrun.models.inputs import number, obs_labels, positive, standard_scores
 from bayesrun.types import Dataset
 from model_oracles import CONF, PLAIN, default_data, model_config
 
+# The noncentered form is every builder's default; the centred one mixes better where each group is known precisely
+# (Papaspiliopoulos, Roberts and Skoeld 2007, doi:10.1214/088342307000000014), as each of the 30 rats is.
+FOR_ITS_DATA = {("varying_effects", "parameterization"): "centered"}
+
 NAMES = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 
 
@@ -36,7 +40,7 @@ def test_config_states_every_parameter_with_its_default(name):
     assert list(config) == list(parameters)
     for key, parameter in parameters.items():
         if parameter.default is not inspect.Parameter.empty:
-            assert config[key] == parameter.default
+            assert config[key] == FOR_ITS_DATA.get((name, key), parameter.default)
             assert type(config[key]) is type(parameter.default)
 
 

@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from bayesrun.errors import ConfigError
 from bayesrun.types import Batch, DispatchOptions, Outcome, Resources
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
 __all__ = ["check_address", "check_local", "dispatch"]
 
-IN_FLIGHT_PER_CORE = 2
+QUEUED_PER_RUNNING = 2
 POLL_SECONDS = 1.0
 CONNECT_SECONDS = 5.0
+KEYS = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory_gb"}
+"""Ray's name of a resource, and that of the config."""
+
 START_UP_SECONDS = 30.0
 """Added to a batch's own bound: a cold worker imports its libraries before it starts."""
 
@@ -63,31 +69,39 @@ def check_address(options: DispatchOptions) -> None:
     ConfigError
         If no connection can be made.
     """
-    place = urlsplit(options.address if "://" in (options.address or "") else f"//{options.address}")
-    if options.address in (None, "auto", "local") or place.hostname is None or place.port is None:
+    if options.address in (None, "auto", "local"):
         return
     try:
-        socket.create_connection((place.hostname, place.port), timeout=CONNECT_SECONDS).close()
+        place = urlsplit(options.address if "://" in options.address else f"//{options.address}")
+        host, port = place.hostname, place.port
+    except ValueError:
+        host = port = None
+    if not host or not port:
+        raise ConfigError(
+            f"dispatch.address: got {options.address!r}; wanted HOST:PORT, ray://HOST:PORT, auto, or null for a local "
+            "cluster"
+        )
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
     except OSError as error:
         raise ConfigError(_no_cluster(options, f"{error.strerror or error}")) from None
 
 
 def _no_cluster(options: DispatchOptions, why: str) -> str:
+    where = options.address or "this machine"
     return (
-        f"dispatch.address: no Ray cluster at {options.address or 'this machine'}: {why}; check the address (ray status), "
-        "and set RAY_AUTH_MODE=token on both sides where the cluster asks for a token"
+        f"dispatch.address: no Ray cluster at {where}: {why}; check the address (ray status), and set "
+        "RAY_AUTH_MODE=token on both sides where the cluster asks for a token"
     )
 
 
 def _refuse(resources: Sequence[Resources], have: Mapping[str, float], where: str) -> None:
     for wanted in resources:
-        asked = {"CPU": wanted.num_cpus, "GPU": wanted.num_gpus, "memory": wanted.memory_gb or 0.0}
-        keys = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory_gb"}
-        for name, amount in asked.items():
+        for name, amount in _asked(wanted).items():
             if amount > have.get(name, 0.0):
                 unit = "GiB of memory" if name == "memory" else f"{name}s"
                 raise ConfigError(
-                    f"sampler.resources.{keys[name]}: got {amount:g}; {where} has {have.get(name, 0.0):g} {unit}; "
+                    f"sampler.resources.{KEYS[name]}: got {amount:g}; {where} has {have.get(name, 0.0):g} {unit}; "
                     "ask for less, or name a larger cluster: dispatch.address=HOST:PORT"
                 )
 
@@ -113,18 +127,18 @@ def dispatch(
     """
     import ray
 
-    with _cluster(options, batches):
+    with _cluster(options, batches) as per_task:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        cores = sum(node.get("CPU", 0.0) for node in nodes)
         _check_nodes(batches, nodes)
         waiting = deque(_Task(batch, 0, 0.0) for batch in batches)
         flying: dict[Any, _Task] = {}
         bounded = any(_bound(batch, options) for batch in batches)
+        capacity = _capacity(nodes, 1 if bounded else QUEUED_PER_RUNNING)
         while waiting or flying:
-            while waiting and _room(flying.values(), waiting[0], cores if bounded else IN_FLIGHT_PER_CORE * cores):
+            while waiting and _room(flying.values(), waiting[0], capacity):
                 task = waiting.popleft()
                 task.started = time.monotonic()
-                flying[_submit(task.batch, work)] = task
+                flying[_submit(task.batch, work, per_task)] = task
             ready, _ = ray.wait(list(flying), timeout=POLL_SECONDS)
             for reference in ready:
                 task = flying.pop(reference)
@@ -138,11 +152,15 @@ def dispatch(
                 yield from _again(task, "timeout", message, options, waiting)
 
 
-def _submit(batch: Batch, work: Callable[[Batch], list[Outcome]]) -> Any:
+def _environment(resources: Resources) -> dict[str, str]:
+    """Environment of a worker: one that was given no GPU is not to look for one."""
+    return THREADS | ({} if resources.num_gpus else {"JAX_PLATFORMS": "cpu"})
+
+
+def _submit(batch: Batch, work: Callable[[Batch], list[Outcome]], per_task: bool) -> Any:
     import ray
 
     want = batch.resources
-    environment = dict(THREADS) | ({} if want.num_gpus else {"JAX_PLATFORMS": "cpu"})
     # max_calls=0 keeps a GPU worker, and what it compiled, for the next batch
     remote = ray.remote(max_retries=0, max_calls=0)(_work)
     return remote.options(
@@ -150,7 +168,7 @@ def _submit(batch: Batch, work: Callable[[Batch], list[Outcome]]) -> Any:
         num_gpus=want.num_gpus,
         memory=int(want.memory_gb * 2**30) if want.memory_gb else None,
         name=batch.label,
-        runtime_env={"env_vars": environment},
+        runtime_env={"env_vars": _environment(want)} if per_task else None,
     ).remote(work, batch)
 
 
@@ -160,10 +178,12 @@ def _work(work: Callable[[Batch], list[Outcome]], batch: Batch) -> list[Outcome]
 
 def _collect(reference: Any, task: _Task, options: DispatchOptions, waiting: deque[_Task]) -> Iterator[Outcome]:
     import ray
-    from ray.exceptions import OutOfMemoryError, RayError
+    from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
     try:
         yield from ray.get(reference)
+    except RayTaskError as error:
+        yield from _given_up(task, "error", _first_line(error.cause or error))
     except OutOfMemoryError as error:
         yield from _again(task, "oom", _first_line(error), options, waiting)
     except RayError as error:
@@ -182,11 +202,15 @@ def _again(
     options: DispatchOptions,
     waiting: deque[_Task],
 ) -> Iterator[Outcome]:
-    """Hand a batch out again, or give its fits up. Running out of memory is not an accident: never again."""
+    """Hand a batch out again, or give its fits up. Running out of memory is no accident, and is not tried again."""
     if reason != "oom" and task.tries < options.retries:
         task.tries += 1
         waiting.append(task)
         return
+    yield from _given_up(task, reason, message)
+
+
+def _given_up(task: _Task, reason: Literal["error", "timeout", "oom", "lost"], message: str) -> Iterator[Outcome]:
     tries = f" ({task.tries + 1} tries)" if task.tries else ""
     for spec in task.batch.specs:
         yield Outcome(spec.key, spec.cell, spec.replicate, "failed", reason, f"{message}{tries}")
@@ -197,9 +221,23 @@ def _bound(batch: Batch, options: DispatchOptions) -> float | None:
     return min(bounds) if bounds else None
 
 
-def _room(flying: Collection[_Task], task: _Task, cores: float) -> bool:
+def _asked(resources: Resources) -> dict[str, float]:
+    """Name what a batch asks for as Ray does, memory in GiB."""
+    return {"CPU": resources.num_cpus, "GPU": resources.num_gpus, "memory": resources.memory_gb or 0.0}
+
+
+def _offered(node: Mapping[str, float]) -> dict[str, float]:
+    return {name: node.get(name, 0.0) / (2**30 if name == "memory" else 1) for name in KEYS}
+
+
+def _capacity(nodes: Sequence[Mapping[str, float]], times: int) -> dict[str, float]:
+    return {name: times * sum(_offered(node)[name] for node in nodes) for name in KEYS}
+
+
+def _room(flying: Collection[_Task], task: _Task, capacity: Mapping[str, float]) -> bool:
     """Whether one more task may be handed out. With time bounds none may wait in a queue: its clock runs."""
-    return not flying or sum(t.batch.resources.num_cpus for t in (*flying, task)) <= cores
+    together = [_asked(t.batch.resources) for t in (*flying, task)]
+    return not flying or all(sum(asked[name] for asked in together) <= capacity[name] for name in KEYS)
 
 
 def _late(flying: Mapping[Any, _Task], options: DispatchOptions) -> list[Any]:
@@ -209,38 +247,65 @@ def _late(flying: Mapping[Any, _Task], options: DispatchOptions) -> list[Any]:
 
 
 def _check_nodes(batches: Sequence[Batch], nodes: Sequence[Mapping[str, float]]) -> None:
+    offers = [_offered(node) for node in nodes]
     for resources in {batch.resources for batch in batches}:
-        fits = [
-            node
-            for node in nodes
-            if node.get("CPU", 0.0) >= resources.num_cpus and node.get("GPU", 0.0) >= resources.num_gpus
-        ]
-        if not fits:
-            largest = {name: max((n.get(name, 0.0) for n in nodes), default=0.0) for name in ("CPU", "GPU")}
-            _refuse([resources], largest | {"memory": float("inf")}, "the largest node of the cluster")
+        asked = _asked(resources)
+        if not any(all(offer[name] >= asked[name] for name in KEYS) for offer in offers):
+            largest = {name: max((offer[name] for offer in offers), default=0.0) for name in KEYS}
+            _refuse([resources], largest, "the largest node of the cluster")
+            raise ConfigError(
+                f"sampler.resources: no node of the cluster has {_words(asked)} at once; ask for less, or name a "
+                "larger cluster: dispatch.address=HOST:PORT"
+            )
+
+
+def _words(asked: Mapping[str, float]) -> str:
+    return ", ".join(f"{KEYS[name]}={amount:g}" for name, amount in asked.items() if amount)
 
 
 @contextlib.contextmanager
-def _cluster(options: DispatchOptions, batches: Sequence[Batch]) -> Iterator[None]:
-    """Join a cluster, or start a local one; only what was started here is stopped."""
+def _cluster(options: DispatchOptions, batches: Sequence[Batch]) -> Iterator[bool]:
+    """Join a cluster, or start a local one; only what was started here is stopped.
+
+    It gives whether each task needs an environment of its own. That costs seconds, since Ray then starts other workers
+    than those it has, so the workers of a local cluster inherit theirs.
+    """
     import ray
 
     if ray.is_initialized():
-        yield
+        yield True
         return
-    common: dict[str, Any] = {"include_dashboard": False, "configure_logging": True, "logging_level": logging.ERROR}
-    common["log_to_driver"] = False
+    common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    gpus = any(batch.resources.num_gpus for batch in batches)
+    per_task = gpus or options.address is not None
     try:
         if options.address is None:
             cores = options.num_cpus or len(os.sched_getaffinity(0))
-            needed = sum(batch.resources.num_cpus for batch in batches)
-            ray.init(num_cpus=max(1, min(cores, int(needed + 0.999))), **common)
+            needed = math.ceil(sum(batch.resources.num_cpus for batch in batches))
+            with _exported({} if per_task else _environment(Resources())):
+                ray.init(num_cpus=max(1, min(cores, needed)), include_dashboard=False, **common)
         else:
-            common.pop("include_dashboard")
             ray.init(address=options.address, runtime_env=dict(options.runtime_env or {}) or None, **common)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         raise ConfigError(_no_cluster(options, _first_line(error))) from error
     try:
-        yield
+        yield per_task
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _exported(environment: Mapping[str, str]) -> Iterator[None]:
+    """Set the environment that the processes of a local cluster inherit, and put this process's back."""
+    # a cluster that lives as long as a command reports its use to nobody
+    added = {"RAY_USAGE_STATS_ENABLED": "0", **environment}
+    before = {name: os.environ.get(name) for name in added}
+    os.environ |= added
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

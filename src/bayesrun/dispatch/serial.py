@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from bayesrun.types import Batch, DispatchOptions, Outcome
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bayesrun.types import Batch, DispatchOptions, Outcome
 
 __all__ = ["dispatch"]
 

@@ -148,11 +148,15 @@ def evaluator(model: pm.Model) -> Callable[[Mapping[str, np.ndarray]], tuple[Arr
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep PyMC from reporting progress; its warnings and errors still come through."""
+    """Keep PyMC from reporting progress; its warnings and errors still come through.
+
+    Overflow on a trajectory that diverges is no news: it is counted as a divergence.
+    """
     logger = logging.getLogger("pymc")
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     finally:
         logger.setLevel(level)

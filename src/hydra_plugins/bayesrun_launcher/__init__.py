@@ -6,13 +6,14 @@ completion: it keeps no state, declares no dataclass and imports nothing heavy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hydra.core.utils import JobReturn
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig

@@ -1,0 +1,279 @@
+"""One failing fit is an outcome; a done fit is never drawn again, whatever is wanted of it later."""
+
+import dataclasses
+import pickle
+
+import numpy as np
+import pytensor
+import pytest
+
+from bayesrun.job import Workplace, execute
+from bayesrun.store import Store
+from bayesrun.types import DiagnosticsOptions, Outcome, SamplerOptions, Steps, Target, canonical_json
+from fake_samplers import calls
+from tiny_models import DATA, NO_STEPS, batch, spec
+
+ALL = Steps(prior_draws=30)
+
+
+@pytest.fixture(autouse=True)
+def interpreted():
+    """The models are tiny: compiling them would take longer than running them in Python."""
+    with pytensor.config.change_flags(mode="FAST_COMPILE"):
+        yield
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    found = Store(tmp_path / "study")
+    found.prepare()
+    found.write_data(DATA)
+    return found
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "calls.txt"
+
+
+def one(store, **fields) -> Outcome:
+    (outcome,) = execute(batch(spec(**fields)), store)
+    return outcome
+
+
+def test_a_failing_fit_does_not_stop_the_others_of_its_batch(store):
+    broken = spec("b", extra={"raise": "first line\nsecond line"})
+    found = execute(batch(spec("a"), broken, spec("c")), store)
+    assert [(o.key, o.status, o.reason) for o in found] == [
+        ("a", "done", None), ("b", "failed", "error"), ("c", "done", None),
+    ]  # fmt: skip
+    assert found[1].message == "ValueError: first line"
+    text = (store.fit_folder("b") / "error.txt").read_text()
+    assert "second line" in text
+    assert "fake_samplers.py" in text
+    assert store.read_outcome("b") == found[1]
+    assert store.done("b") is None
+    assert {o.key for o in store.outcomes()} == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "reason", "message"),
+    [
+        ({"memory": True}, "oom", "MemoryError: no room"),
+        ({"raise": "RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"}, "oom", "ValueError: RESOURCE_EXHAUSTED"),
+        ({"leave": True}, "error", "SystemExit: gone"),
+        ({"nothing": True}, "error", "FitError: fake_samplers.sample returned no posterior; it must yield one tree"),
+        ({"raise": "x" * 5000}, "error", "ValueError: xxx"),
+        ({"raise": ""}, "error", "ValueError: "),
+    ],
+)
+def test_whatever_a_sampler_does_is_an_outcome(store, extra, reason, message):
+    outcome = one(store, extra=extra)
+    assert (outcome.status, outcome.reason) == ("failed", reason)
+    assert outcome.message.startswith(message)
+    assert len(outcome.message) <= 300
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model": Target("m", "tiny_models.nothing")}, "ConfigError: model._target_: tiny_models has no function"),
+        ({"model": Target("m", "tiny_models.build", {"width": 1})}, "TypeError: "),
+        ({"sampler": Target("m", "nowhere.sample")}, "ConfigError: sampler._target_: nowhere.sample cannot be"),
+        ({"data_hash": "0" * 16}, "FileNotFoundError: "),
+    ],
+)
+def test_what_a_worker_cannot_find_is_an_outcome(store, fields, message):
+    outcome = one(store, **fields)
+    assert outcome.reason == "error"
+    assert outcome.message.startswith(message)
+
+
+def test_a_keyboard_interrupt_is_not_an_outcome(store, monkeypatch):
+    monkeypatch.setattr("bayesrun.job.fit", lambda spec, dataset: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        one(store)
+
+
+def test_a_done_fit_is_given_back_without_work(store, log):
+    first = one(store, extra={"log": str(log)})
+    changed = store.fit_folder("k0").stat().st_mtime_ns
+    assert one(store, extra={"log": str(log)}) == first
+    assert len(calls(log)) == 1
+    assert store.fit_folder("k0").stat().st_mtime_ns == changed
+
+
+def test_a_failed_fit_is_tried_again_and_its_error_goes(store, log):
+    extra = {"log": str(log), "raise": "once", "times": 1}
+    assert one(store, extra=extra).status == "failed"
+    assert one(store, extra=extra).status == "done"
+    assert not (store.fit_folder("k0") / "error.txt").exists()
+    assert store.done("k0") is not None
+
+
+def test_everything_at_once(store):
+    outcome = one(store, steps=ALL)
+    tree = store.read_tree("k0")
+    assert set(tree.children) == {
+        "posterior", "sample_stats", "observed_data", "prior", "prior_predictive", "posterior_predictive",
+        "log_likelihood", "loo",
+    }  # fmt: skip
+    assert tree["prior"].sizes["draw"] == 30
+    assert tree["log_likelihood"]["y"].dims == ("chain", "draw", "obs")
+    assert list(tree["posterior_predictive"].data_vars) == ["y"]
+    assert "elpd_loo" in outcome.diagnostics
+    assert set(outcome.seconds) >= {"sample", "prior_predictive", "log_likelihood", "posterior_predictive", "diagnose"}
+    assert list((store.fit_folder("k0") / "figures").glob("*.png"))
+    assert (outcome.observed_hash, outcome.steps, outcome.versions["bayesrun"]) == ("o0", ALL, "0.1.0")
+    assert ":" in outcome.where
+
+
+LATER = {
+    "posterior_predictive": {"posterior_predictive": True},
+    "log_likelihood": {"log_likelihood": True},
+    "prior_predictive": {"prior_predictive": True, "prior_draws": 20},
+    "figures": {"figures": True},
+}
+
+
+@pytest.mark.parametrize("step", LATER)
+def test_a_step_that_is_wanted_later_is_added_to_the_stored_draws(store, log, step):
+    extra = {"log": str(log)}
+    first = one(store, extra=extra)
+    before = store.read_tree("k0")
+    second = one(store, extra=extra, steps=dataclasses.replace(NO_STEPS, **LATER[step]))
+    after = store.read_tree("k0")
+    assert len(calls(log)) == 1
+    assert second.status == "done"
+    assert getattr(second.steps, step)
+    assert second.seconds["sample"] == first.seconds["sample"]
+    for group in ("posterior", "sample_stats"):
+        assert after[group].to_dataset().identical(before[group].to_dataset())
+        for name, values in after[group].data_vars.items():
+            assert values.values.tobytes() == before[group][name].values.tobytes()
+    assert (step == "figures") == (store.fit_folder("k0") / "figures").exists()
+    assert step == "figures" or step in after.children
+    assert ("elpd_loo" in second.diagnostics) == (step == "log_likelihood")
+    # and what was there stays when less is wanted
+    third = one(store, extra=extra)
+    assert third == second
+
+
+def test_a_completed_step_is_what_the_fit_would_have_had_at_once(store):
+    one(store, key="at_once", steps=dataclasses.replace(ALL, figures=False))
+    one(store, key="later")
+    one(store, key="later", steps=dataclasses.replace(ALL, figures=False))
+    at_once, later = store.read_tree("at_once"), store.read_tree("later")
+    assert set(at_once.children) == set(later.children)
+    for group in ("posterior", "prior", "posterior_predictive", "log_likelihood"):
+        for name, values in at_once[group].data_vars.items():
+            np.testing.assert_array_equal(values, later[group][name])
+
+
+def test_another_number_of_prior_draws_is_drawn_again_and_the_rest_stays(store, log):
+    steps = dataclasses.replace(ALL, figures=False)
+    one(store, extra={"log": str(log)}, steps=steps)
+    before = store.read_tree("k0")
+    outcome = one(store, extra={"log": str(log)}, steps=dataclasses.replace(steps, prior_draws=40))
+    after = store.read_tree("k0")
+    assert len(calls(log)) == 1
+    assert outcome.steps.prior_draws == after["prior"].sizes["draw"] == after["prior_predictive"].sizes["draw"] == 40
+    for group in ("posterior", "posterior_predictive", "log_likelihood"):
+        assert after[group].to_dataset().identical(before[group].to_dataset())
+
+
+def test_another_interval_is_summarised_from_the_stored_draws(store, log):
+    one(store, extra={"log": str(log)})
+    wide = store.read_summary("k0")
+    outcome = one(store, extra={"log": str(log)}, diagnostics=DiagnosticsOptions(ci_prob=0.5))
+    narrow = store.read_summary("k0")
+    assert len(calls(log)) == 1
+    assert outcome.diagnostics_options.ci_prob == 0.5
+    assert narrow.loc["theta", "ci_ub"] < wide.loc["theta", "ci_ub"]
+    assert narrow.loc["theta", "mean"] == wide.loc["theta", "mean"]
+
+
+def test_a_fit_that_fails_in_its_completion_stays_done(store, monkeypatch):
+    first = one(store)
+
+    def broken(*arguments):
+        raise ValueError("not today")
+
+    monkeypatch.setattr("bayesrun.fit._posterior_predictive", broken)
+    outcome = one(store, steps=dataclasses.replace(NO_STEPS, posterior_predictive=True))
+    assert (outcome.status, outcome.message) == ("failed", "ValueError: not today")
+    assert store.done("k0") == first
+    assert store.verify("k0")
+    assert "not today" in (store.fit_folder("k0") / "error.txt").read_text()
+
+
+ESCALATING = SamplerOptions(draws=20, chains=2, target_accept=0.8, escalate=(0.95, 0.99))
+
+
+def escalated(store, log, diverge: int, limit: int | None = 0, steps: Steps = NO_STEPS) -> Outcome:
+    options = dataclasses.replace(ESCALATING, extra={"log": str(log), "diverge": diverge})
+    return one(store, options=options, divergence_limit=limit, steps=steps)
+
+
+@pytest.mark.parametrize(
+    ("diverge", "limit", "levels"),
+    [
+        (0, 0, [0.8]),
+        (1, 0, [0.8, 0.95]),
+        (2, 0, [0.8, 0.95, 0.99]),
+        (9, 0, [0.8, 0.95, 0.99]),
+        (9, 40, [0.8]),
+        (1, None, [0.8, 0.95]),
+    ],
+)
+def test_escalation_tries_the_levels_in_order_until_nothing_diverges(store, log, diverge, limit, levels):
+    outcome = escalated(store, log, diverge, limit)
+    assert [float(line.split()[0]) for line in calls(log)] == levels
+    assert [a["target_accept"] for a in outcome.attempts] == levels
+    assert [a["n_divergent"] for a in outcome.attempts] == [40.0 * (i < diverge) for i in range(len(levels))]
+    assert all(a["seconds"] > 0 for a in outcome.attempts)
+    assert outcome.seconds["sample"] >= sum(a["seconds"] for a in outcome.attempts)
+    assert any("target_accept was raised" in text for text in outcome.warnings) == (len(levels) > 1)
+    assert store.read_tree("k0").attrs["target_accept"] == levels[-1]
+    assert outcome.diagnostics["target_accept"] == levels[-1]
+    # every attempt starts from the fit's own seed
+    assert {line.split()[1] for line in calls(log)} == {"7"}
+
+
+def test_a_completed_fit_still_says_how_it_escalated(store, log):
+    first = escalated(store, log, 1)
+    second = escalated(store, log, 1, steps=dataclasses.replace(NO_STEPS, log_likelihood=True))
+    assert len(calls(log)) == 2
+    assert second.attempts == first.attempts
+    assert (
+        "target_accept was raised because of divergences (0.8: 40 divergences, 0.95: 0 divergences)" in second.warnings
+    )
+
+
+def test_without_escalation_there_are_no_attempts(store):
+    assert one(store, extra={"diverge": 1}).attempts == ()
+
+
+def test_an_outcome_is_a_few_kilobytes(store, monkeypatch):
+    small = one(store, steps=ALL)
+    assert len(pickle.dumps(small)) < 8000
+    assert len(canonical_json(small)) < 8000
+
+    class Told:
+        problems = tuple("why " * 1000 for _ in range(50))
+
+    monkeypatch.setattr("bayesrun.plots.fit_figures", lambda *arguments, **options: Told)
+    big = one(store, key="big", steps=dataclasses.replace(NO_STEPS, figures=True))
+    assert big.status == "done"
+    assert len(pickle.dumps(big)) < 8000
+    assert len(pickle.dumps(one(store, key="huge", extra={"raise": "x" * 10**6}))) < 8000
+
+
+def test_a_workplace_finds_the_users_modules_in_its_folder(store, tmp_path):
+    folder = tmp_path / "users"
+    folder.mkdir()
+    (folder / "users_own_model.py").write_text("from tiny_models import build\n")
+    work = Workplace(store.root, folder)
+    assert pickle.loads(pickle.dumps(work)) == work
+    (outcome,) = work(batch(spec(model=Target("mine", "users_own_model.build"))))
+    assert outcome.status == "done", outcome.message
