@@ -318,7 +318,7 @@ class StudyOptions:
     """
 
     name: Annotated[str, Len(1, 100)] | None = None
-    seed: Annotated[int, Ge(0)] = 20_260_101
+    seed: Annotated[int, Ge(0)] = 1
     objective: str = "elpd_loo"
     reference: str | None = None
 

@@ -272,6 +272,8 @@ def _cluster(options: DispatchOptions, batches: Sequence[Batch]) -> Iterator[boo
     """
     import ray
 
+    # Ray prints what became of a worker even with log_to_driver off; the outcome says it
+    ray._private.worker._worker_logs_enabled = False
     if ray.is_initialized():
         yield True
         return

@@ -1,0 +1,98 @@
+"""The steps around the draws: each has its own seed, changes no draw, and sees every observation."""
+
+import dataclasses
+import importlib
+
+import numpy as np
+import pymc as pm
+import pytensor
+import pytest
+
+from bayesrun.fit import complete, fit
+from bayesrun.seeds import named_seed
+from bayesrun.types import SamplerOptions, Steps, Target
+from model_oracles import CONF, default_data, model_config
+from tiny_models import DATA, NO_STEPS, build, spec
+
+SHIPPED = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+LIKELIHOOD = dataclasses.replace(NO_STEPS, log_likelihood=True)
+
+
+@pytest.fixture(autouse=True)
+def interpreted():
+    """Few evaluations cost less in Python than their compilation."""
+    with pytensor.config.change_flags(mode="FAST_COMPILE"):
+        yield
+
+
+def test_steps_change_no_draw():
+    alone = fit(spec(), DATA).tree
+    whole = fit(spec(steps=Steps(prior_draws=10)), DATA).tree
+    assert alone["posterior"].to_dataset().identical(whole["posterior"].to_dataset())
+    assert set(alone.children) == {"posterior", "sample_stats", "observed_data"}
+
+
+def test_each_step_has_a_seed_of_its_own():
+    tree = fit(spec(steps=Steps(prior_draws=100)), DATA).tree
+    prior = pm.sample_prior_predictive(100, model=build(DATA), random_seed=named_seed(7, "prior_predictive"))
+    np.testing.assert_array_equal(tree["prior"]["theta"], prior["prior"]["theta"])
+    residual = tree["posterior_predictive"]["y"] - tree["posterior"]["theta"]
+    assert abs(float(residual.mean())) < 4 / np.sqrt(residual.size)
+    assert tree["posterior_predictive"]["y"].dims == ("chain", "draw", "obs")
+
+
+def test_the_log_likelihood_is_that_of_every_observation():
+    tree = fit(spec(steps=LIKELIHOOD), DATA).tree
+    theta = tree["posterior"]["theta"].values[..., None]
+    expected = -0.5 * (DATA["y"] - theta) ** 2 - 0.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(tree["log_likelihood"]["y"].values, expected, rtol=1e-12)
+
+
+def test_completion_does_only_what_is_missing(monkeypatch):
+    done = []
+    for name in ("_prior_predictive", "_posterior_predictive", "_log_likelihood"):
+        real = getattr(importlib.import_module("bayesrun.fit"), name)
+        monkeypatch.setattr(f"bayesrun.fit.{name}", lambda *a, n=name, f=real: (done.append(n), f(*a))[1])
+    had = dataclasses.replace(NO_STEPS, log_likelihood=True, prior_predictive=True, prior_draws=5)
+    tree = fit(spec(steps=had), DATA).tree
+    done.clear()
+    complete(tree, had, spec(steps=Steps(prior_draws=5)), DATA)
+    assert done == ["_posterior_predictive"]
+    done.clear()
+    complete(tree, had, spec(steps=dataclasses.replace(had, prior_draws=6)), DATA)
+    assert done == ["_prior_predictive"]
+    done.clear()
+    complete(tree, had, spec(steps=NO_STEPS), DATA)
+    assert done == []
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_model_has_a_pointwise_log_likelihood(name):
+    """One term for each observed value, whose sum is the log density of the observed variable."""
+    _, target, params = model_config(name)
+    data = default_data(name)
+    wanted = spec(
+        model=Target(name, target, params),
+        options=SamplerOptions(draws=2, chains=1),
+        steps=dataclasses.replace(LIKELIHOOD, posterior_predictive=True),
+    )
+    tree = fit(wanted, data).tree
+    module, function = target.rsplit(".", 1)
+    model = getattr(importlib.import_module(module), function)(data, **params)
+    (rv,) = model.observed_RVs
+    terms = tree["log_likelihood"][rv.name]
+    assert terms.dims == ("chain", "draw", *model.named_vars_to_dims[rv.name])
+    assert terms[0, 0].size == tree["observed_data"][rv.name].size > 1
+    assert terms.dtype == np.float64
+    assert tree["posterior_predictive"][rv.name].shape == terms.shape
+    density = model.compile_fn(model.logp(vars=[rv]), inputs=model.value_vars, point_fn=True, on_unused_input="ignore")
+    for draw in range(2):
+        values = {v.name: tree["posterior"][v.name].values[0, draw] for v in model.free_RVs}
+        point = {}
+        for free in model.free_RVs:
+            transform = model.rvs_to_transforms[free]
+            value = values[free.name]
+            if transform is not None:
+                value = transform.forward(pytensor.tensor.as_tensor(value), *free.owner.inputs).eval()
+            point[model.rvs_to_values[free].name] = value
+        np.testing.assert_allclose(terms[0, draw].sum(), density(point), rtol=1e-6)
