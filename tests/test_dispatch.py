@@ -301,10 +301,12 @@ def driver(tmp_path: Path, *cells: str, mark: str) -> subprocess.Popen:
     """Start a process that dispatches to a cluster of its own; all its processes carry the mark."""
     script = tmp_path / "driver.py"
     script.write_text(textwrap.dedent(DRIVER))
+    # an address in the environment is not one that the user gave
     environment = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "RAY_USAGE_STATS_ENABLED")}
     return subprocess.Popen(
         [sys.executable, str(script), str(tmp_path), *cells],
-        env=environment | {"PYTHONPATH": str(HERE), "BAYESRUN_TEST_MARK": mark, "JAX_PLATFORMS": ""},
+        env=environment
+        | {"PYTHONPATH": str(HERE), "BAYESRUN_TEST_MARK": mark, "JAX_PLATFORMS": "", "RAY_ADDRESS": "127.0.0.1:9"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,

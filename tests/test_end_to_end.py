@@ -168,7 +168,8 @@ def test_one_failing_fit_does_not_stop_the_others(workdir):
         "def sample(build, datasets, seeds, options):\n    raise ValueError('no draws today')\n"
     )
     ran = bayesrun(
-        "--config-dir", "conf", "-m", "sampler=broken,advi", "sampler.iterations=1000", "dispatch=serial", "track=off", *SHORT
+        "--config-dir", "conf", "-m", "sampler=broken,advi", "sampler.iterations=1000", "dispatch=serial", "track=off",
+        *SHORT,
     )  # fmt: skip
     assert ran.code == 1
     assert "failed (error): ValueError: no draws today" in ran.out

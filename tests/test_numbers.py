@@ -101,7 +101,7 @@ def test_sampler_finds_the_median_of_an_integer_scale(builder, sampler):
 
 @pytest.mark.parametrize("builder", ["unannotated", "annotated", "written"])
 def test_advi_draws_what_it_draws_for_floats(builder):
-    """Its family does not hold this posterior, so that the oracle is the same model with floats, under the same seed."""
+    """Its family does not hold this posterior: the oracle is the same model with floats, under the same seed."""
     tau = draws(builder, "advi", **({} if builder == "written" else {"sigma": 36, "nu": 3}))
     np.testing.assert_allclose(tau, draws("by_hand", "advi"), rtol=1e-10)
     # and it is a scale of 36, not of 4: the log-normal of least divergence has nearly this median

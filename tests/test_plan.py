@@ -84,7 +84,7 @@ def test_every_fit_of_a_plan_has_its_own_key_and_seed():
         {"fingerprint": "another graph"},
         {"sampler_version": 2},
         {"options": SamplerOptions(draws=999)},
-        {"options": SamplerOptions(target_accept=0.95)},
+        {"options": SamplerOptions(target_accept=0.99)},
         {"options": SamplerOptions(extra={"init": "adapt_diag"})},
         {"model": Target("linear", "models.linear.build", {"scale": 3.0})},
         {"model": Target("linear", "mine.build", {"scale": 2.5})},
@@ -133,7 +133,7 @@ def test_seeds_are_pinned():
     # golden: a change here changes every stored draw, and belongs under "Invalidating changes" in the changelog
     assert named_seed(1, "a", 2) == 1037642841
     target = Target("n", "p.q", {"x": 1.5})
-    assert fit_seed(20_260_101, target, target, {}, "d" * 16, 0) == 1111459040
+    assert fit_seed(7, target, target, {}, "d" * 16, 0) == 1595516662
 
 
 @given(st.integers(0, 2**40), st.text(), st.integers())

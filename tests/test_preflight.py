@@ -282,8 +282,8 @@ def test_disk_resources_and_start_values_are_checked_together(users, tmp_path, m
 
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2**30))
-    checked = check([cell("a", resources=Resources(num_cpus=4096)), cell("b", model="outside"), cell("c", model="outside",
-        sampler="advi")])  # fmt: skip
+    greedy = cell("a", resources=Resources(num_cpus=4096))
+    checked = check([greedy, cell("b", model="outside"), cell("c", model="outside", sampler="advi")])
     with pytest.raises(ConfigError) as caught:
         last_checks(plan_of(checked), checked, DispatchOptions(), tmp_path / "not" / "there", 3 * 2**30)
     lines = str(caught.value).splitlines()

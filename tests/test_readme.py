@@ -3,6 +3,7 @@
 import shlex
 
 import pytest
+
 from commands import bayesrun
 from readme import readme_commands, readme_files
 

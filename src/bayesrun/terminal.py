@@ -14,4 +14,6 @@ LOG_WIDTH = 120
 
 def console() -> Console:
     """Make the console of standard output."""
-    return Console() if sys.stdout.isatty() else Console(file=sys.stdout, width=LOG_WIDTH)
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(file=sys.stdout, width=LOG_WIDTH, highlight=False)

@@ -285,7 +285,8 @@ def _cluster(options: DispatchOptions, batches: Sequence[Batch]) -> Iterator[boo
             cores = options.num_cpus or len(os.sched_getaffinity(0))
             needed = math.ceil(sum(batch.resources.num_cpus for batch in batches))
             with _exported({} if per_task else _environment(Resources())):
-                ray.init(num_cpus=max(1, min(cores, needed)), include_dashboard=False, **common)
+                # without "local" Ray joins whatever cluster it finds on this machine
+                ray.init("local", num_cpus=max(1, min(cores, needed)), include_dashboard=False, **common)
         else:
             ray.init(address=options.address, runtime_env=dict(options.runtime_env or {}) or None, **common)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
