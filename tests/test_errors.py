@@ -53,6 +53,7 @@ def refused(*arguments: str) -> str:
         ("sampler=nuts,advi", "sampler=nuts,advi: several values are a sweep: add -m"),
         ("model.tau_scale={", "model.tau_scale: got '{'; wanted a valid number"),
         ("output.dir=afile/studies", "cannot write to the study folder "),
+        ("output.dir=s3://bucket/studies", "output.dir: got 's3://bucket/studies'; a study is written to a folder"),
         ("sampler.escalate=[0.95,1.5]", "sampler.escalate.1: got 1.5; wanted less than 1"),
     ],
 )

@@ -171,6 +171,10 @@ def _settings(values: Mapping[str, Any], found: _Problems) -> Settings:
     sections: dict[str, Any] = {
         name: found.validate(kind, values.get(name, {}), name) or kind() for name, kind in SECTIONS.items()
     }
+    if "://" in sections["output"].dir:
+        found.lines.append(
+            f"output.dir: got {sections['output'].dir!r}; a study is written to a folder; give one that all nodes share"
+        )
     flags: dict[str, Any] = {}
     for flag in FLAGS:
         value = values.get(flag, False)
@@ -223,8 +227,9 @@ def _target(node: str, values: Any, choices: Mapping[str, str], found: _Problems
     params = {} if node == "sampler" else {str(k): v for k, v in values.items() if k != TARGET}
     name = str(choices.get(node) or path.rsplit(".", 1)[0].rsplit(".", 1)[-1])
     if node == "data" and isinstance(params.get("path"), str):
-        file = Path(params["path"]).expanduser().absolute()
-        name, params = file.stem or name, params | {"path": str(file)}
+        path_given = params["path"]
+        file = Path(path_given).expanduser().absolute()
+        name, params = file.stem or name, params | {"path": path_given if "://" in path_given else str(file)}
     return Target(name, path, params)
 
 

@@ -222,3 +222,18 @@ def test_text_arrays_survive_the_store(tmp_path: Path) -> None:
     back = load(tmp_path / "d.nc")
     assert back.digest() == dataset.digest()
     np.testing.assert_array_equal(back["t"], dataset["t"])
+
+
+def test_an_address_is_read_through_fsspec():
+    import fsspec
+
+    with fsspec.open("memory://bucket/houses.csv", "w") as file:
+        file.write("price,size\n1.0,2.0\n3.0,4.0\n")
+    data = read("memory://bucket/houses.csv")
+    assert data.name == "houses"
+    assert list(data["price"]) == [1.0, 3.0]
+
+
+def test_an_address_that_answers_nothing_says_so():
+    with pytest.raises(DataError, match=r"memory://bucket/nothing\.csv cannot be read \(FileNotFoundError"):
+        read("memory://bucket/nothing.csv")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import math
 import numbers
-from collections.abc import Callable, Mapping
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +57,8 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
     Parameters
     ----------
     path
-        The file; a relative path starts from the working directory.
+        The file; a relative path starts from the working directory. An address (``s3://BUCKET/my.csv``) is read
+        through fsspec.
     format
         ``csv``, ``parquet``, ``json`` (a list of records, or an object of columns) or ``netcdf``. None: by suffix.
     separator
@@ -75,9 +79,32 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
     DataError
         If the file is missing or unreadable, or a column is not there or cannot be used as asked.
     """
-    file = Path(path).expanduser().absolute()
     how = Arrangement(columns, index, categories, transform, standardize, drop_missing)
-    return arrange(table(file, format, separator, name), how)
+    with _local(path) as file:
+        return arrange(table(file, format, separator, name), how)
+
+
+@contextmanager
+def _local(path: str) -> Iterator[Path]:
+    """Give the file itself, or a copy of what an address such as ``s3://BUCKET/my.csv`` names, while it is read."""
+    if "://" not in path:
+        yield Path(path).expanduser().absolute()
+        return
+    try:
+        import fsspec
+    except ImportError:
+        raise DataError(f"data.path: {path} is read by fsspec; install it: pip install 'bayesrun[s3]'") from None
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / path.rsplit("/", 1)[-1]
+        try:
+            with fsspec.open(path, "rb") as source, file.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+        except Exception as error:
+            raise DataError(
+                f"data.path: {path} cannot be read ({type(error).__name__}: {error}); check the address and the "
+                "credentials; for s3 install 'bayesrun[s3]'"
+            ) from error
+        yield file
 
 
 def table(path: Path, format: str | None = None, separator: str | None = None, name: str | None = None) -> Dataset:
@@ -142,9 +169,8 @@ def _must_be_file(path: Path) -> None:
     inside = sorted(entry.name for entry in path.parent.iterdir() if entry.is_file())
     near = nearest(path.name, inside)
     others = [entry for entry in inside if Path(entry).suffix in FORMATS]
-    hint = (
-        f"did you mean data.path={path.parent / near}?" if near else f"that folder has the data files {listed(others)}"
-    )
+    have = f"that folder has the data files {listed(others)}" if others else "that folder has no data file"
+    hint = f"did you mean data.path={path.parent / near}?" if near else have
     raise DataError(f"data.path: there is no file {path}; {hint}")
 
 
