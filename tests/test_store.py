@@ -155,3 +155,17 @@ def test_an_outcome_stays_small(store):
     text = (store.fit_folder(KEY) / "outcome.json").read_text()
     assert len(text) < 4096
     assert json.loads(text)["schema"] == 1
+
+
+def test_a_lost_worker_is_recorded_unless_its_fit_was_committed(store):
+    lost = Outcome(KEY, "c", 0, "failed", "lost", "the worker died")
+    assert store.keep(lost) == lost
+    assert (store.fit_folder(KEY) / "error.txt").read_text() == "the worker died\n"
+    written = store.write_fit(OUTCOME, tree(), SUMMARY)
+    assert store.keep(lost) == written
+
+
+def test_the_traceback_of_a_worker_is_not_replaced_by_a_line(store):
+    failed = store.write_failure(Outcome(KEY, "c", 0, "failed", "error", "ValueError: no"), "Traceback ...")
+    assert store.keep(failed) == failed
+    assert (store.fit_folder(KEY) / "error.txt").read_text() == "Traceback ..."

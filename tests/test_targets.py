@@ -232,3 +232,11 @@ def test_the_working_directory_becomes_importable_once(tmp_path, monkeypatch):
     make_importable(tmp_path)
     make_importable(tmp_path)
     assert sys.path.count(str(tmp_path)) == 1
+
+
+def test_a_float_default_says_float_as_an_annotation_does(module):
+    name = module("def build(data, sigma=1.0, n=3, low=0.5):\n    return data\n")
+    function = import_target("model", f"{name}.build")
+    bound = bind("model", function, Target("m", f"{name}.build", {"sigma": 36, "n": 4, "low": None}), 1)
+    assert bound.params == {"sigma": 36.0, "n": 4, "low": None}
+    assert [type(value) for value in bound.params.values()] == [float, int, type(None)]

@@ -229,10 +229,17 @@ class Store:
         return outcome
 
     def keep(self, outcome: Outcome) -> Outcome:
-        """Record what only the driver knows: that a worker was lost or ran out of time or memory."""
-        if outcome.status == "failed" and self.read_outcome(outcome.key) != outcome:
-            return self.write_failure(outcome, outcome.message + "\n")
-        return outcome
+        """Record what only the driver knows: that a worker was lost, or ran out of time or memory.
+
+        Returns
+        -------
+        Outcome
+            The stored one where the fit had been committed before its worker was lost.
+        """
+        written = outcome.reason == "error" and (self.fit_folder(outcome.key) / ERROR).exists()
+        if outcome.status == "done" or written:
+            return outcome
+        return self.done(outcome.key) or self.write_failure(outcome, outcome.message + "\n")
 
     def _write_outcome(self, outcome: Outcome) -> None:
         text = json.dumps({"schema": SCHEMA_VERSION} | dataclasses.asdict(outcome), indent=1, sort_keys=True)

@@ -129,7 +129,7 @@ def bind(node: str, function: Callable[..., Any], target: Target, given: int) ->
     params: dict[str, Any] = {}
     for key, value in target.params.items():
         try:
-            params[key] = _convert(value, annotations[key]) if key in annotations else value
+            params[key] = _convert(value, annotations[key]) if key in annotations else _like(value, named.get(key))
         except ValidationError as error:
             wanted = error.errors()[0]["msg"].replace("Input should be ", "")
             lines.append(f"{node}.{key}: got {value!r}; wanted {wanted}")
@@ -166,6 +166,12 @@ def _annotations(
         except (AttributeError, NameError, SyntaxError, TypeError):
             continue
     return found
+
+
+def _like(value: Any, parameter: inspect.Parameter | None) -> Any:
+    """Make an int a float where the default is one: 1.0 says as much as an annotation."""
+    wide = parameter is not None and type(parameter.default) is float and type(value) is int
+    return float(value) if wide else value
 
 
 def _convert(value: Any, annotation: Any) -> Any:
