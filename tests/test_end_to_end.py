@@ -70,12 +70,12 @@ def test_the_main_job(workdir, monkeypatch):
     }
     assert {"agreement.csv", "fits.csv"} <= {f.path for f in client.list_artifacts(parent.info.run_id)}
 
-    from bayesrun import study
+    from bayesrun.dispatch import ray
 
     def refuse(*arguments):
-        raise AssertionError("a dispatcher was started although every fit is done")
+        raise AssertionError("Ray was started although every fit is done")
 
-    monkeypatch.setattr(study, "DISPATCHERS", {"ray": refuse, "serial": refuse})
+    monkeypatch.setattr(ray, "dispatch", refuse)
     before = {path: path.stat().st_mtime_ns for path in folder.glob("fits/*/*")}
     again = bayesrun("-m", "model=hierarchical", "sampler=nuts,advi", "sampler.iterations=5000", *SHORT[:3])
     assert again.code == 0, again
@@ -123,6 +123,8 @@ def test_a_users_model_and_table_through_ray(workdir):
     # the helper is part of the model's meaning: a change of it is another fit, a comment is not
     (workdir / "helper_of_mine.py").write_text("def centre(x):\n    return x - x.mean()  # about zero\n")
     assert "1 fits, 1 done, 0 to do" in bayesrun(*command, "dry_run=true").out
+    (workdir / "helper_of_mine.py").write_text("def centre(x):\n    return x - 2.0\n")
+    assert "1 fits, 0 done, 1 to do" in bayesrun(*command, "dry_run=true").out
 
 
 def test_a_sweep_over_formulas_ends_in_a_comparison(workdir):
@@ -144,13 +146,57 @@ def test_a_sweep_over_formulas_ends_in_a_comparison(workdir):
 def test_growing_a_study_keeps_what_is_done(workdir):
     common = ("dispatch=serial", "track=off", *SHORT)
     assert bayesrun("model=linear", "sampler=nuts", *common).code == 0
+    # iterations mean nothing to nuts, so its fit is the one that is done
     ran = bayesrun("-m", "model=linear", "sampler=nuts,advi", "sampler.iterations=3000", *common)
-    # the nuts fit has other options now (iterations), which mean nothing to it but are part of what was asked
     assert ran.code == 0, ran
+    assert "2 fits, 1 done, 1 to do" in ran.out
     frame = pd.read_csv(workdir / "studies" / "linear-engel" / "tables" / "fits.csv")
-    assert set(frame["status"]) == {"done"}
-    grown = bayesrun("-m", "model=linear", "sampler=nuts,advi", "sampler.iterations=3000", *common)
-    assert "nothing to fit" in grown.out
+    assert list(frame["status"]) == ["done", "done"]
+
+
+def test_a_missing_posterior_is_fitted_again_and_stops_nothing(workdir):
+    common = ("dispatch=serial", "track=off", "sampler.iterations=1000", *SHORT)
+    assert bayesrun("sampler=advi", *common).code == 0
+    (path,) = (workdir / "studies").glob("*/fits/*/posterior.nc")
+    path.unlink()
+    other = bayesrun("sampler=fullrank_advi", *common)
+    assert other.code == 0, other
+    again = bayesrun("sampler=advi", *common)
+    assert "1 fits, 0 done, 1 to do" in again.out
+    assert again.code == 0
+    assert path.exists()
+
+
+def test_a_reference_that_is_nobody_is_refused_before_any_fit(workdir):
+    ran = bayesrun("-m", "sampler=nuts,advi", "study.reference=nutz", "dispatch=serial", "track=off", *SHORT)
+    assert ran.code == 2
+    assert "study.reference: no sampler or cell is called 'nutz'; did you mean nuts? there are advi, " in ran.err
+    assert not list((workdir / "studies").glob("*/fits/*/posterior.nc"))
+
+
+def test_cells_that_are_one_fit_but_want_two_verdicts_are_refused(workdir):
+    ran = bayesrun("-m", "gate.rhat_max=1.01,1.1", "dispatch=serial", "track=off", *SHORT)
+    assert ran.code == 2
+    assert "are the same fit, which has one of each; run them one after another" in ran.err
+
+
+def test_a_model_that_draws_random_numbers_is_refused(workdir):
+    (workdir / "conf" / "model").mkdir(parents=True)
+    (workdir / "conf" / "model" / "dice.yaml").write_text("_target_: dice_model.build\n")
+    body = """
+        import numpy as np
+        import pymc as pm
+
+        def build(data):
+            with pm.Model() as model:
+                mu = pm.Normal("mu", float(np.random.default_rng().normal()), 1.0)
+                pm.Normal("y_obs", mu, 10.0, observed=data["y"])
+            return model
+    """
+    (workdir / "dice_model.py").write_text(textwrap.dedent(body))
+    ran = bayesrun("--config-dir", "conf", "model=dice", "dispatch=serial", "track=off", *SHORT)
+    assert ran.code == 2
+    assert "two builds of it differ" in ran.err
 
 
 def test_another_seed_on_a_study_is_refused(workdir):
@@ -190,7 +236,9 @@ def test_a_dry_run_starts_and_writes_nothing(workdir):
 def test_a_gate_that_fails_the_command(workdir):
     common = ("dispatch=serial", "track=off", *SHORT, "gate.rhat_max=1.0", "gate.ess_bulk_per_chain=1e6")
     assert bayesrun(*common).code == 0
-    assert bayesrun(*common, "gate.fail=true").code == 1
+    judged = bayesrun(*common, "gate.fail=true")
+    assert "nothing to fit" in judged.out
+    assert judged.code == 1
 
 
 def test_verbs_read_what_a_study_left(workdir):

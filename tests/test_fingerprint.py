@@ -12,7 +12,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 
-from bayesrun.fingerprint import centred_variables, fingerprint, narrow_constants, observed_digest
+from bayesrun.fingerprint import centred_variables, fingerprint, graph_digest, narrow_constants, observed_digest
 from bayesrun.types import Dataset
 from model_oracles import CONF, default_data, model_config
 
@@ -226,3 +226,26 @@ def test_models_of_the_same_table_have_the_same_observed_values():
         for name in ("linear", "multiple_regression")
     ]
     assert digests[0] == digests[1]
+
+
+def test_a_constant_inside_of_a_custom_log_density_counts():
+    def custom(width):
+        with pm.Model() as model:
+            mu = pm.Normal("mu", 0.0, 1.0)
+            pm.CustomDist("y", mu, logp=lambda value, mu: -(((value - mu) / width) ** 2), observed=np.ones(3))
+        return model
+
+    assert graph_digest(custom(1.0)) == graph_digest(custom(1.0))
+    assert graph_digest(custom(1.0)) != graph_digest(custom(2.0))
+
+
+def test_events_are_part_of_what_was_observed():
+    def censored(upper):
+        with pm.Model() as model:
+            rate = pm.Exponential("rate", 1.0)
+            times = np.array([1.0, 2.0])
+            pm.Censored("y", pm.Exponential.dist(rate), lower=None, upper=np.array(upper), observed=times)
+        return observed_digest(model)
+
+    assert censored([1.0, 5.0]) == censored([1.0, 5.0])
+    assert censored([1.0, 5.0]) != censored([5.0, 2.0])

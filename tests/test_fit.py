@@ -8,6 +8,8 @@ import pymc as pm
 import pytensor
 import pytest
 
+from bayesrun.errors import FitError
+from bayesrun.fingerprint import fingerprint
 from bayesrun.fit import complete, fit
 from bayesrun.seeds import named_seed
 from bayesrun.types import SamplerOptions, Steps, Target
@@ -96,3 +98,11 @@ def test_every_shipped_model_has_a_pointwise_log_likelihood(name):
                 value = transform.forward(pytensor.tensor.as_tensor(value), *free.owner.inputs).eval()
             point[model.rvs_to_values[free].name] = value
         np.testing.assert_allclose(terms[0, draw].sum(), density(point), rtol=1e-6)
+
+
+def test_a_model_that_is_no_longer_the_planned_one_is_refused():
+    planned = fingerprint(build, build(DATA))
+    assert fit(spec(fingerprint=planned), DATA).tree is not None
+    other = spec(fingerprint=planned, model=Target("tiny", "tiny_models.build", {"scale": 3.0}))
+    with pytest.raises(FitError, match=r"tiny_models\.build builds another model here than when the plan was made"):
+        fit(other, DATA)

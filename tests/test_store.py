@@ -51,7 +51,7 @@ def test_a_committed_fit_reads_back_as_it_was(store):
     assert store.verify(KEY)
     np.testing.assert_array_equal(store.read_tree(KEY)["posterior"]["mu"], np.arange(8.0).reshape(2, 4))
     pd.testing.assert_frame_equal(store.read_summary(KEY), SUMMARY)
-    assert [o.key for o in store.outcomes()] == [KEY]
+    assert store.settled(KEY) == written
 
 
 def test_a_posterior_without_its_outcome_is_not_done(store):
@@ -169,3 +169,20 @@ def test_the_traceback_of_a_worker_is_not_replaced_by_a_line(store):
     failed = store.write_failure(Outcome(KEY, "c", 0, "failed", "error", "ValueError: no"), "Traceback ...")
     assert store.keep(failed) == failed
     assert (store.fit_folder(KEY) / "error.txt").read_text() == "Traceback ..."
+
+
+def test_one_command_at_a_time_works_on_a_study(store):
+    refusal = pytest.raises(StoreError, match=rf"works on study one \(process {os.getpid()} on ")
+    with store.locked(), refusal, store.locked():
+        raise AssertionError("two commands at once")
+    with store.locked():
+        assert (store.root / "study.lock").exists()
+
+
+def test_a_disk_that_is_full_loses_no_outcome(store, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Store, "write_failure", full)
+    lost = Outcome(KEY, "c", 0, "failed", "lost", "the worker died")
+    assert store.keep(lost) == lost

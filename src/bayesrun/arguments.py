@@ -21,7 +21,7 @@ VALUED = frozenset(
 )
 """Flags of Hydra whose value is the next word."""
 
-OPENING, CLOSING = "([{", ")]}"
+OPENING, CLOSING, QUOTES = "([{", ")]}", "'\""
 
 
 def to_hydra(arguments: Iterable[str]) -> list[str]:
@@ -51,10 +51,10 @@ def _one(argument: str) -> str:
     if argument.startswith("hydra.") or not equals:
         return argument
     if not _parses(argument):
-        quoted = ",".join(_quote(part) for part in _split(value))
+        quoted = ",".join(part if _parses(f"{key}={part}") else _quote(part) for part in _split(value))
         if _parses(f"{key}={quoted}"):
             value = quoted
-    prefix = "++" if DOTTED.match(key) else key[: len(key) - len(bare)]
+    prefix = "++" if DOTTED.match(bare) and not key.startswith("~") else key[: len(key) - len(bare)]
     return f"{prefix}{bare}={value}"
 
 
@@ -70,11 +70,13 @@ def _parses(override: str) -> bool:
 
 
 def _split(value: str) -> list[str]:
-    """Split at commas that are outside brackets: the values of a sweep."""
-    parts, depth, start = [], 0, 0
+    """Split at commas that are outside brackets and quotes: the values of a sweep."""
+    parts, depth, start, quote = [], 0, 0, ""
     for position, character in enumerate(value):
-        depth += (character in OPENING) - (character in CLOSING)
-        if character == "," and depth == 0:
+        if character in QUOTES and quote in ("", character):
+            quote = "" if quote else character
+        depth += 0 if quote else (character in OPENING) - (character in CLOSING)
+        if character == "," and depth == 0 and not quote:
             parts.append(value[start:position])
             start = position + 1
     return [*parts, value[start:]]
@@ -82,6 +84,7 @@ def _split(value: str) -> list[str]:
 
 def _quote(value: str) -> str:
     text = value.strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+    if len(text) > 1 and text[0] == text[-1] and text[0] in QUOTES:
         return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    # Hydra reads a backslash as itself, unless a quote follows
+    return '"' + re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + ("\\" + m[2] if m[2] else ""), text) + '"'

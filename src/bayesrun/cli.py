@@ -110,7 +110,7 @@ def _hydra_words(error: BaseException) -> str:
         return _unknown_override(match.group(1))
     if "Ambiguous value for argument" in text:
         given = re.search(r"'(.*)'", lines[0])
-        return f"{given.group(1) if given else lines[0]}: several values are a sweep: add -m"
+        return f"{(given.group(1) if given else lines[0]).lstrip('+')}: several values are a sweep: add -m"
     if type(error).__name__ == "OverrideParseException":
         return f"{lines[0]}; put quotes around values with blanks, commas, parentheses, '=' or '~': \"key='value'\""
     return lines[0]

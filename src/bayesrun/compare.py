@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from bayesrun.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -179,15 +177,8 @@ def agreement(
     -------
     list of Agreement
         One for each model and dataset that more than one sampler was used on.
-
-    Raises
-    ------
-    ConfigError
-        If `reference` names no sampler and no cell.
+        Where the named reference has no finished fit, a note says which one stands in.
     """
-    names = sorted({fit.sampler for fit in fits} | {fit.label for fit in fits})
-    if reference is not None and reference not in names:
-        raise ConfigError(f"no sampler or cell is called {reference!r}; there are {', '.join(names)}")
     found = []
     for group in _groups(fits, lambda fit: (fit.model, fit.data_hash)):
         against = min(group, key=lambda fit: _preference(fit, reference))
@@ -195,7 +186,12 @@ def agreement(
         if not others:
             continue
         labels = dict(zip((fit.key for fit in group), _distinct(group), strict=True))
-        found.append(_agreement(against, others, labels, read_summary))
+        part = _agreement(against, others, labels, read_summary)
+        if reference not in (None, against.sampler, against.label):
+            part = replace(
+                part, notes=(f"{reference} has no finished fit here; {part.reference} stands in", *part.notes)
+            )
+        found.append(part)
     return found
 
 
@@ -223,7 +219,7 @@ def _elpd(tree: xr.DataTree) -> ELPDData | None:
     n_samples = sizes["chain"] * sizes["draw"]
     result: ELPDData = ELPDDataLOO(
         elpd=float(pointwise.sum()),
-        se=math.sqrt(pointwise.size * float(pointwise.var())),
+        se=math.sqrt(pointwise.size * float(pointwise.var(ddof=1))),
         p=float(group.attrs.get("p", math.nan)),
         n_samples=n_samples,
         n_data_points=pointwise.size,
@@ -259,6 +255,8 @@ def _compare(elpds: dict[str, ELPDData]) -> tuple[pd.DataFrame, list[str]]:
     frame = ranked.rename(columns={"elpd": "elpd_loo", "p": "p_loo"})
     frame["n_bad_pareto_k"] = [_n_bad(elpds[label]) for label in frame.index]
     frame["n_observations"] = [elpds[label].n_data_points for label in frame.index]
+    # ArviZ divides by n in the error of a difference, and by n - 1 in that of one model; here both by n - 1
+    frame["dse"] *= np.sqrt(frame["n_observations"] / (frame["n_observations"] - 1).clip(lower=1))
     best = frame.index[0]
     frame["warning"] = [_doubts(label, row, best) for label, row in frame.iterrows()]
     frame.index.name = "cell"

@@ -6,6 +6,7 @@ It imports no model, sampler or dataset: whether a target can be imported is pre
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,13 @@ SECTIONS: Mapping[str, type] = {
     "track": TrackOptions,
     "output": OutputOptions,
 }
+NUMBERS: Mapping[type, tuple[str, ...]] = {
+    kind: tuple(f.name for f in dataclasses.fields(kind) if "int" in str(f.type) or "float" in str(f.type))
+    for kind in (SamplerOptions, Resources, DiagnosticsOptions, Gate, Steps, StudyOptions, DispatchOptions)
+}
+"""Fields that are numbers: pydantic would take true for 1."""
+
+SAFE_NAME = re.compile(r"[\w+-][\w+.-]*")
 NODES = ("model", "data", "sampler")
 FLAGS = ("dry_run", "verbose")
 PER_CELL: Mapping[str, type] = {"steps": Steps, "diagnostics": DiagnosticsOptions, "gate": Gate}
@@ -135,6 +143,9 @@ class _Problems:
             self.lines.append(f"{path}: got {values!r}; wanted keys of {path}")
             return None
         known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        for key, value in values.items():
+            if isinstance(value, bool) and key in NUMBERS.get(kind, ()):
+                self.lines.append(f"{path}.{key}: got {value!r}; wanted a number")
         for key in sorted(set(values) - known):
             self.lines.append(_unknown(str(key), known, path))
         try:
@@ -171,6 +182,11 @@ def _settings(values: Mapping[str, Any], found: _Problems) -> Settings:
     sections: dict[str, Any] = {
         name: found.validate(kind, values.get(name, {}), name) or kind() for name, kind in SECTIONS.items()
     }
+    name = sections["study"].name
+    if name is not None and not SAFE_NAME.fullmatch(name):
+        found.lines.append(
+            f"study.name: got {name!r}; wanted letters, digits and + - _ . without a leading dot: it names a folder"
+        )
     if "://" in sections["output"].dir:
         found.lines.append(
             f"output.dir: got {sections['output'].dir!r}; a study is written to a folder; give one that all nodes share"
@@ -194,6 +210,10 @@ def _cell(item: Composed, values: Mapping[str, Any], found: _Problems) -> Cell:
     if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
         found.lines.append(f"sampler.timeout: got {timeout!r}; wanted seconds greater than 0, or null")
         timeout = None
+    if isinstance(timeout, bool):
+        found.lines.append(f"sampler.timeout: got {timeout!r}; wanted seconds greater than 0, or null")
+    elif timeout is not None and (values.get("dispatch") or {}).get("kind") == "serial":
+        found.lines.append("sampler.timeout: dispatch=serial cannot interrupt a fit; use dispatch=ray, or null")
     for key in sorted(set(sampler) - own):
         found.lines.append(_unknown(key, own | {"resources", "timeout"}, "sampler"))
     options = found.validate(SamplerOptions, {k: v for k, v in sampler.items() if k in own}, "sampler")

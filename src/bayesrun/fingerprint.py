@@ -28,12 +28,19 @@ from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
 from bayesrun.types import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from types import ModuleType
 
     import pymc as pm
 
-__all__ = ["centred_variables", "fingerprint", "narrow_constants", "observed_digest"]
+__all__ = [
+    "centred_variables",
+    "fingerprint",
+    "graph_digest",
+    "narrow_constants",
+    "observed_digest",
+    "source_digest",
+]
 
 NARROW = ("int8", "int16", "uint8", "uint16")
 INDEXING = (Subtensor, AdvancedSubtensor)
@@ -43,8 +50,22 @@ SHAPING = ("MakeVector", "Alloc", "SpecifyShape", "Reshape", "Shape_i", "ScalarF
 
 
 def fingerprint(builder: Callable[..., Any], model: pm.Model) -> str:
-    """Digest of a model's meaning: its sources and its graph."""
-    return digest([sorted(_sources(builder).items()), _graph(_outputs(model)), _names(model)])
+    """Digest of a model's meaning, ``SOURCES-GRAPH``: of its sources, and of what `graph_digest` reads."""
+    return f"{source_digest(builder)}-{graph_digest(model)}"
+
+
+def source_digest(function: Callable[..., Any]) -> str:
+    """Digest of the module a function is in and of the user's own modules that it imports."""
+    return digest(sorted(_sources(function).items()))
+
+
+def graph_digest(model: pm.Model) -> str:
+    """Digest of what was built: variables, dims and coords, and the log density with its constants.
+
+    Observed values do not count: they are in the digest of the data.
+    """
+    observed = [model.rvs_to_values[rv] for rv in model.observed_RVs]
+    return digest([_graph(_outputs(model)), _graph(model.logp(sum=False), observed), _names(model)])
 
 
 def _outputs(model: pm.Model) -> list[Variable]:
@@ -118,7 +139,7 @@ def _imported(tree: ast.Module, module: ModuleType) -> Iterable[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def _graph(outputs: list[Variable]) -> str:
+def _graph(outputs: list[Variable], unread: Sequence[Variable] = ()) -> str:
     """Digest of a graph: ops with their properties, how they are joined, and the values of constants."""
     ids: dict[Variable, int] = {}
     lines: list[Any] = []
@@ -126,7 +147,8 @@ def _graph(outputs: list[Variable]) -> str:
     def see(variable: Variable) -> int:
         if variable not in ids:
             ids[variable] = len(ids)
-            lines.append([ids[variable], str(variable.type), _value(variable)])
+            value = "observed" if variable in unread else _value(variable)
+            lines.append([ids[variable], str(variable.type), value])
         return ids[variable]
 
     for node in toposort(outputs):
@@ -176,8 +198,18 @@ def _stable(value: Any) -> str:
 
 
 def observed_digest(model: pm.Model) -> str:
-    """Digest of the observed values in the order of the model; names do not count, so models can be compared."""
-    return digest([_bytes(_observed(model.rvs_to_values[rv])) for rv in model.observed_RVs])
+    """Digest of the observed values in the order of the model; names do not count, so models can be compared.
+
+    Known bounds of a censored or custom likelihood are data as well: the events of a survival time are in them.
+    """
+    return digest([[_bytes(_observed(model.rvs_to_values[rv])), _bounds(rv)] for rv in model.observed_RVs])
+
+
+def _bounds(rv: Variable) -> list[str]:
+    kinds = {base.__name__ for base in type(rv.owner.op).__mro__} if rv.owner else set()
+    if not any("Custom" in kind or "Censored" in kind for kind in kinds):
+        return []
+    return [_bytes(i.data) for i in rv.owner.inputs if isinstance(i, Constant) and i.ndim and i.type.dtype[0] == "f"]
 
 
 def _observed(value: Any) -> Any:

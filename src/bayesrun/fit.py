@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from bayesrun.errors import FitError
+from bayesrun.fingerprint import graph_digest
 from bayesrun.seeds import named_seed
 from bayesrun.targets import import_target, module_constant
 
@@ -79,11 +80,11 @@ def fit(spec: FitSpec, dataset: Dataset) -> Fitted:
     Raises
     ------
     FitError
-        If the sampler returns nothing.
+        If the sampler returns nothing, or the model is no longer the one that was planned.
     """
     builder = _builder(spec)
-    found = _draw(spec, builder, dataset)
-    return _do_steps(found, spec, builder, dataset, spec.steps)
+    model = _planned(builder(dataset), spec)
+    return _do_steps(_draw(spec, builder, dataset), spec, model, dataset, spec.steps)
 
 
 def complete(tree: xr.DataTree, had: Steps, spec: FitSpec, dataset: Dataset) -> Fitted:
@@ -95,7 +96,17 @@ def complete(tree: xr.DataTree, had: Steps, spec: FitSpec, dataset: Dataset) -> 
         posterior_predictive=spec.steps.posterior_predictive and not had.posterior_predictive,
         log_likelihood=spec.steps.log_likelihood and not had.log_likelihood,
     )
-    return _do_steps(Fitted(tree), spec, _builder(spec), dataset, missing)
+    return _do_steps(Fitted(tree), spec, _planned(_builder(spec)(dataset), spec), dataset, missing)
+
+
+def _planned(model: pm.Model, spec: FitSpec) -> pm.Model:
+    """Refuse a model that is not the planned one: its file was edited meanwhile, or this node has another version."""
+    if spec.fingerprint and graph_digest(model) != spec.fingerprint.rpartition("-")[2]:
+        raise FitError(
+            f"{spec.model.path} builds another model here than when the plan was made: its source changed meanwhile, "
+            "this node has another version of it, or it draws random numbers; run the command again"
+        )
+    return model
 
 
 def _builder(spec: FitSpec) -> Callable[[Dataset], pm.Model]:
@@ -132,12 +143,7 @@ def _sample(
     return tree
 
 
-def _do_steps(
-    found: Fitted, spec: FitSpec, builder: Callable[[Dataset], pm.Model], dataset: Dataset, steps: Steps
-) -> Fitted:
-    if not (steps.prior_predictive or steps.posterior_predictive or steps.log_likelihood):
-        return found
-    model = builder(dataset)
+def _do_steps(found: Fitted, spec: FitSpec, model: pm.Model, dataset: Dataset, steps: Steps) -> Fitted:
     with _quiet():
         if steps.prior_predictive:
             with found.timed("prior_predictive"):

@@ -40,8 +40,9 @@ def judge(
 ) -> Verdict:
     """Hold a fit's facts against thresholds that were fixed before it ran.
 
-    A diagnostic that the fit's kind of draws must have and that is absent does not pass: what could not be
-    judged is not converged. Draws that are not finite never pass.
+    R-hat, ESS, divergences or k-hat that the fit's kind of draws must have and that are absent do not pass:
+    what could not be judged is not converged. E-BFMI and tree depth are judged where they are there. Draws that
+    are not finite never pass.
 
     Parameters
     ----------
@@ -89,7 +90,12 @@ def _nonfinite(case: _Case) -> Iterator[_Finding]:
 
 def _divergences(case: _Case) -> Iterator[_Finding]:
     limit, count = case.gate.n_divergent, case.fact("n_divergent")
-    if case.kind != "nuts" or limit is None or count is None or count <= limit:
+    if case.kind != "nuts" or limit is None:
+        return
+    if count is None:
+        yield case.missing("n_divergent"), ()
+        return
+    if count <= limit:
         return
     draws = case.fact("n_draws")
     share = f" ({100 * count / draws:.1f} % of the draws)" if draws else ""

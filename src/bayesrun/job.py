@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
+from bayesrun.errors import StoreError
 from bayesrun.fit import Fitted, complete, fit
 from bayesrun.plan import is_complete
 from bayesrun.store import Store
@@ -92,7 +93,10 @@ def _failed(spec: FitSpec, store: Store, reason: Literal["error", "oom"], error:
         message=_short(f"{type(error).__name__}: {text[0] if text else ''}"),
         where=_where(),
     )
-    return store.write_failure(outcome, "".join(traceback.format_exception(error)))
+    try:
+        return store.write_failure(outcome, "".join(traceback.format_exception(error)))
+    except (OSError, StoreError) as full:
+        return dataclasses.replace(outcome, message=_short(f"{outcome.message}; and it cannot be recorded: {full}"))
 
 
 def _short(text: str) -> str:
@@ -118,6 +122,8 @@ def _commit(spec: FitSpec, store: Store) -> Outcome:
         steps = _union(stored, spec)
     with found.timed("diagnose"):
         facts = diagnose(found.tree, _kind(spec), spec.diagnostics)
+        if "loo" in found.tree.children:
+            del found.tree["loo"]
         if facts.loo is not None:
             found.tree["loo"] = type(found.tree)(facts.loo)
     problems: Sequence[str] = ()

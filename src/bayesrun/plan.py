@@ -14,11 +14,11 @@ from bayesrun.seeds import fit_seed
 from bayesrun.types import (
     SCHEMA_VERSION,
     Batch,
+    Cell,
     CheckedCell,
     FitSpec,
     Outcome,
     Plan,
-    SamplerOptions,
     canonical_json,
     digest,
 )
@@ -44,11 +44,14 @@ def study_name(cells: Sequence[Any], seed: int, default_seed: int) -> str:
     return safe if len(safe) <= NAME_LENGTH else f"{safe[:NAME_LENGTH]}-{digest(safe, 8)}"
 
 
-def _changing(options: SamplerOptions) -> dict[str, Any]:
-    """Options that differ from their defaults: a new option with a neutral default changes no key and no seed."""
-    neutral = {field.name: field.default for field in dataclasses.fields(options) if field.name != "extra"}
-    given = dataclasses.asdict(options)
-    return {k: v for k, v in given.items() if not (k in neutral and neutral[k] == v) and v != {}}
+NEUTRAL: Mapping[str, Any] = {"escalate": (), "extra": {}}
+"""Values under which an option does nothing. An option that comes later is listed here, so that it changes no key."""
+
+
+def _changing(checked: CheckedCell) -> dict[str, Any]:
+    """Options that change the draws of this sampler."""
+    given = dataclasses.asdict(checked.cell.options)
+    return {k: given[k] for k in checked.sampler_options if not (k in NEUTRAL and given[k] == NEUTRAL[k])}
 
 
 def fit_key(checked: CheckedCell, study_seed: int, replicate: int) -> str:
@@ -59,7 +62,7 @@ def fit_key(checked: CheckedCell, study_seed: int, replicate: int) -> str:
             "schema": SCHEMA_VERSION,
             "model": [cell.model.path, cell.model.params, checked.fingerprint],
             "data": checked.data_hash,
-            "sampler": [cell.sampler.path, checked.sampler_version, _changing(cell.options)],
+            "sampler": [cell.sampler.path, checked.sampler_version, _changing(checked)],
             "divergence_limit": cell.gate.n_divergent if cell.options.escalate else None,
             "seed": study_seed,
             "replicate": replicate,
@@ -74,7 +77,7 @@ def fit_spec(checked: CheckedCell, study_seed: int, replicate: int) -> FitSpec:
         key=fit_key(checked, study_seed, replicate),
         cell=cell.label,
         replicate=replicate,
-        fit_seed=fit_seed(study_seed, cell.model, cell.sampler, _changing(cell.options), checked.data_hash, replicate),
+        fit_seed=fit_seed(study_seed, cell.model, cell.sampler, _changing(checked), checked.data_hash, replicate),
         data_hash=checked.data_hash,
         observed_hash=checked.observed_hash,
         model=cell.model,
@@ -83,6 +86,7 @@ def fit_spec(checked: CheckedCell, study_seed: int, replicate: int) -> FitSpec:
         steps=cell.steps,
         diagnostics=cell.diagnostics,
         divergence_limit=cell.gate.n_divergent,
+        fingerprint=checked.fingerprint,
     )
 
 
@@ -107,6 +111,19 @@ def specs_of(
             spec = fit_spec(checked, study_seed, replicate)
             found.setdefault(spec.key, (spec, checked))
     return found
+
+
+def _refuse_rivals(cells: Sequence[CheckedCell], study_seed: int) -> None:
+    """Refuse cells that are one fit, but want it judged, summarised or completed in two ways."""
+    wanted: dict[str, Cell] = {}
+    for checked in cells:
+        cell, first = checked.cell, wanted.setdefault(fit_key(checked, study_seed, 0), checked.cell)
+        differing = [name for name in ("gate", "steps", "diagnostics") if getattr(first, name) != getattr(cell, name)]
+        if differing:
+            raise ConfigError(
+                f"{' and '.join(differing)}: {first.label} and {cell.label} are the same fit, which has one of each; "
+                "run them one after another: nothing is fitted twice"
+            )
 
 
 def expand(
@@ -137,6 +154,7 @@ def expand(
     """
     if not cells:
         raise ConfigError("there is nothing to run: the sweep has no cell")
+    _refuse_rivals(cells, study_seed)
     specs = specs_of(cells, study_seed, replicates)
     finished: Mapping[str, bool] = {key: is_complete(done(key), spec) for key, (spec, _) in specs.items()}
     batches = [

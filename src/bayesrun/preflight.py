@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import inspect
 import shutil
 import sysconfig
 import traceback
@@ -75,14 +76,12 @@ def check(cells: Sequence[Cell]) -> Checked:
             if dataset is None:
                 continue
             dataset = _conform(dataset, builder, cell)
-            model = models(model_target, dataset, key=(model_target, dataset.digest()))
-            _check_model(model, cell)
+            found = models(model_target, dataset, key=(model_target, dataset.digest()))
             if sampler is None:
                 continue
-            _check_discrete(model, cell, sampler[3])
-            found = _checked(dataclasses.replace(cell, model=model_target), dataset, builder, model, sampler)
-            checked.append(found)
-            built[cell.label], datasets[cell.label] = model, dataset
+            _check_discrete(found.model, cell, sampler[3])
+            checked.append(_checked(dataclasses.replace(cell, model=model_target), dataset, found, sampler))
+            built[cell.label], datasets[cell.label] = found.model, dataset
     if problems:
         raise ConfigError("\n".join(problems))
     return Checked(tuple(checked), built, datasets)
@@ -196,17 +195,44 @@ def _where(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[0] if text else ''}{place}"
 
 
-def _build(target: Target, dataset: Dataset) -> pm.Model:
-    return build_model(import_target("model", target.path), target, dataset)
+@dataclass(frozen=True)
+class _Built:
+    """A model and what its graph shows."""
+
+    model: pm.Model
+    fingerprint: str
+    observed_hash: str
+    centred: Mapping[str, tuple[str, ...]]
+    warnings: tuple[str, ...]
 
 
-def _check_model(model: pm.Model, cell: Cell) -> None:
+def _build(target: Target, dataset: Dataset) -> _Built:
+    from bayesrun.fingerprint import centred_variables, fingerprint, graph_digest, narrow_constants, observed_digest
+
+    builder = import_target("model", target.path)
+    model = build_model(builder, target, dataset)
     if not model.observed_RVs:
         raise ConfigError(
-            f"model={cell.model.name}: no variable is observed, so there is nothing to fit; give one observed=data[...]"
+            f"model={target.name}: no variable is observed, so there is nothing to fit; give one observed=data[...]"
         )
     if not model.free_RVs:
-        raise ConfigError(f"model={cell.model.name}: it has no free variable, so there is nothing to fit")
+        raise ConfigError(f"model={target.name}: it has no free variable, so there is nothing to fit")
+    found = fingerprint(builder, model)
+    if not found.endswith(graph_digest(build_model(builder, target, dataset))):
+        raise ConfigError(
+            f"model={target.name}: two builds of it differ, so a fit could not be found again; give the random numbers "
+            "that it draws a fixed seed"
+        )
+    warnings = [
+        f"model={target.name}: {name} computes with a narrow integer, which overflows silently; write the number "
+        "as a float (36.0)"
+        for name in narrow_constants(model)
+    ]
+    if model.potentials:
+        names = ", ".join(str(p.name) for p in model.potentials)
+        warnings.append(f"model={target.name}: LOO and predictive checks do not see the Potential {names}")
+    centred = {name: tuple(parents) for name, parents in centred_variables(model).items()}
+    return _Built(model, found, observed_digest(model), centred, tuple(warnings))
 
 
 def _check_discrete(model: pm.Model, cell: Cell, discrete: bool) -> None:
@@ -218,30 +244,27 @@ def _check_discrete(model: pm.Model, cell: Cell, discrete: bool) -> None:
         )
 
 
-def _checked(
-    cell: Cell, dataset: Dataset, builder: Callable[..., Any], model: pm.Model, sampler: tuple[Any, int, str, bool]
-) -> CheckedCell:
-    from bayesrun.fingerprint import centred_variables, fingerprint, narrow_constants, observed_digest
-
-    _, version, kind, _ = sampler
-    warnings = [
-        f"model={cell.model.name}: {name} computes with a narrow integer, which overflows silently; write the number "
-        "as a float (36.0)"
-        for name in narrow_constants(model)
-    ]
-    if model.potentials:
-        names = ", ".join(str(p.name) for p in model.potentials)
-        warnings.append(f"model={cell.model.name}: LOO and predictive checks do not see the Potential {names}")
+def _checked(cell: Cell, dataset: Dataset, built: _Built, sampler: tuple[Any, int, str, bool]) -> CheckedCell:
+    function, version, kind, _ = sampler
     return CheckedCell(
         cell=cell,
         data_hash=dataset.digest(),
-        fingerprint=fingerprint(builder, model),
-        sampler_version=version,
+        fingerprint=built.fingerprint,
+        sampler_version=_identity(function, version),
+        sampler_options=tuple(sampler_constant(function, "OPTIONS")),
         kind=kind,
-        observed_hash=observed_digest(model),
-        centred={name: tuple(parents) for name, parents in centred_variables(model).items()},
-        warnings=tuple(warnings),
+        observed_hash=built.observed_hash,
+        centred=built.centred,
+        warnings=built.warnings,
     )
+
+
+def _identity(sample: Callable[..., Any], version: int) -> int | str:
+    """Version of a shipped sampler; a user's own is known by its sources too."""
+    from bayesrun.fingerprint import source_digest
+
+    own = not (inspect.getmodule(inspect.unwrap(sample)) or sample).__name__.startswith("bayesrun.")
+    return f"{version}-{source_digest(sample)}" if own else version
 
 
 def probe(model: pm.Model, name: str) -> None:

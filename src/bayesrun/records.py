@@ -18,6 +18,7 @@ from bayesrun.errors import ConfigError, StoreError
 from bayesrun.job import versions
 from bayesrun.labels import labelled
 from bayesrun.plan import fit_key
+from bayesrun.spelling import did_you_mean
 from bayesrun.types import CheckedCell, Settings, TrackOptions, digest
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from bayesrun.report import Findings, Row
     from bayesrun.store import Store
 
-__all__ = ["Recorder", "extend_design", "read_design", "same_seed"]
+__all__ = ["Recorder", "check_reference", "extend_design", "read_design", "same_seed"]
 
 
 def same_seed(store: Store, seed: int) -> None:
@@ -42,6 +43,22 @@ def same_seed(store: Store, seed: int) -> None:
         raise ConfigError(
             f"study.seed: got {seed}; study {store.root.name} has seed {known}, and a study has one; "
             "choose another name: study.name=NAME"
+        )
+
+
+def check_reference(cells: Sequence[CheckedCell], reference: str | None) -> None:
+    """Refuse a reference that is no sampler and no cell of the study.
+
+    Raises
+    ------
+    ConfigError
+        With the names there are.
+    """
+    names = sorted({c.cell.sampler.name for c in cells} | {c.cell.label for c in cells})
+    if reference is not None and reference not in names:
+        hint = did_you_mean(reference, names)
+        raise ConfigError(
+            f"study.reference: no sampler or cell is called {reference!r}; {hint}there are {', '.join(names)}"
         )
 
 

@@ -138,7 +138,7 @@ def rows(known: Known, store: Store, fresh: Mapping[str, Outcome]) -> tuple[Row,
     fresh
         Outcomes of this command by key.
     """
-    outcomes = (fresh.get(key) or store.read_outcome(key) for key in known)
+    outcomes = (fresh.get(key) or store.settled(key) for key in known)
     return tuple(row(known, outcome) for outcome in outcomes if outcome is not None)
 
 
@@ -241,11 +241,11 @@ def _notes(console: Console, notes: Sequence[str]) -> None:
         console.print(f"- {note}", markup=False, soft_wrap=True)
 
 
-def exit_code(found: Sequence[Row]) -> int:
-    """Return 1 if a fit failed, or a verdict failed whose gate says `fail`; otherwise 0."""
-    return int(
-        any(row.outcome.status == "failed" or (row.checked.cell.gate.fail and not row.verdict.passed) for row in found)
-    )
+def exit_code(plan: Plan, found: Sequence[Row]) -> int:
+    """Return 1 if a fit failed or is missing, or a verdict failed whose gate says `fail`; otherwise 0."""
+    missing = len(found) < len(plan.specs)
+    failed = any(r.outcome.status == "failed" or (r.checked.cell.gate.fail and not r.verdict.passed) for r in found)
+    return int(missing or failed)
 
 
 def objective(plan: Plan, found: Sequence[Row], name: str) -> dict[str, float]:

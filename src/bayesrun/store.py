@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
+import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,7 @@ OUTCOME = "outcome.json"
 ERROR = "error.txt"
 CONFIG = "config.yaml"
 FINDINGS = "findings.json"
+LOCK = "study.lock"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -131,6 +134,30 @@ class Store:
                 f"cannot write to the study folder {self.root}: {error.strerror}; choose another: output.dir=DIR"
             ) from None
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other command off this study while this one works on it.
+
+        Raises
+        ------
+        StoreError
+            If another command is at work.
+        """
+        self.prepare()
+        with (self.root / LOCK).open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise StoreError(
+                    f"another command works on study {self.root.name} ({file.read().strip() or 'unknown process'}); "
+                    "wait for it, or choose another study.name"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            yield
+
     # datasets
 
     def data_file(self, data_hash: str) -> Path:
@@ -199,6 +226,11 @@ class Store:
                 return outcome
         return None
 
+    def settled(self, key: str) -> Outcome | None:
+        """Outcome of a fit that is done and whole, or that failed; None where a posterior is missing or cut."""
+        outcome = self.read_outcome(key)
+        return outcome if outcome is not None and outcome.status == "failed" else self.done(key)
+
     def verify(self, key: str) -> bool:
         """Whether the posterior still has the checksum that was recorded (reads the whole file)."""
         outcome = self.done(key)
@@ -239,7 +271,10 @@ class Store:
         written = outcome.reason == "error" and (self.fit_folder(outcome.key) / ERROR).exists()
         if outcome.status == "done" or written:
             return outcome
-        return self.done(outcome.key) or self.write_failure(outcome, outcome.message + "\n")
+        try:
+            return self.done(outcome.key) or self.write_failure(outcome, outcome.message + "\n")
+        except (OSError, StoreError):
+            return outcome  # the disk may be what failed; the study goes on and shows the outcome
 
     def _write_outcome(self, outcome: Outcome) -> None:
         text = json.dumps({"schema": SCHEMA_VERSION} | dataclasses.asdict(outcome), indent=1, sort_keys=True)
@@ -271,13 +306,6 @@ class Store:
         import pandas as pd
 
         return pd.read_parquet(self.fit_folder(key) / SUMMARY)
-
-    def outcomes(self) -> Iterator[Outcome]:
-        """Read every outcome of the study, in the order of the keys."""
-        for path in sorted((self.root / "fits").glob(f"*/{OUTCOME}")):
-            outcome = self.read_outcome(path.parent.name)
-            if outcome is not None:
-                yield outcome
 
     # the study
 

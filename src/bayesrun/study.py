@@ -7,21 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bayesrun import costs, preflight, records, report
-from bayesrun.dispatch import ray, serial
+from bayesrun.dispatch import outcomes
+from bayesrun.errors import BayesrunError
 from bayesrun.job import Workplace
 from bayesrun.plan import expand, specs_of, study_name
 from bayesrun.progress import follow
 from bayesrun.store import Store
-from bayesrun.types import Cell, Outcome, Plan, Settings, StudyOptions
+from bayesrun.types import StudyOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from rich.console import Console
 
-__all__ = ["Result", "run"]
+    from bayesrun.types import Cell, Outcome, Plan, Settings
 
-DISPATCHERS = {"ray": ray.dispatch, "serial": serial.dispatch}
+__all__ = ["Result", "run"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Result:
 
 
 def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result:
-    """Run a study: check, plan, dispatch what is left, record, compare.
+    """Run a study: check and plan, then dispatch what is left, record and compare.
 
     Raises
     ------
@@ -50,26 +51,33 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
     if settings.dry_run:
         report.show_plan(console, plan)
         return Result(0)
-    recorder = records.Recorder(store, settings.track, output)
     if plan.batches:
         preflight.last_checks(plan, checked, settings.dispatch, output, estimate.bytes)
-        store.prepare()
+    with store.locked():
+        return _work(settings, plan, checked, store, console)
+
+
+def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Store, console: Console) -> Result:
+    recorder = records.Recorder(store, settings.track, store.root.parent)
+    if plan.batches:
         recorder.check()
         store.write_datasets(checked.datasets.values())
-    design = specs_of(records.extend_design(store, settings, checked.cells), seed)
+    design = records.extend_design(store, settings, checked.cells)
+    records.check_reference(design, settings.study.reference)
+    known = specs_of(design, settings.study.seed)
     fresh: dict[str, Outcome] = {}
-    for outcome in follow(_outcomes(settings, plan, store), len(plan.batches), console):
-        fresh[outcome.key] = store.keep(outcome)
-        recorder.tell(report.row(design, outcome))
-    rows = report.rows(design, store, fresh)
+    try:
+        arriving = outcomes(plan.batches, Workplace(store.root, Path.cwd()), settings.dispatch)
+        for outcome in follow(arriving, len(plan.batches), console):
+            fresh[outcome.key] = store.keep(outcome)
+            recorder.tell(report.row(known, outcome))
+    except BayesrunError as error:
+        if not fresh:
+            raise
+        console.print(f"stopped: {error}", markup=False, soft_wrap=True)
+    rows = report.rows(known, store, fresh)
     findings = report.compared(rows, store, settings.study.reference)
     report.show(console, rows, findings)
     report.close(console, store, recorder.finish(rows, findings))
     own = [row for row in rows if row.spec.key in plan]
-    return Result(report.exit_code(own), report.objective(plan, own, settings.study.objective))
-
-
-def _outcomes(settings: Settings, plan: Plan, store: Store) -> Iterator[Outcome]:
-    if plan.batches:
-        work = Workplace(store.root, Path.cwd())
-        yield from DISPATCHERS[settings.dispatch.kind](plan.batches, work, settings.dispatch)
+    return Result(report.exit_code(plan, own), report.objective(plan, own, settings.study.objective))

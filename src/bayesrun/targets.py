@@ -19,7 +19,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 
 from bayesrun.errors import ConfigError
 from bayesrun.spelling import did_you_mean
-from bayesrun.types import Target, canonical_json
+from bayesrun.types import ALL_OPTIONS, Target, canonical_json
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -85,8 +85,10 @@ def module_constant(function: Callable[..., Any], name: str, default: Any) -> An
 
 
 def sampler_constant(function: Callable[..., Any], name: str) -> Any:
-    """Read VERSION, KIND or DISCRETE of a sampler's module, or what a sampler without them gets."""
-    return module_constant(function, name, {"VERSION": 0, "KIND": "mcmc", "DISCRETE": True}[name])
+    """Read VERSION, KIND, DISCRETE or OPTIONS of a sampler's module, or what a sampler without them gets."""
+    return module_constant(
+        function, name, {"VERSION": 0, "KIND": "mcmc", "DISCRETE": True, "OPTIONS": ALL_OPTIONS}[name]
+    )
 
 
 def bind(node: str, function: Callable[..., Any], target: Target, given: int) -> Target:

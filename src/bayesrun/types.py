@@ -236,6 +236,10 @@ class SamplerOptions:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+ALL_OPTIONS = tuple(option.name for option in dataclasses.fields(SamplerOptions))
+"""What counts for a sampler that does not say which options it reads."""
+
+
 @dataclass(frozen=True)
 class Steps:
     """Which steps of the workflow a fit does beside drawing; none of them changes a draw.
@@ -441,7 +445,9 @@ class CheckedCell:
     fingerprint
         Digest of what the model means: its sources and its graph.
     sampler_version
-        The sampler's version constant.
+        The version constant of a shipped sampler; for a user's own also the digest of its sources.
+    sampler_options
+        Names of the options that change this sampler's draws; the others have no part in its key and seed.
     observed_hash
         Digest of the observed values in the order of the model, by which comparable fits are found.
     kind
@@ -455,16 +461,20 @@ class CheckedCell:
     cell: Cell
     data_hash: str
     fingerprint: str
-    sampler_version: int
+    sampler_version: int | str
     observed_hash: str
     kind: str
     centred: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    sampler_options: tuple[str, ...] = ALL_OPTIONS
 
 
 @dataclass(frozen=True)
 class FitSpec:
-    """The recipe of one fit. `key` is the content hash of everything that changes its draws."""
+    """The recipe of one fit. `key` is the content hash of everything that changes its draws.
+
+    `fingerprint` is what the model meant when the plan was made; a worker that finds another meaning refuses.
+    """
 
     key: str
     cell: str
@@ -478,6 +488,7 @@ class FitSpec:
     steps: Steps
     diagnostics: DiagnosticsOptions
     divergence_limit: int | None = 0
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)

@@ -52,12 +52,13 @@ def _status(words: Sequence[str]) -> int:
 
 
 def _compare(words: Sequence[str]) -> int:
-    from bayesrun import report, terminal
+    from bayesrun import records, report, terminal
 
     parser = _parser("compare", "Compare the fits of a study: LOO between models, agreement between samplers.")
     parser.add_argument("--reference", help="the sampler that the others are held against")
     arguments = parser.parse_args(words)
     store, _, rows, _ = _open(arguments)
+    records.check_reference([row.checked for row in rows], arguments.reference)
     report.show(terminal.console(), rows, report.compared(rows, store, arguments.reference))
     return 0
 

@@ -133,12 +133,15 @@ def dispatch(
         waiting = deque(_Task(batch, 0, 0.0) for batch in batches)
         flying: dict[Any, _Task] = {}
         bounded = any(_bound(batch, options) for batch in batches)
-        capacity = _capacity(nodes, 1 if bounded else QUEUED_PER_RUNNING)
+        times = 1 if bounded else QUEUED_PER_RUNNING
+        capacity = [{name: times * offer for name, offer in _offered(node).items()} for node in nodes]
+        # max_calls=0 keeps a GPU worker, and what it compiled, for the next batch
+        remote = ray.remote(max_retries=0, max_calls=0)(_work)
         while waiting or flying:
             while waiting and _room(flying.values(), waiting[0], capacity):
                 task = waiting.popleft()
                 task.started = time.monotonic()
-                flying[_submit(task.batch, work, per_task)] = task
+                flying[_submit(remote, task.batch, work, per_task)] = task
             ready, _ = ray.wait(list(flying), timeout=POLL_SECONDS)
             for reference in ready:
                 task = flying.pop(reference)
@@ -153,16 +156,13 @@ def dispatch(
 
 
 def _environment(resources: Resources) -> dict[str, str]:
-    """Environment of a worker: one that was given no GPU is not to look for one."""
-    return THREADS | ({} if resources.num_gpus else {"JAX_PLATFORMS": "cpu"})
+    """Environment of a worker: the cores it may use, and no search for a GPU that it was not given."""
+    cores = {"BAYESRUN_CORES": str(max(1, int(resources.num_cpus)))}
+    return THREADS | cores | ({} if resources.num_gpus else {"JAX_PLATFORMS": "cpu"})
 
 
-def _submit(batch: Batch, work: Callable[[Batch], list[Outcome]], per_task: bool) -> Any:
-    import ray
-
+def _submit(remote: Any, batch: Batch, work: Callable[[Batch], list[Outcome]], per_task: bool) -> Any:
     want = batch.resources
-    # max_calls=0 keeps a GPU worker, and what it compiled, for the next batch
-    remote = ray.remote(max_retries=0, max_calls=0)(_work)
     return remote.options(
         num_cpus=want.num_cpus,
         num_gpus=want.num_gpus,
@@ -230,14 +230,20 @@ def _offered(node: Mapping[str, float]) -> dict[str, float]:
     return {name: node.get(name, 0.0) / (2**30 if name == "memory" else 1) for name in KEYS}
 
 
-def _capacity(nodes: Sequence[Mapping[str, float]], times: int) -> dict[str, float]:
-    return {name: times * sum(_offered(node)[name] for node in nodes) for name in KEYS}
+def _room(flying: Collection[_Task], task: _Task, capacity: Sequence[Mapping[str, float]]) -> bool:
+    """Whether one more task may be handed out: whether all of them fit onto the nodes, largest first.
 
-
-def _room(flying: Collection[_Task], task: _Task, capacity: Mapping[str, float]) -> bool:
-    """Whether one more task may be handed out. With time bounds none may wait in a queue: its clock runs."""
+    With time bounds none may wait in a queue, since its clock runs.
+    """
+    free = [dict(node) for node in capacity]
     together = [_asked(t.batch.resources) for t in (*flying, task)]
-    return not flying or all(sum(asked[name] for asked in together) <= capacity[name] for name in KEYS)
+    for asked in sorted(together, key=lambda a: [a[name] for name in KEYS], reverse=True):
+        node = next((n for n in free if all(n[name] >= asked[name] for name in KEYS)), None)
+        if node is None:
+            return not flying
+        for name in KEYS:
+            node[name] -= asked[name]
+    return True
 
 
 def _late(flying: Mapping[Any, _Task], options: DispatchOptions) -> list[Any]:
@@ -278,8 +284,8 @@ def _cluster(options: DispatchOptions, batches: Sequence[Batch]) -> Iterator[boo
         yield True
         return
     common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    gpus = any(batch.resources.num_gpus for batch in batches)
-    per_task = gpus or options.address is not None
+    special = any(batch.resources.num_gpus or batch.resources.num_cpus >= 2 for batch in batches)
+    per_task = special or options.address is not None
     try:
         if options.address is None:
             cores = options.num_cpus or len(os.sched_getaffinity(0))

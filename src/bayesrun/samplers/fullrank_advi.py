@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, SamplerOptions
 
-__all__ = ["DISCRETE", "KIND", "VERSION", "sample"]
+__all__ = ["DISCRETE", "KIND", "OPTIONS", "VERSION", "sample"]
 
 VERSION: Final = 1
 KIND: Final = "variational"
 DISCRETE: Final = False
+OPTIONS: Final = ("draws", "chains", "iterations", "learning_rate", "extra")
+"""Options that change the draws."""
 
 
 def sample(

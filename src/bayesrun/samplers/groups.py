@@ -6,6 +6,7 @@ Every sampler hands plain arrays to `tree`, so that no library's own layout or n
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -144,6 +145,11 @@ def evaluator(model: pm.Model) -> Callable[[Mapping[str, np.ndarray]], tuple[Arr
         return dict(zip(names, shaped, strict=False)), shaped[-1]
 
     return evaluate
+
+
+def cores(chains: int) -> int:
+    """Cores that a dispatcher gave this worker for its chains; one where none did."""
+    return max(1, min(chains, int(os.environ.get("BAYESRUN_CORES", "1"))))
 
 
 @contextmanager

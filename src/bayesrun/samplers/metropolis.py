@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, SamplerOptions
 
-__all__ = ["DISCRETE", "KIND", "VERSION", "sample"]
+__all__ = ["DISCRETE", "KIND", "OPTIONS", "VERSION", "sample"]
 
 VERSION: Final = 1
 KIND: Final = "mcmc"
 DISCRETE: Final = True
+OPTIONS: Final = ("draws", "tune", "chains", "extra")
+"""Options that change the draws."""
 
 START_RETRIES: Final = 20
 """Jittered starts to try for each chain before a model is given up."""

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, SamplerOptions
 
-__all__ = ["DISCRETE", "KIND", "VERSION", "sample"]
+__all__ = ["DISCRETE", "KIND", "OPTIONS", "VERSION", "sample"]
 
 VERSION: Final = 1
 KIND: Final = "nuts"
 DISCRETE: Final = False
+OPTIONS: Final = ("draws", "tune", "chains", "target_accept", "max_treedepth", "escalate", "extra")
+"""Options that change the draws."""
 
 
 def sample(

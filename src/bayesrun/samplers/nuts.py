@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, SamplerOptions
 
-__all__ = ["DISCRETE", "KIND", "VERSION", "sample"]
+__all__ = ["DISCRETE", "KIND", "OPTIONS", "VERSION", "sample"]
 
 VERSION: Final = 1
 KIND: Final = "nuts"
 DISCRETE: Final = False
+OPTIONS: Final = ("draws", "tune", "chains", "target_accept", "max_treedepth", "escalate", "extra")
+"""Options that change the draws."""
 
 
 def sample(
@@ -39,8 +41,8 @@ def sample(
     datasets, seeds
         One of each for a fit.
     options
-        ``extra`` goes to ``pymc.sample`` (``cores``, ``init``, ...). Chains run one after another unless
-        ``extra.cores`` says otherwise; the draws are the same.
+        ``extra`` goes to ``pymc.sample`` (``init``, ...). Chains run one after another, or side by side on
+        the cores of ``sampler.resources.num_cpus``; the draws are the same.
 
     Yields
     ------
@@ -65,7 +67,7 @@ def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
             nuts_sampler="pymc",  # the default is another sampler when it is installed
             nuts={"target_accept": options.target_accept, "max_treedepth": options.max_treedepth},
             # a fork of a process with JAX's threads may hang
-            **{"cores": 1, "mp_ctx": "spawn", **options.extra},
+            **{"cores": groups.cores(options.chains), "mp_ctx": "spawn", **options.extra},
             progressbar=False,
             quiet=True,
             compute_convergence_checks=False,

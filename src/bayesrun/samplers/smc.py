@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, SamplerOptions
 
-__all__ = ["DISCRETE", "KIND", "VERSION", "sample"]
+__all__ = ["DISCRETE", "KIND", "OPTIONS", "VERSION", "sample"]
 
 VERSION: Final = 1
 KIND: Final = "smc"
 DISCRETE: Final = True
+OPTIONS: Final = ("draws", "chains", "extra")
+"""Options that change the draws."""
 
 
 def sample(

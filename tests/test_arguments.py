@@ -1,0 +1,71 @@
+"""What people type reaches the config as they meant it, whatever Hydra's grammar wants."""
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from bayesrun.arguments import to_hydra
+
+
+def value(argument: str):
+    (word,) = to_hydra([argument])
+    return OverridesParser.create().parse_override(word).value()
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("model.formula=invest ~ value + (1|firm)", "invest ~ value + (1|firm)"),
+        ("data.path=C:\\x (1).csv", "C:\\x (1).csv"),
+        ("data.path=my table (2).csv", "my table (2).csv"),
+        ("data.path=a=b.csv", "a=b.csv"),
+        ('data.path=say "no" (1).csv', 'say "no" (1).csv'),
+        ("data.path=ends in \\", "ends in \\"),
+        ("data.columns={y: price, X: [size, age]}", {"y": "price", "X": ["size", "age"]}),
+        ("sampler.escalate=[0.95,0.99]", [0.95, 0.99]),
+        ("model.x=null", None),
+        ("model.x=3.5", 3.5),
+        ("model.x=true", True),
+        ("model.x='3.5'", "3.5"),
+    ],
+)
+def test_a_value_arrives_as_it_was_meant(typed, meant):
+    assert value(typed) == meant
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("model.formula=y ~ a,y ~ a + (b|c, d)", ["y ~ a", "y ~ a + (b|c, d)"]),
+        ("model.link=null,(x)", [None, "(x)"]),
+        ("model.formula='y ~ a, b','y ~ c'", ["y ~ a, b", "y ~ c"]),
+        ("sampler.draws=10,20", [10, 20]),
+    ],
+)
+def test_a_list_at_the_top_is_a_sweep(typed, meant):
+    assert [getattr(part, "text", part) for part in value(typed).list] == meant
+
+
+@pytest.mark.parametrize(
+    ("typed", "passed"),
+    [
+        ("model=linear", "model=linear"),
+        ("sampler.draws=10", "++sampler.draws=10"),
+        ("+sampler.draws=10", "++sampler.draws=10"),
+        ("++sampler.draws=10", "++sampler.draws=10"),
+        ("~sampler.draws=10", "~sampler.draws=10"),
+        ("hydra.mode=MULTIRUN", "hydra.mode=MULTIRUN"),
+        ("sampler.draws=choice(1,2)", "++sampler.draws=choice(1,2)"),
+        ("sampler.draws=range(1,5)", "++sampler.draws=range(1,5)"),
+        ("+experiment=nightly", "+experiment=nightly"),
+        ("data@study.data=engel", "data@study.data=engel"),
+        ("output.dir=${oc.env:HOME}/x", "++output.dir=${oc.env:HOME}/x"),
+    ],
+)
+def test_what_hydra_understands_is_left_alone(typed, passed):
+    assert to_hydra([typed]) == [passed]
+
+
+def test_flags_may_stand_anywhere():
+    assert to_hydra(["model=linear", "-m", "sampler=nuts,advi", "--config-dir", "my=conf"]) == [
+        "-m", "--config-dir", "my=conf", "model=linear", "sampler=nuts,advi",
+    ]  # fmt: skip
