@@ -130,7 +130,7 @@ def fake_outcome(key: str = "k0", cell: str = "hierarchical/nuts", **fields: Any
                 "elpd_loo": -30.81,
                 "se_elpd_loo": 1.42,
             },
-            "seconds": {"sample": 2.5, "total": 3.25},
+            "seconds": {"sample": 2.5, "diagnose": 0.75},
             "where": "node-1:4242",
             "versions": {"pymc": "6.4.0"},
         }

@@ -204,7 +204,7 @@ def test_another_seed_on_a_study_is_refused(workdir):
     assert bayesrun(*common).code == 0
     ran = bayesrun(*common, "study.seed=5")
     assert ran.code == 2
-    assert "study.seed: got 5; study one has seed 1, and a study has one" in ran.err
+    assert "study.seed: got 5; study one has seed 42, and a study has one" in ran.err
 
 
 def test_one_failing_fit_does_not_stop_the_others(workdir):

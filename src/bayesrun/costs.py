@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from bayesrun.machine import cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,10 +68,10 @@ def estimate(
     if unknown or not left:
         return Estimate(size, None if unknown else 0.0, unknown)
     work = sum(known[names[spec.cell]] * max(1.0, cells[spec.cell].resources.num_cpus) for spec in left)
-    cores = 1 if dispatch.kind == "serial" else dispatch.num_cpus or len(os.sched_getaffinity(0))
+    workers = 1 if dispatch.kind == "serial" else dispatch.num_cpus or cores()
     longest = max(known[name] for name in names.values())
     start = START_SECONDS if dispatch.kind == "ray" else 0.0
-    return Estimate(size, start + max(work / cores, longest))
+    return Estimate(size, start + max(work / workers, longest))
 
 
 def _kind(label: str) -> str:

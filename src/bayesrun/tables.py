@@ -54,7 +54,7 @@ def outcome_table(rows: Sequence[Row]) -> Table:
             _number(facts.get("ess_bulk_min"), ".0f"),
             _number(facts.get("n_divergent"), ".0f"),
             elpd if elpd == "-" else f"{elpd} ± {_number(facts.get('se_elpd_loo'), '.1f')}",
-            _seconds(outcome.seconds.get("total", sum(outcome.seconds.values()))),
+            _seconds(sum(outcome.seconds.values())),
             escape(outcome.where or "-"),
         )
     return table

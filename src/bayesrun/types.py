@@ -322,7 +322,7 @@ class StudyOptions:
     """
 
     name: Annotated[str, Len(1, 100)] | None = None
-    seed: Annotated[int, Ge(0)] = 1
+    seed: Annotated[int, Ge(0)] = 42
     objective: str = "elpd_loo"
     reference: str | None = None
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from bayesrun import machine
 from bayesrun.errors import ConfigError
 from bayesrun.types import Batch, DispatchOptions, Outcome, Resources
 
@@ -55,7 +56,7 @@ def check_local(resources: Sequence[Resources], options: DispatchOptions) -> Non
     """
     if options.address is not None:
         return
-    cores = options.num_cpus or len(os.sched_getaffinity(0))
+    cores = options.num_cpus or machine.cores()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     gpus = len([name for name in os.listdir("/dev") if name.startswith("nvidia") and name[6:].isdigit()])
     _refuse(resources, {"CPU": float(cores), "GPU": float(gpus), "memory": memory}, "this machine")
@@ -288,7 +289,7 @@ def _cluster(options: DispatchOptions, batches: Sequence[Batch]) -> Iterator[boo
     per_task = special or options.address is not None
     try:
         if options.address is None:
-            cores = options.num_cpus or len(os.sched_getaffinity(0))
+            cores = options.num_cpus or machine.cores()
             needed = math.ceil(sum(batch.resources.num_cpus for batch in batches))
             with _exported({} if per_task else _environment(Resources())):
                 # without "local" Ray joins whatever cluster it finds on this machine

@@ -116,8 +116,6 @@ def connect(uri: str) -> MlflowClient:
         warnings.filterwarnings("ignore", message="The ``noload`` loader strategy", category=DeprecationWarning)
         from mlflow import MlflowClient
 
-        if not uri.startswith(("http://", "https://")):
-            pass
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(tracking_uri=uri)

@@ -267,7 +267,7 @@ class Tracker:
         run = self._find(client, outcome.key)
         if run is None:
             name = outcome.cell if not outcome.replicate else f"{outcome.cell} #{outcome.replicate}"
-            start = end - round(1000 * outcome.seconds.get("total", sum(outcome.seconds.values())))
+            start = end - round(1000 * sum(outcome.seconds.values()))
             run = client.create_run(self.experiment_id, start_time=start, tags=said, run_name=name)
         else:
             _retag(client, run, said)
