@@ -243,7 +243,7 @@ def test_a_batch_has_to_fit_on_one_node(resources, message):
 
 def test_tasks_wait_here_for_every_resource_that_they_ask_for():
     """A task that waits in Ray's queue for the one GPU would run out of time there."""
-    capacity = on_ray._capacity(NODES, 1)
+    capacity = [on_ray._offered(node) for node in NODES]
     on_gpu = on_ray._Task(cell("x", num_gpus=1.0), 0, 0.0)
     on_cpu = on_ray._Task(cell("y"), 0, 0.0)
     assert on_ray._room([], on_gpu, capacity)
@@ -251,6 +251,13 @@ def test_tasks_wait_here_for_every_resource_that_they_ask_for():
     assert on_ray._room([on_gpu], on_cpu, capacity)
     assert on_ray._room([on_cpu] * 41, on_cpu, capacity)
     assert not on_ray._room([on_cpu] * 42, on_cpu, capacity)
+
+
+def test_cores_of_two_nodes_do_not_add_up():
+    node = {"CPU": 3.0, "GPU": 0.0, "memory": 8.0}
+    pair = on_ray._Task(cell("x", num_cpus=2.0), 0, 0.0)
+    assert on_ray._room([pair], pair, [node, node])
+    assert not on_ray._room([pair, pair], pair, [node, node])
 
 
 def test_this_machine_refuses_what_it_does_not_have():
