@@ -121,23 +121,25 @@ def test_agreement_of_known_normals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mean", "sd", "mcse", "differs"),
+    ("mean", "sd", "mcse", "reads"),
     [
-        (0.09, 1.0, 0.001, False),  # too small to matter
-        (0.11, 1.0, 0.001, True),
-        (0.5, 1.0, 0.2, False),  # within its Monte Carlo error
-        (0.0, 1.09, 0.001, False),
-        (0.0, 1.11, 0.001, True),
-        (0.0, 0.89, 0.001, True),
-        (0.0, 1.3, 0.2, False),
-        (0.11, 1.0, np.nan, True),  # an error that is not known counts as none
+        (0.09, 1.0, 0.001, "agrees"),  # too small to matter
+        (0.11, 1.0, 0.001, "differs"),
+        (0.5, 1.0, 0.2, "unclear"),  # within its Monte Carlo error
+        (0.0, 1.09, 0.001, "agrees"),
+        (0.0, 1.11, 0.001, "differs"),
+        (0.0, 0.89, 0.001, "differs"),
+        (0.0, 1.3, 0.2, "unclear"),
+        (0.11, 1.0, np.nan, "differs"),  # an error that is not known counts as none
     ],
 )
-def test_thresholds(mean: float, sd: float, mcse: float, differs: bool) -> None:
+def test_thresholds(mean: float, sd: float, mcse: float, reads: str) -> None:
     summaries = {"r": summary({"mu": 0.0}, mcse=0.0), "a": summary({"mu": mean}, sd=sd, mcse=mcse)}
     (found,) = agreement([fitted("r", "r"), fitted("a", "a", sampler="advi")], summaries.__getitem__)
-    assert bool(found.frame["differs"].iloc[0]) is differs
-    assert ("agrees with" in found.notes[0]) is not differs
+    row = found.frame.iloc[0]
+    assert ("differs" if row["differs"] else "unclear" if row["unclear"] else "agrees") == reads
+    assert ("agrees with" in found.notes[0]) is (reads == "agrees")
+    assert ("too imprecise to tell" in found.notes[0]) is (reads == "unclear")
 
 
 def test_rows_that_differ_come_before_larger_ones_that_may_be_noise() -> None:

@@ -244,12 +244,22 @@ def test_a_gate_that_fails_the_command(workdir):
 def test_verbs_read_what_a_study_left(workdir):
     assert bayesrun("-m", "sampler=nuts,advi", "sampler.iterations=1000", "dispatch=serial", *SHORT).code == 0
     name = "hierarchical-eight_schools"
-    assert f"study {name}: 2 fits, 2 done, 0 failed" in bayesrun("status", name).out
+    assert f"study {name}: 2 fits, 2 done, 0 failed, 0 not done or damaged" in bayesrun("status", name).out
     assert "agreement with hierarchical/eight_schools/nuts" in bayesrun("compare", name).out
     assert "0 fits sent, 2 were there" in bayesrun("sync", name).out
     elsewhere = f"sqlite:///{workdir / 'other.db'}"
     assert "2 fits sent, 0 were there" in bayesrun("sync", name, "--uri", elsewhere).out
     assert "127.0.0.1" in bayesrun("ui", name).out
+    assert bayesrun("status", name, "--verify").code == 0
+    path = next((workdir / "studies" / name / "fits").glob("*/posterior.nc"))
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    changed = bayesrun("status", name, "--verify")
+    assert changed.code == 1
+    assert "was changed after it was written" in changed.out
+    path.unlink()
+    assert "1 done, 0 failed, 1 not done or damaged" in bayesrun("status", name).out
     missing = bayesrun("status", "nothing")
     assert missing.code == 2
     assert name in missing.err

@@ -54,6 +54,12 @@ def refused(*arguments: str) -> str:
         ("model.tau_scale={", "model.tau_scale: got '{'; wanted a valid number"),
         ("output.dir=afile/studies", "cannot write to the study folder "),
         ("output.dir=s3://bucket/studies", "output.dir: got 's3://bucket/studies'; a study is written to a folder"),
+        ("diagnostics.loo_var=z", "diagnostics.loo_var: got 'z'; model=hierarchical observes y_obs"),
+        ("study.name=..", "study.name: got '..'; wanted letters, digits and + - _ . without a leading dot"),
+        ("study.name=a/b", "study.name: got 'a/b'; wanted letters, digits"),
+        ("sampler.extra={inti: adapt_diag}", "sampler.extra.inti: unknown key; did you mean sampler.extra.init? "),
+        ("sampler.draws=true", "sampler.draws: got True; wanted a number"),
+        ("sampler.timeout=5", "sampler.timeout: dispatch=serial cannot interrupt a fit; use dispatch=ray, or null"),
         ("sampler.escalate=[0.95,1.5]", "sampler.escalate.1: got 1.5; wanted less than 1"),
     ],
 )
@@ -194,3 +200,26 @@ def test_narrow_integers_in_a_users_graph_are_named(workdir):
 def test_verbosity_shows_the_traceback_to_those_who_ask(workdir):
     with pytest.raises(Exception, match=r"sampler\.draws: got 0"):
         bayesrun(*QUIET, "sampler.draws=0", "verbose=true")
+
+
+def test_coords_that_are_not_as_long_as_the_data_are_found_before_any_fit(workdir):
+    body = """
+        def build(data):
+            with pm.Model(coords={"obs": range(3)}) as m:
+                x = pm.Normal("x", 0.0, 1.0)
+                pm.Normal("y_obs", x, 10.0, observed=data["y"], dims="obs")
+            return m
+    """
+    assert "y_obs has 8 values along dim 'obs', which has 3 coords" in refused(*own(workdir, body))
+
+
+def test_the_version_is_ours():
+    from bayesrun import __version__
+
+    assert bayesrun("--version").out == f"bayesrun {__version__}\n"
+
+
+def test_a_misspelt_verb_names_the_right_one(workdir):
+    ran = bayesrun("staus", "x")
+    assert ran.code == 2
+    assert "staus: no verb of that name; did you mean status? there are compare, status, sync, ui" in ran.err

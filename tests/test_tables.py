@@ -99,6 +99,7 @@ def test_agreement_shows_the_worst_and_counts_the_rest() -> None:
             "sd_ratio": np.linspace(0.3, 1, 12),
             "sd_ratio_mcse": 0.02,
             "differs": [True] * 11 + [False],
+            "unclear": [False] * 12,
         }
     )
     for width in (80, 100):

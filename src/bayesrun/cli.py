@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from bayesrun import __version__
 from bayesrun.arguments import to_hydra
 from bayesrun.errors import BayesrunError, ConfigError
 
@@ -38,8 +39,15 @@ def main() -> NoReturn:
 def _run(arguments: Sequence[str]) -> int:
     from bayesrun.verbs import VERBS
 
+    if list(arguments) == ["--version"]:
+        sys.stdout.write(f"bayesrun {__version__}\n")
+        return OK
     if arguments and arguments[0] in VERBS:
         return _reported(lambda: VERBS[arguments[0]](arguments[1:]))
+    if arguments and arguments[0].isidentifier():
+        return _say(
+            f"{arguments[0]}: no verb of that name; {_nearest(arguments[0], tuple(VERBS))}, or KEY=VALUE overrides"
+        )
     with tempfile.TemporaryDirectory(prefix="bayesrun-") as scratch:
         os.environ["BAYESRUN_SCRATCH"] = scratch
         # Hydra then raises what it finds instead of printing it and leaving with 1
@@ -133,6 +141,10 @@ def _single(config: DictConfig) -> Any:
 
     try:
         return _study([config], HydraConfig.get().runtime)[0]
+    except BrokenPipeError:
+        # whoever read the output has gone, as `| head` does; nothing more is to be said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
     except Exception as error:  # noqa: BLE001 - it is raised again outside of Hydra
         _ended.append(error)
         return None

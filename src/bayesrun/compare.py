@@ -107,7 +107,7 @@ class Agreement:
         Label of the reference's cell.
     frame
         One row for each other cell and scalar, worst first. Columns cell, variable, mean_diff (in
-        posterior SDs of the reference), mean_diff_mcse, sd_ratio, sd_ratio_mcse, differs.
+        posterior SDs of the reference), mean_diff_mcse, sd_ratio, sd_ratio_mcse, differs, unclear.
     notes
         One line a cell that says how it reads, and doubts about the reference.
     """
@@ -240,7 +240,10 @@ def _computed_elpd(tree: xr.DataTree) -> ELPDData | None:
     with warnings.catch_warnings():
         # counted in the column n_bad_pareto_k
         warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")
-        result: ELPDData = loo(tree, pointwise=True)
+        try:
+            result: ELPDData = loo(tree, pointwise=True)
+        except (IndexError, ValueError):
+            return None  # too few draws for the Pareto fit
     return result
 
 
@@ -318,8 +321,11 @@ def _agreement(
             f"{labels[against.key]} is no safe reference: its R-hat is {expected['rhat'].max():.2f} at {worst}"
         )
     for fit in others:
-        frame = _differences(expected, read_summary(fit.key))
+        got = read_summary(fit.key)
+        frame = _differences(expected, got)
         notes.append(_reading(labels[fit.key], labels[against.key], frame))
+        if "rhat" in got and got["rhat"].max() > CONVERGED_RHAT:
+            notes.append(f"{labels[fit.key]} has not converged: its R-hat is {got['rhat'].max():.2f}")
         frame.insert(0, "cell", labels[fit.key])
         frames.append(frame)
     table = pd.concat(frames, ignore_index=True)
@@ -347,6 +353,9 @@ def _differences(expected: pd.DataFrame, got: pd.DataFrame) -> pd.DataFrame:
     frame["differs"] = _beyond(off, MAX_MEAN_DIFFERENCE, frame["mean_diff_mcse"]) | _beyond(
         change, MAX_SD_CHANGE, frame["sd_ratio_mcse"]
     )
+    # an apparent difference that may be noise, or noise that would hide one, is no agreement
+    far = np.maximum(off, frame["mean_diff_mcse"]) > MAX_MEAN_DIFFERENCE
+    frame["unclear"] = ~frame["differs"] & (far | (np.maximum(change, frame["sd_ratio_mcse"]) > MAX_SD_CHANGE))
     return frame.loc[_distance(frame).sort_values(ascending=False, kind="stable").index]
 
 
@@ -371,6 +380,12 @@ def _reading(label: str, reference: str, frame: pd.DataFrame) -> str:
     if frame.empty:
         return f"{label} has no scalar in common with {reference}"
     differing = int(frame["differs"].sum())
+    unclear = int(frame["unclear"].sum())
+    if not differing and unclear:
+        return (
+            f"{label}: no scalar differs from {reference} beyond Monte Carlo error, but {unclear} of {len(frame)} are "
+            "too imprecise to tell; draw more"
+        )
     if not differing:
         return (
             f"{label} agrees with {reference}: {len(frame)} scalars, means within "

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Workplace", "execute", "versions"]
 
 PACKAGES = ("bayesrun", "pymc", "pytensor", "arviz", "numpyro", "jax", "numpy")
+AGAIN = ("diagnose", "figures")
+"""Stages that a completion does anew: their earlier time is not added."""
 
 TEXT_LENGTH = 300
 MOST_WARNINGS = 10
@@ -158,7 +160,8 @@ def _kind(spec: FitSpec) -> str:
 def _resume(stored: Outcome, found: Fitted) -> Fitted:
     """Keep the times and attempts of the fit that is completed."""
     for stage, seconds in stored.seconds.items():
-        found.seconds[stage] = found.seconds.get(stage, 0.0) + seconds
+        if stage not in AGAIN:
+            found.seconds.setdefault(stage, seconds)
     found.attempts = stored.attempts
     return found
 

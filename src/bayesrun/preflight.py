@@ -19,6 +19,7 @@ import numpy as np
 
 from bayesrun.dispatch.ray import check_address, check_local
 from bayesrun.errors import BayesrunError, ConfigError, DataError
+from bayesrun.spelling import did_you_mean
 from bayesrun.targets import bind, import_target, module_constant, sampler_constant
 from bayesrun.types import Cell, CheckedCell, Dataset, DispatchOptions, Plan, Role, Target, canonical_json
 
@@ -80,6 +81,7 @@ def check(cells: Sequence[Cell]) -> Checked:
             if sampler is None:
                 continue
             _check_discrete(found.model, cell, sampler[3])
+            _check_options(found.model, cell, sampler[0])
             checked.append(_checked(dataclasses.replace(cell, model=model_target), dataset, found, sampler))
             built[cell.label], datasets[cell.label] = found.model, dataset
     if problems:
@@ -217,6 +219,7 @@ def _build(target: Target, dataset: Dataset) -> _Built:
         )
     if not model.free_RVs:
         raise ConfigError(f"model={target.name}: it has no free variable, so there is nothing to fit")
+    _check_dims(model, target.name)
     found = fingerprint(builder, model)
     if not found.endswith(graph_digest(build_model(builder, target, dataset))):
         raise ConfigError(
@@ -244,6 +247,36 @@ def _check_discrete(model: pm.Model, cell: Cell, discrete: bool) -> None:
         )
 
 
+def _check_options(model: pm.Model, cell: Cell, sample: Callable[..., Any]) -> None:
+    observed = [str(rv.name) for rv in model.observed_RVs]
+    wanted = cell.diagnostics.loo_var
+    if wanted is not None and wanted not in observed:
+        raise ConfigError(
+            f"diagnostics.loo_var: got {wanted!r}; model={cell.model.name} observes {', '.join(observed)}"
+        )
+    known = module_constant(sample, "EXTRA", None)
+    for key in cell.options.extra if known is not None else ():
+        if key not in known:
+            hint = did_you_mean(key, known, "sampler.extra.")
+            raise ConfigError(
+                f"sampler.extra.{key}: unknown key; {hint}sampler={cell.sampler.name} has {', '.join(known)}"
+            )
+
+
+def _check_dims(model: pm.Model, name: str) -> None:
+    """Find coords that are not as long as the data: PyMC would say so only after the draws."""
+    lengths = {dim: len(labels) for dim, labels in model.coords.items() if labels is not None}
+    for rv in model.observed_RVs:
+        for dim, size in zip(
+            model.named_vars_to_dims.get(rv.name, ()), model.rvs_to_values[rv].type.shape, strict=False
+        ):
+            if size is not None and lengths.get(dim, size) != size:
+                raise ConfigError(
+                    f"model={name}: {rv.name} has {size} values along dim {dim!r}, which has {lengths[dim]} coords; give "
+                    "one coord for each value"
+                )
+
+
 def _checked(cell: Cell, dataset: Dataset, built: _Built, sampler: tuple[Any, int, str, bool]) -> CheckedCell:
     function, version, kind, _ = sampler
     return CheckedCell(
@@ -255,8 +288,24 @@ def _checked(cell: Cell, dataset: Dataset, built: _Built, sampler: tuple[Any, in
         kind=kind,
         observed_hash=built.observed_hash,
         centred=built.centred,
-        warnings=built.warnings,
+        warnings=(*built.warnings, *_coded(cell, dataset)),
     )
+
+
+def _coded(cell: Cell, dataset: Dataset) -> list[str]:
+    """Tell of text that was coded as numbers, where the model does not say that it takes labels."""
+    if module_constant(import_target("model", cell.model.path), "DATA", None) is not None:
+        return []
+    coded = {
+        name: labels
+        for name, labels in dataset.coords.items()
+        if name in dataset and name not in dataset.dims.get(name, ()) and labels and isinstance(labels[0], str)
+    }
+    return [
+        f"data={cell.data.name}: {name} holds text and was coded as 0 to {len(labels) - 1}, in the order of "
+        f"{', '.join(labels[:3])}{', ...' if len(labels) > 3 else ''}"
+        for name, labels in coded.items()
+    ]
 
 
 def _identity(sample: Callable[..., Any], version: int) -> int | str:

@@ -224,7 +224,7 @@ def show(console: Console, found: Sequence[Row], findings: Findings) -> None:
     """Print the outcomes, why verdicts failed and what to try, and the comparisons."""
     pairs = [(row.outcome, row.verdict) for row in found]
     console.print(tables.outcome_table(pairs))
-    for line in tables.verdict_lines(pairs):
+    for line in (*tables.verdict_lines(pairs), *_remarks(found)):
         console.print(line, markup=False, soft_wrap=True)
     for comparison in findings.comparisons:
         console.print(f"\nLOO comparison, sampler {comparison.sampler}", markup=False, style="bold")
@@ -234,6 +234,16 @@ def show(console: Console, found: Sequence[Row], findings: Findings) -> None:
         console.print(f"\nagreement with {part.reference}", markup=False, style="bold")
         console.print(tables.agreement_table(part.frame))
         _notes(console, part.notes)
+
+
+def _remarks(found: Sequence[Row]) -> list[str]:
+    """Say why LOO is absent, and what fits met on their way."""
+    lines = []
+    for r in found:
+        if r.outcome.status == "done" and r.checked.cell.steps.log_likelihood and "elpd_loo" in r.outcome.absent:
+            lines.append(f"{r.spec.cell}: no LOO: {r.outcome.absent['elpd_loo']}")
+        lines += [f"{r.spec.cell}: {warning}" for warning in r.outcome.warnings]
+    return lines
 
 
 def _notes(console: Console, notes: Sequence[str]) -> None:

@@ -131,12 +131,15 @@ def agreement_table(frame: pd.DataFrame, top: int = 10) -> Table:
             f"{row.mean_diff:+.2f}",
             f"{row.mean_diff_mcse:.2f}",
             f"{row.sd_ratio:.2f}",
-            Text("differs", style="red") if row.differs else Text("agrees", style="green"),
+            _READS["differs" if row.differs else "unclear" if row.unclear else "agrees"],
         )
     if len(frame) > top:
         table.caption = f"{len(frame) - top} more rows, {int(frame['differs'].iloc[top:].sum())} of them differ"
         table.caption_justify = "left"
     return table
+
+
+_READS = {word: Text(word, style=c) for word, c in (("differs", "red"), ("unclear", "yellow"), ("agrees", "green"))}
 
 
 def _table(*names: str) -> Table:

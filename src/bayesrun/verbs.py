@@ -40,15 +40,22 @@ def _open(arguments: argparse.Namespace) -> tuple[Store, TrackOptions, tuple[Row
 def _status(words: Sequence[str]) -> int:
     from bayesrun import tables, terminal
 
-    store, _, rows, total = _open(_parser("status", "What a study has, and what failed.").parse_args(words))
+    parser = _parser("status", "What a study has, what failed, and what is missing.")
+    parser.add_argument("--verify", action="store_true", help="read every posterior and check that it is unchanged")
+    arguments = parser.parse_args(words)
+    store, _, rows, total = _open(arguments)
     pairs = [(row.outcome, row.verdict) for row in rows]
     done = sum(row.outcome.status == "done" for row in rows)
     console = terminal.console()
-    console.print(f"study {store.root.name}: {total} fits, {done} done, {len(rows) - done} failed", markup=False)
+    counts = f"{total} fits, {done} done, {len(rows) - done} failed, {total - len(rows)} not done or damaged"
+    console.print(f"study {store.root.name}: {counts}", markup=False)
     console.print(tables.outcome_table(pairs))
-    for line in tables.verdict_lines(pairs):
+    changed = [row.spec for row in rows if arguments.verify and row.outcome.status == "done"]
+    changed = [spec for spec in changed if not store.verify(spec.key)]
+    lost = [f"{spec.cell}: posterior.nc of {spec.key} was changed after it was written" for spec in changed]
+    for line in (*tables.verdict_lines(pairs), *lost):
         console.print(line, markup=False, soft_wrap=True)
-    return int(done < len(rows))
+    return int(done < total or bool(changed))
 
 
 def _compare(words: Sequence[str]) -> int:

@@ -237,3 +237,31 @@ def test_an_address_is_read_through_fsspec():
 def test_an_address_that_answers_nothing_says_so():
     with pytest.raises(DataError, match=r"memory://bucket/nothing\.csv cannot be read \(FileNotFoundError"):
         read("memory://bucket/nothing.csv")
+
+
+def test_rows_with_more_fields_than_the_header_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n1,2,100\n2,4,200\n")
+    with pytest.raises(DataError, match="has rows with more fields than its first line names"):
+        read(str(tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize(
+    ("cells", "seen"), [(("2", "abc", "4"), "'abc' in row 2"), (('"1,200"', '"3,400"'), "'1,200' in row 1")]
+)
+def test_text_among_numbers_is_not_coded_silently(tmp_path, cells, seen):
+    (tmp_path / "t.csv").write_text("y\n" + "\n".join(cells) + "\n")
+    with pytest.raises(DataError, match=f"column y holds text among numbers: {seen}"):
+        read(str(tmp_path / "t.csv"))
+    assert read(str(tmp_path / "t.csv"), categories=["y"])["y"].dtype == np.int64
+
+
+def test_numbers_beyond_64_bits_do_not_wrap(tmp_path):
+    (tmp_path / "t.csv").write_text("n\n18446744073709551615\n1\n")
+    assert list(read(str(tmp_path / "t.csv"))["n"]) == [18446744073709551615.0, 1.0]
+
+
+def test_a_comma_at_the_end_of_rows_shifts_nothing(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n1,2,\n2,4,\n")
+    data = read(str(tmp_path / "t.csv"))
+    assert list(data["x"]) == [1, 2]
+    assert list(data["y"]) == [2, 4]

@@ -7,6 +7,7 @@ import math
 import numbers
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -192,9 +193,22 @@ def _csv(path: Path, separator: str | None) -> Dataset:
     # a spreadsheet may write a byte order mark, and quote with ' where columns are apart by spaces
     quote = "'" if sep == r"\s+" else '"'
     try:
-        frame = pd.read_csv(
-            path, sep=sep, skipinitialspace=True, encoding="utf-8-sig", quotechar=quote, low_memory=False
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                path,
+                sep=sep,
+                skipinitialspace=True,
+                encoding="utf-8-sig",
+                quotechar=quote,
+                low_memory=False,
+                index_col=False,  # or a row with one field more than the header would shift every column
+            )
+    except pd.errors.ParserWarning:
+        raise DataError(
+            f"{path} has rows with more fields than its first line names; wanted as many in each row (a comma at the "
+            "end of a row makes one more, and a comma within a text needs quotes around it)"
+        ) from None
     except pd.errors.EmptyDataError:
         raise DataError(
             f"{path} is empty; wanted a first line with the names of the columns, then one line for each row"
@@ -288,6 +302,8 @@ def _column(series: pd.Series[Any]) -> np.ndarray:
 def _plain(values: np.ndarray) -> np.ndarray:
     """Widen numbers to 64 bits, since narrow integers overflow in a model; write dates and the like as text."""
     kind = values.dtype.kind
+    if kind == "u" and values.size and int(values.max()) > np.iinfo(np.int64).max:
+        return values.astype(np.float64)
     if kind in "iu":
         return values.astype(np.int64)
     if kind == "f":

@@ -70,6 +70,26 @@ def codes(values: np.ndarray) -> tuple[np.ndarray, tuple[Any, ...]]:
     return coded, tuple(distinct.tolist())
 
 
+def _refuse_mixed(part: Part) -> None:
+    """Refuse a column of numbers with text among them: coding it as labels would make other numbers of it."""
+    there = [(row, str(value)) for row, value in enumerate(part.values.flat, start=1) if value is not None]
+    words = [(row, value) for row, value in there if not _numeric(value)]
+    if there and (2 * len(words) <= len(there) or all(_numeric(value.replace(",", "")) for _, value in there)):
+        row, value = words[0] if words else there[0]
+        raise DataError(
+            f"column {part.column} holds text among numbers: {value!r} in row {row} (the first row is 1); correct the "
+            f"file, or say that they are labels: 'data.categories=[{part.column}]'"
+        )
+
+
+def _numeric(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def holds_text(part: Part) -> bool:
     """Whether a column holds labels rather than numbers."""
     return part.levels is not None or part.values.dtype.kind in "OSUT"
@@ -148,6 +168,8 @@ def _coded(part: Part, wanted: bool) -> tuple[np.ndarray, tuple[Any, ...] | None
     if part.levels is not None:
         return part.values.astype(np.int64), part.levels
     if wanted or holds_text(part):
+        if not wanted and part.levels is None:
+            _refuse_mixed(part)
         return codes(part.values)
     return part.values, None
 

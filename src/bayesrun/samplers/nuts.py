@@ -24,6 +24,8 @@ KIND: Final = "nuts"
 DISCRETE: Final = False
 OPTIONS: Final = ("draws", "tune", "chains", "target_accept", "max_treedepth", "escalate", "extra")
 """Options that change the draws."""
+EXTRA: Final = ("init", "n_init", "jitter_max_retries", "initvals", "cores", "blas_cores", "mp_ctx")
+"""Keys of ``extra``: `pymc.sample` takes others without a word and does nothing with them."""
 
 
 def sample(
