@@ -98,7 +98,9 @@ def test_all_mistakes_of_all_cells_are_reported_once():
 
 
 def test_what_a_study_has_once_may_not_differ_between_cells():
-    with pytest.raises(ConfigError, match=r"study: differs between the cells of this sweep .*one study has one study"):
+    with pytest.raises(
+        ConfigError, match=r"study\.seed: differs between the cells of this sweep, and one study has one"
+    ):
         to_cells([composed(), composed({"study": {"seed": 2}})])
 
 

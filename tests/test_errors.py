@@ -111,7 +111,7 @@ def test_every_mistake_of_a_sweep_is_reported_at_once(workdir):
 
 
 def test_settings_of_the_study_may_not_be_swept(workdir):
-    assert "study: differs between the cells of this sweep" in refused("-m", "study.seed=1,2")
+    assert "study.seed: differs between the cells of this sweep" in refused("-m", "study.seed=1,2")
 
 
 def test_escalation_needs_a_sampler_that_has_something_to_raise(workdir):

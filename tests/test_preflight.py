@@ -12,7 +12,8 @@ import pytest
 
 from bayesrun.errors import BayesrunError, ConfigError
 from bayesrun.plan import expand
-from bayesrun.preflight import Checked, check, last_checks, load_data, probe
+from bayesrun.preflight import Checked, check, last_checks, load_data
+from bayesrun.soundness import probe
 from bayesrun.types import Cell, Dataset, DispatchOptions, Resources, Role, SamplerOptions, Target
 
 Y = np.array([0.3, 1.9, -0.4, 2.2])

@@ -256,10 +256,13 @@ def _target(node: str, values: Any, choices: Mapping[str, str], found: _Problems
 def _one_study(plain: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     for section in (*SECTIONS, *FLAGS):
-        texts = {canonical_json(values.get(section)) for values in plain}
-        if len(texts) > 1:
-            lines.append(
-                f"{section}: differs between the cells of this sweep ({', '.join(sorted(texts))}); "
-                f"one study has one {section}: run the values one after another"
-            )
+        parts = [values.get(section) for values in plain]
+        keys = parts[0] if isinstance(parts[0], Mapping) else {}
+        for key in keys or [None]:
+            found = parts if key is None else [part.get(key) for part in parts]
+            if len({canonical_json(value) for value in found}) > 1:
+                name = section if key is None else f"{section}.{key}"
+                lines.append(
+                    f"{name}: differs between the cells of this sweep, and one study has one; run them in turn"
+                )
     return lines

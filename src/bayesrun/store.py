@@ -317,7 +317,7 @@ class Store:
             return {}
         except json.JSONDecodeError as error:
             raise StoreError(
-                f"{self.study_file} is not JSON: {error}; restore it or choose another study.name"
+                f"{self.study_file} is not JSON: {error}; restore it, or delete it: the next command writes it anew"
             ) from None
         return facts
 
