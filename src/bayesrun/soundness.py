@@ -120,8 +120,8 @@ def _check_dims(model: pm.Model, name: str) -> None:
         ):
             if size is not None and lengths.get(dim, size) != size:
                 raise ConfigError(
-                    f"model={name}: {rv.name} has {size} values along dim {dim!r}, which has {lengths[dim]} coords; give "
-                    "one coord for each value"
+                    f"model={name}: {rv.name} has {size} values along dim {dim!r}, which has {lengths[dim]} coords; "
+                    "give one coord for each value"
                 )
 
 
