@@ -259,7 +259,7 @@ def _one_study(plain: Sequence[Mapping[str, Any]]) -> list[str]:
         parts = [values.get(section) for values in plain]
         keys = parts[0] if isinstance(parts[0], Mapping) else {}
         for key in keys or [None]:
-            found = parts if key is None else [part.get(key) for part in parts]
+            found = parts if key is None else [(part or {}).get(key) for part in parts]
             if len({canonical_json(value) for value in found}) > 1:
                 name = section if key is None else f"{section}.{key}"
                 lines.append(
