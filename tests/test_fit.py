@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib
+import sys
+import types
 
 import numpy as np
 import pymc as pm
@@ -106,3 +108,21 @@ def test_a_model_that_is_no_longer_the_planned_one_is_refused():
     other = spec(fingerprint=planned, model=Target("tiny", "tiny_models.build", {"scale": 3.0}))
     with pytest.raises(FitError, match=r"tiny_models\.build builds another model here than when the plan was made"):
         fit(other, DATA)
+
+
+@pytest.mark.parametrize("name", ["nuts", "numpyro"])
+def test_nutpie_is_never_used_even_when_it_is_installed(monkeypatch, name):
+    class Trap(types.ModuleType):
+        def __getattr__(self, attribute):
+            if attribute.startswith("__"):
+                raise AttributeError(attribute)
+            raise AssertionError(f"nutpie.{attribute} was used")
+
+    monkeypatch.setitem(sys.modules, "nutpie", Trap("nutpie"))
+    found = fit(
+        spec(
+            sampler=Target(name, f"bayesrun.samplers.{name}.sample"), options=SamplerOptions(draws=5, tune=5, chains=1)
+        ),
+        DATA,
+    )
+    assert found.tree["posterior"].sizes["draw"] == 5
