@@ -1,0 +1,234 @@
+"""Keeps the lanes of a program filled with the chains of a queue of datasets; it compiles nothing itself.
+
+The program runs in chunks of iterations. Between two chunks the draws are taken off, chains that are done leave their
+lanes, and the next chains of the queue move in, so that a slow chain holds up nothing but its own lane. When the queue
+is empty and most lanes have come to rest, the others move to a program with fewer lanes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from bayesrun.samplers.lanes.program import Program, Stage
+    from bayesrun.samplers.lanes.state import Lanes, Transition
+
+__all__ = ["Chains", "Work", "draw"]
+
+NARROWER = 4
+"""A fleet moves to a program with this many times fewer lanes."""
+FEWEST_LANES = 4
+"""Below that an iteration costs the same for any number of lanes."""
+REPORTED = ("potential", "energy", "acceptance", "n_steps", "flags")
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """One dataset to draw for: its place in the batch, the seed of its fit, and its arguments.
+
+    `start` gives the initial point of a chain by its number, for a density that cannot.
+    """
+
+    index: int
+    seed: int
+    arguments: tuple[np.ndarray, ...]
+    start: Callable[[int], np.ndarray] | None = None
+
+
+@dataclass(eq=False)
+class Chains:
+    """The chains of one dataset.
+
+    Parameters
+    ----------
+    work
+        What was to do.
+    z
+        Draws in the unconstrained space, (chain, draw, n).
+    stats
+        ``potential``, ``energy``, ``acceptance``, ``n_steps``, ``flags``, (chain, draw) each, and ``step_size``
+        (chain,).
+    missing
+        Chains that are not done.
+    started
+        Whether every chain found a start with a finite log density.
+    seconds
+        Wall-clock seconds of drawing: of every chunk the share of the busy lanes that worked for this dataset.
+    """
+
+    work: Work
+    z: np.ndarray
+    stats: dict[str, np.ndarray]
+    missing: int
+    started: bool = True
+    seconds: float = 0.0
+
+
+class _Chain(NamedTuple):
+    """A chain that is to be loaded: its start (n,), the key of its stream, and the prepared arguments."""
+
+    chains: Chains
+    number: int
+    start: np.ndarray
+    key: np.uint64
+    prepared: tuple[np.ndarray, ...]
+
+
+def draw(program: Program, queue: Iterable[Work]) -> Iterator[tuple[Chains, float]]:
+    """Draw for the datasets of a queue.
+
+    Parameters
+    ----------
+    program
+        The compiled model.
+    queue
+        Taken from as lanes become free.
+
+    Yields
+    ------
+    Chains
+        One for each dataset, in the order in which they are done; one that cannot start at once.
+    float
+        Share of the leapfrog steps so far that belonged to a trajectory; the rest were made by idle lanes.
+    """
+    fleet = _Fleet(program)
+    work = iter(queue)
+    waiting: deque[_Chain] = deque()
+    while True:
+        while len(waiting) < fleet.free and (following := next(work, None)) is not None:
+            chains, entries = _opened(program, following)
+            waiting.extend(entries)
+            if not chains.started:
+                yield chains, fleet.share
+        fleet.load(waiting)
+        if not fleet.working:
+            return
+        for finished in fleet.advance():
+            yield finished, fleet.share
+        if not waiting:
+            fleet.narrow()
+
+
+def _opened(program: Program, work: Work) -> tuple[Chains, list[_Chain]]:
+    """Find the starts of the chains of a dataset."""
+    settings, size = program.settings, program.density.size
+    numbers = range(settings.chains)
+    own = np.zeros((len(numbers), size)) if work.start is None else np.stack([work.start(i) for i in numbers])
+    opened = program.open(np.uint64(work.seed), own, work.arguments)
+    starts, good, keys, prepared = jax.tree.map(np.asarray, opened)
+    shape = (settings.chains, settings.draws)
+    kinds = {"n_steps": np.int64, "flags": np.int8}
+    stats: dict[str, np.ndarray] = {name: np.empty(shape, kinds.get(name, np.float64)) for name in REPORTED}
+    stats["step_size"] = np.empty(settings.chains)
+    chains = Chains(work, np.empty((*shape, size)), stats, settings.chains, started=bool(good.all()))
+    ready = numbers if chains.started else ()
+    return chains, [_Chain(chains, i, starts[i], keys[i], prepared) for i in ready]
+
+
+class _Fleet:
+    """The lanes as the host sees them: which chain each one has, and how many transitions that has made."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.stage: Stage = program.stage(program.settings.lanes)
+        self.state: Lanes = self.stage.blank()
+        self.lanes: list[_Chain | None] = [None] * self.stage.width
+        self.done = np.zeros(self.stage.width, np.int64)
+        self.data: tuple[jax.Array, ...] = ()
+        self.useful = self.made = 0
+
+    @property
+    def working(self) -> int:
+        """Lanes with a chain."""
+        return sum(chain is not None for chain in self.lanes)
+
+    @property
+    def free(self) -> int:
+        """Lanes without one."""
+        return len(self.lanes) - self.working
+
+    @property
+    def share(self) -> float:
+        """Share of the leapfrog steps that belonged to a trajectory."""
+        return self.useful / max(self.made, 1)
+
+    def load(self, waiting: deque[_Chain]) -> None:
+        """Put waiting chains into free lanes."""
+        width, size = self.stage.width, self.program.density.size
+        z, key, taken = np.zeros((size, width)), np.zeros(width, np.uint64), np.zeros(width, bool)
+        columns = [np.array(column) for column in self.data] if waiting else []
+        for lane, chain in enumerate(self.lanes):
+            if chain is not None or not waiting:
+                continue
+            new = waiting.popleft()
+            if not columns:  # idle lanes get the data of the first chain, which is as good as any
+                columns = [np.repeat(one[None], width, axis=0) for one in new.prepared]
+            for column, one in zip(columns, new.prepared, strict=True):
+                column[lane] = one
+            z[:, lane], key[lane], taken[lane] = new.start, new.key, True
+            self.lanes[lane], self.done[lane] = new, 0
+        if taken.any():
+            self.data = tuple(jnp.array(column) for column in columns)
+            self.state = self.stage.load(self.state, z, key, taken, self.data)
+
+    def advance(self) -> Iterator[Chains]:
+        """Run a chunk and yield the datasets whose last chain it finished."""
+        begin = time.perf_counter()
+        self.state, reported = self.stage.chunk(self.state, self.data)
+        report: Transition = jax.tree.map(np.asarray, reported)
+        self.useful += int(report.n_steps.sum())
+        self.made += report.n_steps.size
+        self._take_off(report)
+        seconds, working = time.perf_counter() - begin, self.working
+        idle, width = self.program.idle, self.stage.width
+        idle[width] = idle.get(width, 0.0) + seconds * (1.0 - working / width)
+        step_size = np.asarray(self.state.adaptation.step_size)
+        for lane, chain in enumerate(self.lanes):
+            if chain is None:
+                continue
+            chain.chains.seconds += seconds / working
+            if self.done[lane] >= self.program.settings.transitions:
+                chain.chains.stats["step_size"][chain.number] = step_size[lane]
+                chain.chains.missing -= 1
+                self.lanes[lane] = None
+                if not chain.chains.missing:
+                    yield chain.chains
+
+    def _take_off(self, report: Transition) -> None:
+        """Put the draws of a chunk where they belong."""
+        tune = self.program.settings.tune
+        ended = report.n_steps > 0
+        for lane, chain in enumerate(self.lanes):
+            rows = np.flatnonzero(ended[:, lane])
+            first, self.done[lane] = self.done[lane], self.done[lane] + len(rows)
+            rows = rows[max(tune - first, 0) :]
+            if chain is None or not rows.size:
+                continue
+            where = slice(self.done[lane] - tune - len(rows), self.done[lane] - tune)
+            chain.chains.z[chain.number, where] = report.z[rows, :, lane]
+            for name in REPORTED:
+                chain.chains.stats[name][chain.number, where] = getattr(report, name)[rows, lane]
+
+    def narrow(self) -> None:
+        """Move to fewer lanes if that is compiled, or if rest has cost as much as compiling it will."""
+        width = len(self.lanes) // NARROWER
+        if not width >= FEWEST_LANES or self.working > width:
+            return
+        if width not in self.program.stages and self.program.idle[self.stage.width] < self.stage.seconds:
+            return
+        busy = [lane for lane, chain in enumerate(self.lanes) if chain is not None]
+        idle = [lane for lane, chain in enumerate(self.lanes) if chain is None]
+        kept = np.array([*busy, *idle][:width])
+        self.stage = self.program.stage(width)
+        self.state = jax.tree.map(lambda leaf: jnp.array(np.asarray(leaf)[..., kept]), self.state)
+        self.data = tuple(jnp.array(np.asarray(one)[kept]) for one in self.data)
+        self.lanes, self.done = [self.lanes[lane] for lane in kept], self.done[kept]

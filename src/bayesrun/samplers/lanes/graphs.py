@@ -1,0 +1,290 @@
+"""What two models of one builder have in common: the form of their graphs, and the numbers in them.
+
+A model is read as its *form* (ops, how they are joined, names, transforms, the code of custom densities) and its
+*leaves* (constants, shared data, observed values). Models of equal form differ in their leaves only. It derives no
+density and compiles nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+from dataclasses import dataclass
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pymc as pm
+from pymc.distributions.custom import CustomDistRV, CustomSymbolicDistRV
+from pymc.distributions.distribution import SymbolicRandomVariable, _support_point
+from pymc.logprob.abstract import _logprob
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.op import Op
+from pytensor.tensor.random.op import RandomVariable
+from pytensor.tensor.type import TensorType
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    from pytensor.graph.basic import Apply
+
+__all__ = ["Leaf", "Survey", "replace_leaves", "survey"]
+
+DEEPEST = 24
+"""How many objects inside one another are read when the code of a custom density is compared."""
+
+type Form = tuple[Hashable, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """A number or an array that a model's graph starts from.
+
+    Parameters
+    ----------
+    variable
+        Where it is in the graph.
+    value
+        What it is.
+    digest
+        Hash of dtype, shape and bytes of the value.
+    observed
+        Whether observed values are made of it.
+    """
+
+    variable: Variable
+    value: np.ndarray
+    digest: bytes
+    observed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """A model as its form and its leaves; models of equal form have the same leaves in the same order."""
+
+    model: pm.Model
+    form: Form
+    leaves: tuple[Leaf, ...]
+
+
+def survey(model: pm.Model) -> Survey:
+    """Read the form and the leaves of a model.
+
+    Integers that lengths and axes are made of belong to the form, because a compiled program has fixed shapes. So
+    does whether a bound is infinite, because PyMC chooses the transform by it. What is not understood belongs to the
+    form too: then models that might be alike are taken to be different, never the other way round.
+
+    Parameters
+    ----------
+    model
+        Any PyMC model.
+
+    Returns
+    -------
+    Survey
+        Two of one builder can be compared: ``a.form == b.form``.
+    """
+    values = [model.rvs_to_values[rv] for rv in model.observed_RVs]
+    outputs = [*model.basic_RVs, *model.deterministics, *model.potentials, *values]
+    nodes = list(_in_order(outputs))
+    observed = {leaf for node in _in_order(values) for leaf in node.inputs} | set(values)
+    sizes = {_size(node) for node in nodes}
+    parameters = {variable for node in nodes for variable in _parameters(node)}
+    numbers: dict[Variable, int] = {}
+    form: list[Hashable] = []
+    leaves: list[Leaf] = []
+
+    def number(variable: Variable) -> int:
+        if variable not in numbers:
+            numbers[variable] = len(numbers)
+            leaf = _leaf(variable, variable in observed)
+            free = leaf is not None and variable not in sizes and (_is_number(leaf) or variable in parameters)
+            if leaf is not None and free:
+                leaves.append(leaf)
+                form.append((_shape(leaf), _infinite(leaf.value)))
+            else:
+                form.append(leaf.digest if leaf is not None else _other(variable))
+        return numbers[variable]
+
+    for node in nodes:
+        inputs = tuple(number(variable) for variable in node.inputs)
+        first = len(numbers)
+        numbers.update({output: first + i for i, output in enumerate(node.outputs)})
+        form.append((_op(node.op), inputs, first))
+    form.append(tuple(number(variable) for variable in outputs))
+    form.extend(_names(model))
+    return Survey(model, tuple(form), tuple(leaves))
+
+
+def replace_leaves(surveyed: Survey, replacements: dict[int, Variable]) -> None:
+    """Put other variables in the place of some leaves of a model, for good.
+
+    Parameters
+    ----------
+    surveyed
+        The model is changed: only densities may be derived from it afterwards.
+    replacements
+        Index of a leaf to the variable of the same dtype and shape that takes its place.
+    """
+    model = surveyed.model
+    new = {surveyed.leaves[index].variable: variable for index, variable in replacements.items()}
+    values = [model.rvs_to_values[rv] for rv in model.observed_RVs]
+    for node in _in_order([*model.basic_RVs, *model.deterministics, *model.potentials, *values]):
+        for i, variable in enumerate(node.inputs):
+            if variable in new:
+                node.inputs[i] = new[variable]
+    for rv, value in zip(model.observed_RVs, values, strict=True):
+        if value in new:
+            model.rvs_to_values[rv] = new[value]
+            model.values_to_rvs[new[value]] = model.values_to_rvs.pop(value)
+
+
+def _in_order(outputs: list[Variable]) -> Iterator[Apply]:
+    """Yield the nodes above some variables, inputs first, in an order that depends on the graph alone."""
+    seen: set[Apply] = set()
+    for output in outputs:
+        waiting = [(output.owner, False)]
+        while waiting:
+            node, ready = waiting.pop()
+            if node is None or (node in seen and not ready):
+                continue
+            if ready:
+                yield node
+                continue
+            seen.add(node)
+            waiting.append((node, True))
+            waiting.extend((variable.owner, False) for variable in reversed(node.inputs))
+
+
+def _size(node: Apply) -> Variable | None:
+    """Return what says how many variables a distribution has."""
+    if isinstance(node.op, RandomVariable):
+        return node.op.size_param(node)
+    if isinstance(node.op, SymbolicRandomVariable) and node.op.extended_signature is not None:
+        return node.op.size_param(node)
+    return None
+
+
+def _parameters(node: Apply) -> list[Variable]:
+    return list(node.op.dist_params(node)) if isinstance(node.op, RandomVariable) else []
+
+
+def _leaf(variable: Variable, observed: bool) -> Leaf | None:
+    """Return a constant or shared tensor as a leaf; None for anything else."""
+    if not isinstance(variable.type, TensorType) or variable.owner is not None:
+        return None
+    if isinstance(variable, Constant):
+        value = np.asarray(variable.data)
+    elif isinstance(variable, SharedVariable):
+        value = np.asarray(variable.get_value(borrow=True))
+    else:
+        return None
+    return Leaf(variable, value, _digest(value), observed)
+
+
+def _is_number(leaf: Leaf) -> bool:
+    """Whether a leaf is a quantity of the model: a lone integer is rather a length or an axis, truths are a mask."""
+    kind = leaf.value.dtype.kind
+    return leaf.observed or kind == "f" or (kind in "iu" and leaf.value.size != 1)
+
+
+def _shape(leaf: Leaf) -> Hashable:
+    return (leaf.value.dtype.str, leaf.value.shape)
+
+
+def _infinite(value: np.ndarray) -> int:
+    """Return the sign of a value that is infinite everywhere, else 0."""
+    if value.dtype.kind != "f" or not value.size or not np.isinf(value.flat[0]):
+        return 0
+    return int(np.sign(value.flat[0])) if (value == value.flat[0]).all() else 0
+
+
+def _digest(value: np.ndarray) -> bytes:
+    head = f"{value.dtype.str}{value.shape}".encode()
+    body = repr(value.tolist()).encode() if value.dtype.hasobject else np.ascontiguousarray(value).tobytes()
+    return hashlib.sha256(head + body).digest()
+
+
+def _other(variable: Variable) -> Hashable:
+    if isinstance(variable, Constant):
+        return (variable.type, _described(variable.data))
+    kind: Hashable = variable.type
+    return kind
+
+
+def _names(model: pm.Model) -> Iterator[Hashable]:
+    yield from (variable.name for variable in (*model.basic_RVs, *model.deterministics, *model.potentials))
+    yield tuple(model.basic_RVs.index(rv) for rv in model.observed_RVs)
+    yield from (_described(model.rvs_to_transforms[rv]) for rv in model.basic_RVs)
+    yield from (_described(model.rvs_to_initial_values.get(rv)) for rv in model.free_RVs)
+
+
+def _op(op: Op) -> Hashable:
+    """Return an op itself, or what it does where PyMC makes a class of its own for every CustomDist."""
+    if not isinstance(op, (CustomDistRV, CustomSymbolicDistRV)):
+        same: Hashable = op
+        return same
+    code = tuple(_described(function.dispatch(type(op))) for function in (_logprob, _support_point))
+    inner = (op.fgraph, op.extended_signature) if isinstance(op, CustomSymbolicDistRV) else (op.signature, op.dtype)
+    return (type(op).__name__, inner, code)
+
+
+def _described(thing: Any) -> Hashable:
+    """Return what a Python object consists of, in a form that can be compared."""
+    return _read(thing, 0, {})
+
+
+def _read(thing: Any, depth: int, seen: dict[int, Any]) -> Hashable:
+    """Read one object, and those inside it but once."""
+    if thing is None or isinstance(thing, (bool, int, float, complex, str, bytes, type)):
+        return (type(thing).__name__, thing)
+    if isinstance(thing, (np.ndarray, np.generic)):
+        return _digest(np.asarray(thing))
+    if isinstance(thing, (ModuleType, BuiltinFunctionType)):
+        return thing.__name__
+    if isinstance(thing, pm.Model):
+        return type(thing).__qualname__
+    if isinstance(thing, Op):
+        return _op(thing)
+    if id(thing) in seen:
+        return ("again", list(seen).index(id(thing)))
+    if depth > DEEPEST:
+        return ("unread", id(thing))
+    seen[id(thing)] = thing  # kept, so that no other object gets its id meanwhile
+    return (type(thing).__qualname__, *(_read(part, depth + 1, seen) for part in _parts(thing)))
+
+
+def _parts(thing: Any) -> tuple[Any, ...]:
+    """Return what an object is made of; functions of their code and closure."""
+    if isinstance(thing, (tuple, list)):
+        return tuple(thing)
+    if isinstance(thing, dict):
+        return tuple(thing.items())
+    if isinstance(thing, slice):
+        return (thing.start, thing.stop, thing.step)
+    if isinstance(thing, CodeType):
+        return (thing.co_code, thing.co_names, thing.co_consts)
+    if isinstance(thing, FunctionType):
+        closure = dict(inspect.getclosurevars(thing).nonlocals)
+        if thing.__module__ == CustomDistRV.__module__:
+            closure.pop("dist_params", None)  # PyMC's own wrapper asks only how many there are
+        return (thing.__code__, thing.__defaults__, thing.__kwdefaults__, closure)
+    if isinstance(thing, MethodType):
+        return (thing.__func__, thing.__self__)
+    if isinstance(thing, functools.partial):
+        return (thing.func, thing.args, thing.keywords)
+    if isinstance(thing, Variable):
+        return _variable_parts(thing)
+    return (vars(thing),) if hasattr(thing, "__dict__") else (id(thing),)
+
+
+def _variable_parts(variable: Variable) -> tuple[Any, ...]:
+    if variable.owner is not None:
+        node = variable.owner
+        return (node.op, node.outputs.index(variable), node.inputs)
+    leaf = _leaf(variable, observed=False)
+    if leaf is not None:
+        return (leaf.digest,)
+    return (str(variable.type), variable.data) if isinstance(variable, Constant) else (id(variable),)

@@ -1,0 +1,242 @@
+"""The compiled functions of one model and one set of options; it decides nothing about which chain runs where."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from bayesrun.samplers.lanes import kernel as nuts
+from bayesrun.samplers.lanes import streams
+from bayesrun.samplers.lanes.adaptation import schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bayesrun.samplers.lanes.density import Arrays, Density
+    from bayesrun.samplers.lanes.state import Lanes, Transition
+
+__all__ = ["ATTEMPTS", "Program", "Settings", "Stage", "program"]
+
+CHUNK = 512
+"""Iterations between two visits of the host: an idle lane wastes half of them, and a visit takes a millisecond."""
+CHUNK_BYTES = 2**25
+"""Bound on the reports of a chunk; those of large models are shorter."""
+ATTEMPTS = 11
+"""Jittered starts that a chain may try, as in PyMC: one and ten retries."""
+LARGE = 64
+"""Elements of the largest prepared argument from which lanes take turns; measured on logistic regressions."""
+JITTER, TRANSITIONS = 0, 1
+"""What the streams of a chain are for."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a program is compiled for beside its model: lanes, chains of a dataset, and the options of NUTS."""
+
+    lanes: int
+    chains: int
+    tune: int
+    draws: int
+    target_accept: float
+    max_treedepth: int
+    dense_mass: bool = False
+
+    @property
+    def transitions(self) -> int:
+        """Transitions of a chain, warm-up included."""
+        return self.tune + self.draws
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A program at one number of lanes.
+
+    Parameters
+    ----------
+    width
+        Lanes L.
+    load
+        ``(state, z (n, L), key (L,), taken (L,), data)`` to the state with new chains in the lanes that are taken;
+        data are the prepared arguments, (L, ...) each.
+    chunk
+        ``(state, data)`` to the state after some iterations, and their reports (`kernel.Transition`).
+    blank
+        A state for the first `load`.
+    seconds
+        Wall-clock seconds that it took to compile.
+    """
+
+    width: int
+    load: Callable[..., Any]
+    chunk: Callable[..., Any]
+    blank: Callable[[], Lanes]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """The compiled functions of one density and settings.
+
+    Parameters
+    ----------
+    density, settings
+        What it is compiled for.
+    open
+        ``(seed, own, arguments)`` to starts (chain, n), whether they are finite (chain,), keys (chain,), and the
+        prepared arguments; `own` are the starts (chain, n) of a density that cannot make them.
+    describe
+        ``(z (draw, n), arguments)`` to the values of the density's variables, and to the pointwise log-likelihood
+        of its observed ones, in their order.
+    kernel
+        What moves the lanes.
+    prepared
+        Shapes and dtypes of the prepared arguments of one dataset.
+    apart
+        Whether lanes compute their log densities by turns: on a CPU the data of one lane then stay in its cache.
+    seconds
+        Wall-clock seconds of compilation, its stages not counted.
+    stages
+        Those that were needed so far, by width.
+    idle
+        Wall-clock seconds that lanes have rested for want of work, by width.
+    """
+
+    density: Density
+    settings: Settings
+    open: Callable[..., Any]
+    describe: Callable[..., Any]
+    kernel: nuts.Kernel
+    prepared: tuple[jax.ShapeDtypeStruct, ...]
+    apart: bool
+    seconds: float
+    stages: dict[int, Stage] = field(default_factory=dict)
+    idle: dict[int, float] = field(default_factory=dict)
+
+    def stage(self, width: int) -> Stage:
+        """Return the program at a number of lanes, compiled when it is first asked for."""
+        if width not in self.stages:
+            self.stages[width] = _stage(self.kernel, width, self.prepared, self.apart)
+        return self.stages[width]
+
+
+@lru_cache(maxsize=32)
+def program(density: Density, settings: Settings, shapes: tuple[tuple[tuple[int, ...], str], ...]) -> Program:
+    """Compile a density for some settings; the same ones again cost nothing.
+
+    Parameters
+    ----------
+    density
+        The model.
+    settings
+        Lanes and options.
+    shapes
+        Shape and dtype of each argument.
+    """
+    begin = time.perf_counter()
+    size, chains = density.size, settings.chains
+    given = tuple(jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes)
+    seed = jax.ShapeDtypeStruct((), np.uint64)
+    own = jax.ShapeDtypeStruct((chains, size), np.float64)
+    draws = jax.ShapeDtypeStruct((chains * settings.draws, size), np.float64)
+    prepared = tuple(jax.eval_shape(density.prepare, given))
+    apart = _is_large(prepared)
+    kernel = nuts.Kernel(
+        potential=_potential(density, apart),
+        size=size,
+        plan=schedule(settings.tune, settings.target_accept),
+        transitions=settings.transitions,
+        max_treedepth=settings.max_treedepth,
+        dense=settings.dense_mass,
+    )
+    opened = jax.jit(partial(_open, density, chains)).lower(seed, own, given).compile()
+    described = jax.jit(partial(_describe, density)).lower(draws, given).compile()
+    made = Program(
+        density=density,
+        settings=settings,
+        open=opened,
+        describe=described,
+        kernel=kernel,
+        prepared=prepared,
+        apart=apart,
+        seconds=time.perf_counter() - begin,
+    )
+    made.stage(settings.lanes)
+    return made
+
+
+def _potential(density: Density, apart: bool) -> nuts.Potential:
+    """Turn a log density into minus its values and gradients for all lanes: one after another, or side by side."""
+    one = jax.value_and_grad(lambda z, prepared: -density.log_density(z, prepared))
+    if not apart:
+        together: nuts.Potential = jax.vmap(one, in_axes=(1, -1), out_axes=(0, 1))
+        return together
+
+    def by_turns(z: jax.Array, data: Arrays) -> tuple[jax.Array, jax.Array]:
+        values, gradients = lax.map(lambda lane: one(*lane), (z.T, data))
+        return values, gradients.T
+
+    return by_turns
+
+
+def _is_large(prepared: tuple[jax.ShapeDtypeStruct, ...]) -> bool:
+    """Whether the data of one lane fill the vector units of a core by themselves."""
+    return jax.default_backend() == "cpu" and max((one.size for one in prepared), default=0) >= LARGE
+
+
+def _open(density: Density, chains: int, seed: jax.Array, own: jax.Array, arguments: Arrays) -> tuple[Any, ...]:
+    """Find for each chain the first start with a finite log density and gradient, and prepare the arguments."""
+    prepared = density.prepare(arguments)
+    starts = own
+    if density.start is not None:
+        stream = streams.chain_key(seed, jnp.arange(chains), JITTER)
+        counter = jnp.arange(ATTEMPTS * density.size, dtype=jnp.uint64)
+        jitter = streams.uniforms(stream[:, None], counter).reshape(-1, density.size)
+        starts = jax.vmap(density.start, in_axes=(0, None))(jitter, arguments)
+    values, gradients = jax.vmap(jax.value_and_grad(density.log_density), in_axes=(0, None))(starts, prepared)
+    good = (jnp.isfinite(values) & jnp.isfinite(gradients).all(1)).reshape(chains, -1)
+    first = starts.reshape(chains, -1, density.size)[jnp.arange(chains), good.argmax(1)]
+    return first, good.any(1), streams.chain_key(seed, jnp.arange(chains), TRANSITIONS), prepared
+
+
+def _describe(density: Density, z: jax.Array, arguments: Arrays) -> tuple[Arrays, Arrays]:
+    variables = jax.vmap(density.constrain, in_axes=(0, None))(z, arguments)
+    terms = jax.vmap(density.log_likelihood, in_axes=(0, None))(z, arguments)
+    return tuple(variables[name] for name in density.variables), tuple(terms[name] for name in density.observed)
+
+
+def _stage(kernel: nuts.Kernel, width: int, prepared: tuple[jax.ShapeDtypeStruct, ...], apart: bool) -> Stage:
+    begin = time.perf_counter()
+    iterations = int(np.clip(CHUNK_BYTES // (8 * kernel.size * width), 16, CHUNK))
+    data = tuple(jax.ShapeDtypeStruct((width, *one.shape), one.dtype) for one in prepared)
+    z = jax.ShapeDtypeStruct((kernel.size, width), np.float64)
+    key = jax.ShapeDtypeStruct((width,), np.uint64)
+    taken = jax.ShapeDtypeStruct((width,), np.bool_)
+
+    def arranged(data: Arrays) -> Arrays:
+        return data if apart else tuple(jnp.moveaxis(one, 0, -1) for one in data)
+
+    def begin_all(z: jax.Array, key: jax.Array, taken: jax.Array, data: Arrays) -> Lanes:
+        return nuts.begin(kernel, z, key, taken, arranged(data))
+
+    state = jax.eval_shape(begin_all, z, key, taken, data)
+
+    def load(state: Lanes, z: jax.Array, key: jax.Array, taken: jax.Array, data: Arrays) -> Lanes:
+        return nuts.refill(state, begin_all(z, key, taken, data), taken)
+
+    def chunk(state: Lanes, data: Arrays) -> tuple[Lanes, Transition]:
+        return nuts.run(kernel, state, arranged(data), iterations)
+
+    def blank() -> Lanes:
+        zeros: Lanes = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
+        return zeros._replace(transition=zeros.transition + kernel.transitions)
+
+    loaded = jax.jit(load, donate_argnums=0).lower(state, z, key, taken, data).compile()
+    chunked = jax.jit(chunk, donate_argnums=0).lower(state, data).compile()
+    return Stage(width, loaded, chunked, blank, time.perf_counter() - begin)

@@ -1,0 +1,271 @@
+"""The batched engine through the checks of every sampler, and what is its own: batches, lanes, queues, compilations."""
+
+from dataclasses import replace
+
+import arviz as az
+import jax
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+import pytest
+import xarray as xr
+from pymc.model.transform_values import unconstrain_values
+
+from bayesrun.errors import FitError
+from bayesrun.samplers import groups
+from bayesrun.samplers.lanes import engine
+from bayesrun.samplers.lanes.program import program
+from bayesrun.types import Dataset, SamplerOptions
+from model_oracles import assert_moments, normal_effects
+from test_samplers import FIRST, INTERPRETED, PRIOR_SD, SECOND, conjugate, constrained, exact
+
+OPTIONS = SamplerOptions(draws=400, tune=400, chains=2)
+SHORT = SamplerOptions(draws=50, tune=50, chains=2)
+pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS installation:UserWarning")
+
+SCHOOLS = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
+ERRORS = np.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
+# of the posterior with mu ~ N(0, 5), tau ~ HalfCauchy(5): mean and SD by quadrature
+MU, TAU = (4.397, 3.318), (3.598, 3.220)
+
+
+def eight_schools(data):
+    with pm.Model() as model:
+        mu, tau = pm.Normal("mu", 0.0, 5.0), pm.HalfCauchy("tau", 5.0)
+        eta = pm.Normal("eta", 0.0, 1.0, shape=8)
+        theta = pm.Deterministic("theta", mu + tau * eta)
+        pm.Normal("y", theta, ERRORS, observed=data["y"])
+    return model
+
+
+def centred_schools(data):
+    with pm.Model() as model:
+        mu, tau = pm.Normal("mu", 0.0, 5.0), pm.HalfCauchy("tau", 5.0)
+        theta = pm.Normal("theta", mu, tau, shape=8)
+        pm.Normal("y", theta, ERRORS, observed=data["y"])
+    return model
+
+
+def simulated(n, seed=0):
+    """Datasets of eight schools whose truth comes from the prior, as in simulation-based calibration."""
+    rng = np.random.default_rng(seed)
+    theta = rng.normal(rng.normal(0, 5, (n, 1)), abs(5 * rng.standard_cauchy((n, 1))), (n, 8))
+    return [Dataset({"y": row}) for row in theta + ERRORS * rng.standard_normal((n, 8))]
+
+
+def drawn(build, datasets, seeds, options=OPTIONS):
+    return list(engine.sample(build, datasets, seeds, options))
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return drawn(conjugate, [FIRST, SECOND], [11, 12])
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    """Names of what XLA compiles during the test."""
+    seen = []
+
+    def listener(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            seen.append(duration)
+
+    jax.monitoring.register_event_duration_secs_listener(listener)
+    yield seen
+    jax.monitoring.unregister_event_duration_listener(listener)
+
+
+def test_groups_names_and_dtypes(fitted, tmp_path):
+    tree = fitted[0]
+    assert set(tree.children) == {"posterior", "sample_stats", "observed_data", "log_likelihood"}
+    assert list(tree["posterior"].data_vars) == ["theta", "double"]
+    assert set(tree["sample_stats"].data_vars) == set(groups.NUTS_STATS)
+    assert tree["posterior"]["theta"].dims == ("chain", "draw")
+    assert tree["posterior"]["theta"].shape == (2, 400)
+    assert tree["log_likelihood"]["y"].dims == ("chain", "draw", "obs")
+    assert list(tree["log_likelihood"].coords["obs"].values) == list("abcde")
+    np.testing.assert_array_equal(tree["observed_data"]["y"], FIRST["y"])
+    for group in tree.children.values():
+        for variable in group.data_vars.values():
+            assert variable.dtype in (np.float64, np.int64, np.bool_)
+    for node in tree.subtree:
+        assert {type(value) for value in node.attrs.values()} <= {int, float, str}
+    assert 0 <= tree.attrs["compile_seconds"] <= tree.attrs["sampling_seconds"] < 600
+    tree.to_netcdf(tmp_path / "fit.nc")
+    with xr.open_datatree(tmp_path / "fit.nc") as stored:
+        xr.testing.assert_equal(stored["posterior"].to_dataset(), tree["posterior"].to_dataset())
+        assert az.loo(stored).elpd < 0
+
+
+def test_posterior_is_right(fitted):
+    for tree, data in zip(fitted, (FIRST, SECOND), strict=True):
+        mean, sd, _ = exact(data)
+        assert_moments(tree, {"theta": (mean, sd), "double": (2 * mean, 2 * sd)})
+
+
+def test_statistics_mean_what_they_say(fitted):
+    found = fitted[0]["sample_stats"]
+    assert not found["reached_max_treedepth"].any()
+    assert not found["diverging"].any()
+    assert 0.85 < float(found["acceptance_rate"].mean()) < 1.0
+    np.testing.assert_array_equal(found["tree_depth"], np.ceil(np.log2(found["n_steps"] + 1)))
+    kinetic = found["energy"] + found["lp"]
+    assert float(kinetic.min()) > -1e-9
+    assert 0.3 < float(kinetic.mean()) < 0.8  # half a degree of freedom
+    logp = conjugate(FIRST).compile_logp(**INTERPRETED)
+    draws = [0, 7, 399]
+    expected = [logp({"theta": fitted[0]["posterior"]["theta"].values[1, i]}) for i in draws]
+    np.testing.assert_allclose(found["lp"].values[1, draws], expected, rtol=1e-9)
+
+
+def test_transformed_and_multivariate_variables():
+    tree = drawn(constrained, [FIRST], [3], SHORT)[0]
+    assert list(tree["posterior"].data_vars) == ["scale", "share", "chol", "chol_corr", "chol_stds"]
+    assert tree["posterior"]["share"].dims == ("chain", "draw", "part")
+    assert set(tree["observed_data"].data_vars) == {"y", "counts"}
+    assert list(tree["constant_data"].data_vars) == ["known"]
+    assert tree["log_likelihood"]["counts"].dims == ("chain", "draw")
+    np.testing.assert_allclose(tree["posterior"]["share"].sum("part"), 1.0)
+    model = constrained(FIRST)
+    values = unconstrain_values(tree["posterior"].to_dataset(), model=model, compile_kwargs=INTERPRETED)
+    logp = model.compile_logp(**INTERPRETED)
+    expected = [logp({key: np.asarray(values[key][0, i]) for key in values.data_vars}) for i in range(20)]
+    np.testing.assert_allclose(tree["sample_stats"]["lp"].values[0, :20], expected, rtol=1e-6)
+
+
+def test_draws_do_not_depend_on_the_batch(fitted):
+    """Alone, in a batch of 2, and in one of 41 that is queued for 64 lanes: the same draws to the last bit."""
+    alone = drawn(conjugate, [FIRST], [11])[0]
+    crowd = drawn(conjugate, [SECOND] * 40 + [FIRST], [*range(100, 140), 11])[-1]
+    for tree in (alone, crowd):
+        np.testing.assert_array_equal(tree["posterior"]["theta"], fitted[0]["posterior"]["theta"])
+    assert not np.array_equal(fitted[1]["posterior"]["theta"], fitted[0]["posterior"]["theta"])
+
+
+def test_other_seeds_and_other_lanes():
+    datasets = simulated(6)
+    few = replace(SHORT, extra={"lanes": 4})
+    a, b = drawn(eight_schools, datasets, range(6), SHORT), drawn(eight_schools, datasets, range(6), few)
+    for one, other in zip(a, b, strict=True):
+        np.testing.assert_allclose(one["posterior"]["mu"][:, 0], other["posterior"]["mu"][:, 0])
+        np.testing.assert_array_equal(one["sample_stats"]["n_steps"][:, :5], other["sample_stats"]["n_steps"][:, :5])
+    again = drawn(eight_schools, datasets[:1], [7], SHORT)[0]
+    assert not np.array_equal(again["posterior"]["mu"], a[0]["posterior"]["mu"])
+
+
+def test_compiled_once(compilations):
+    """One program for 40 datasets, none for the next 40; the batches are as large as the plan made them."""
+    options = replace(SHORT, draws=30)
+    drawn(eight_schools, simulated(20), range(20), options)
+    first, programs = len(compilations), program.cache_info().misses
+    assert first > 0
+    drawn(eight_schools, simulated(20, seed=1), range(20, 40), options)
+    drawn(eight_schools, simulated(40, seed=2), range(40), options)
+    assert len(compilations) == first
+    assert program.cache_info().misses == programs
+
+
+def test_datasets_of_other_shapes_are_fitted_too():
+    short = Dataset({"y": FIRST["y"][:3]}, coords={"obs": ("a", "b", "c")})
+    trees = drawn(conjugate, [FIRST, short, SECOND], [11, 5, 12])
+    assert [tree["observed_data"].sizes["obs"] for tree in trees] == [5, 3, 5]
+    for tree, data in zip(trees, (FIRST, short, SECOND), strict=True):
+        mean, sd, _ = exact(data)
+        assert_moments(tree, {"theta": (mean, sd)})
+
+
+def test_a_fit_that_fails_leaves_the_others():
+    def build(data):
+        with pm.Model() as model:
+            theta = pm.Normal("theta", 0.0, 1.0)
+            pm.Uniform("y", data["low"][0], 1e3 + 0.0 * theta, observed=data["y"])
+        return model
+
+    good = Dataset({"y": np.array([1.0, 2.0]), "low": np.array([0.0])})
+    bad = Dataset({"y": np.array([1.0, 2.0]), "low": np.array([1.5])})
+    results = dict(engine.fits(build, [good, bad, good], [1, 2, 3], SHORT))
+    assert isinstance(results[1], FitError)
+    assert "no start with a finite log density" in str(results[1])
+    assert {0, 1, 2} == set(results)
+    found = engine.sample(build, [good, bad, good], [1, 2, 3], SHORT)
+    assert next(found)["posterior"].sizes["draw"] == 50
+    with pytest.raises(FitError, match="no start"):
+        next(found)
+
+
+def test_what_jax_cannot_take_as_an_argument_is_fitted_alone():
+    """A number that sets a length within the graph: each dataset has a program of its own."""
+
+    def build(data):
+        with pm.Model() as model:
+            theta = pm.Normal("theta", 0.0, PRIOR_SD)
+            kept = pt.as_tensor(data["rows"]).astype(int)  # the form has the same vector of integers
+            pm.Normal("y", theta, 1.0, observed=data["y"])
+            pm.Potential("p", 0.0 * theta * pt.arange(kept[0] + kept[1]).sum())
+        return model
+
+    datasets = [Dataset({"y": FIRST["y"], "rows": np.array([i, 2])}) for i in (1, 2)]
+    for tree in drawn(build, datasets, [1, 2]):
+        expected = FIRST["y"].sum() / (FIRST["y"].size + PRIOR_SD**-2)
+        assert_moments(tree, {"theta": (expected, (FIRST["y"].size + PRIOR_SD**-2) ** -0.5)})
+
+
+def test_starts_from_the_prior():
+    def build(data):
+        with pm.Model() as model:
+            theta = pm.Normal("theta", 0.0, PRIOR_SD, initval="prior")
+            pm.Normal("y", theta, 1.0, observed=data["y"])
+        return model
+
+    trees = drawn(build, [FIRST, SECOND], [1, 2])
+    assert abs(float(trees[1]["posterior"]["theta"].mean()) - SECOND["y"].sum() / (5 + 1 / 4)) < 0.2
+
+
+def test_options_are_checked():
+    with pytest.raises(FitError, match="no option chain_method"):
+        drawn(conjugate, [FIRST], [1], replace(SHORT, extra={"chain_method": "vectorized"}))
+
+
+def test_dense_mass(fitted):
+    tree = drawn(eight_schools, simulated(1), [1], replace(SHORT, extra={"dense_mass": True}))[0]
+    assert np.isfinite(tree["posterior"]["theta"]).all()
+
+
+def test_nothing_is_printed(capfd):
+    drawn(conjugate, [FIRST], [1], SHORT)
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err == ""
+
+
+def test_eight_schools_against_quadrature():
+    """Eight fits of the same data, each within 4 MCSE of the exact moments."""
+    exact_moments = normal_effects(
+        SCHOOLS, ERRORS, lambda mu, tau: -0.5 * (mu / 5) ** 2 - np.log1p((tau / 5) ** 2), (40.0, 400.0)
+    )
+    assert exact_moments(lambda mu, tau: mu + 0 * tau) == pytest.approx(MU, abs=2e-3)
+    data = Dataset({"y": SCHOOLS})
+    options = SamplerOptions(draws=2000, tune=1000, chains=4, target_accept=0.9)
+    for tree in drawn(eight_schools, [data] * 8, range(8), options):
+        assert_moments(tree, {"mu": MU})
+        assert abs(float(tree["posterior"]["tau"].mean()) - TAU[0]) < 4 * az.mcse(tree, var_names="tau")["tau"].item()
+
+
+@pytest.mark.slow
+def test_centred_schools_against_quadrature():
+    """The hard parametrisation: pooled over fits, because single chains stay long in the neck."""
+    data = Dataset({"y": SCHOOLS})
+    options = SamplerOptions(draws=4000, tune=2000, chains=4, target_accept=0.99)
+    trees = drawn(centred_schools, [data] * 8, range(8), options)
+    for name, (mean, _) in (("mu", MU), ("tau", TAU)):
+        means = np.array([float(tree["posterior"][name].mean()) for tree in trees])
+        assert abs(means.mean() - mean) < 4 * means.std(ddof=1) / np.sqrt(len(means))
+
+
+@pytest.mark.slow
+def test_an_extreme_dataset_does_not_slow_the_others():
+    """A dataset with a long trajectory keeps its own lanes busy, and the others are done long before."""
+    datasets = [*simulated(15), Dataset({"y": 400.0 * SCHOOLS})]
+    order = [index for index, _ in engine.fits(eight_schools, datasets, range(16), SamplerOptions(target_accept=0.9))]
+    assert set(order) == set(range(16))
