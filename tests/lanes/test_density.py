@@ -30,8 +30,12 @@ Z = Dataset({"y": rng.normal(-3.0, 5.0, 12), "x": rng.normal(size=12)})
 
 
 @pytest.fixture(scope="module", autouse=True)
-def double_precision():
+def quick_compilation():
+    """Each program is run a few times only, so that compiling it well would cost more than it saves."""
     prepare_jax()
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def differing(*surveys):

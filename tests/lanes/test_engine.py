@@ -143,17 +143,6 @@ def test_draws_do_not_depend_on_the_batch(fitted):
     assert not np.array_equal(fitted[1]["posterior"]["theta"], fitted[0]["posterior"]["theta"])
 
 
-def test_other_seeds_and_other_lanes():
-    datasets = simulated(6)
-    few = replace(SHORT, extra={"lanes": 4})
-    a, b = drawn(eight_schools, datasets, range(6), SHORT), drawn(eight_schools, datasets, range(6), few)
-    for one, other in zip(a, b, strict=True):
-        np.testing.assert_allclose(one["posterior"]["mu"][:, 0], other["posterior"]["mu"][:, 0])
-        np.testing.assert_array_equal(one["sample_stats"]["n_steps"][:, :5], other["sample_stats"]["n_steps"][:, :5])
-    again = drawn(eight_schools, datasets[:1], [7], SHORT)[0]
-    assert not np.array_equal(again["posterior"]["mu"], a[0]["posterior"]["mu"])
-
-
 def test_compiled_once(compilations):
     """One program for 40 datasets, none for the next 40; the batches are as large as the plan made them."""
     options = replace(SHORT, draws=30)
@@ -227,7 +216,8 @@ def test_options_are_checked():
         drawn(conjugate, [FIRST], [1], replace(SHORT, extra={"chain_method": "vectorized"}))
 
 
-def test_dense_mass(fitted):
+@pytest.mark.slow
+def test_dense_mass():
     tree = drawn(eight_schools, simulated(1), [1], replace(SHORT, extra={"dense_mass": True}))[0]
     assert np.isfinite(tree["posterior"]["theta"]).all()
 

@@ -122,7 +122,7 @@ def test_tree_depth_is_bounded_and_said():
     assert (long["n_steps"][(long["flags"] & state.CUT_OFF) > 0] == 7).all()
 
 
-@pytest.mark.parametrize("tune", [0, 5, 100])
+@pytest.mark.parametrize("tune", [0, 5])
 def test_short_warm_up(tune):
     z, stats = drawn(normal, 2, n=1, tune=tune, draws=300)
     assert np.isfinite(z).all()
@@ -132,7 +132,7 @@ def test_short_warm_up(tune):
 @pytest.mark.parametrize(
     ("logp", "size", "dense"),
     [
-        (normal, 1, False),
+        pytest.param(normal, 1, False, marks=pytest.mark.slow),
         pytest.param(scaled, 20, False, marks=pytest.mark.slow),
         pytest.param(correlated, 5, True, marks=pytest.mark.slow),
         (funnel, 5, False),
