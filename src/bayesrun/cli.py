@@ -198,9 +198,10 @@ def _study(configs: Sequence[DictConfig], runtime: Any, choices: Sequence[Any] |
     settings, cells, labels = to_cells(composed)
 
     from bayesrun.study import run
+    from bayesrun.targets import make_importable
     from bayesrun.terminal import console
 
-    sys.path.insert(0, str(Path.cwd()))
+    make_importable(Path.cwd())
     result = run(settings, cells, console())
     _ended.append(result.exit_code)
     return [result.objective.get(label) for label in labels]

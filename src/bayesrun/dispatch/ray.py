@@ -291,7 +291,9 @@ def _cluster(options: DispatchOptions, batches: Sequence[Batch]) -> Iterator[boo
         if options.address is None:
             cores = options.num_cpus or machine.cores()
             needed = math.ceil(sum(batch.resources.num_cpus for batch in batches))
-            with _exported({} if per_task else _environment(Resources())):
+            # a cluster that lives as long as a command reports its use to nobody
+            inherited = {"RAY_USAGE_STATS_ENABLED": "0"} | ({} if per_task else _environment(Resources()))
+            with machine.environment(inherited):
                 # without "local" Ray joins whatever cluster it finds on this machine
                 ray.init("local", num_cpus=max(1, min(cores, needed)), include_dashboard=False, **common)
         else:
@@ -302,20 +304,3 @@ def _cluster(options: DispatchOptions, batches: Sequence[Batch]) -> Iterator[boo
         yield per_task
     finally:
         ray.shutdown()
-
-
-@contextlib.contextmanager
-def _exported(environment: Mapping[str, str]) -> Iterator[None]:
-    """Set the environment that the processes of a local cluster inherit, and put this process's back."""
-    # a cluster that lives as long as a command reports its use to nobody
-    added = {"RAY_USAGE_STATS_ENABLED": "0", **environment}
-    before = {name: os.environ.get(name) for name in added}
-    os.environ |= added
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

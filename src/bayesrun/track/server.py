@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shlex
@@ -14,11 +13,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bayesrun.errors import TrackError
+from bayesrun.machine import environment
 from bayesrun.track.journal import public_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from mlflow import MlflowClient
 
 __all__ = [
@@ -100,7 +98,7 @@ def check(uri: str, timeout: float = 4.0) -> None:
     except (OSError, ValueError) as error:
         raise TrackError(f"no MLflow server answers at {shown} ({error}); {remedy}") from None
     once = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, round(timeout))), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    with _environment(once):
+    with environment(once):
         try:
             connect(uri).search_experiments(max_results=1)
         except failures() as error:
@@ -140,20 +138,6 @@ def is_refusal(error: Exception) -> bool:
 def one_line(error: Exception) -> str:
     """Say an error in one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def sqlite_file(uri: str) -> Path | None:
