@@ -12,7 +12,7 @@ import pytest
 
 from bayesrun.errors import FitError
 from bayesrun.fingerprint import fingerprint
-from bayesrun.fit import complete, fit
+from bayesrun.fit import Case, complete, fit
 from bayesrun.seeds import named_seed
 from bayesrun.types import SamplerOptions, Steps, Target
 from model_oracles import CONF, default_data, model_config
@@ -60,13 +60,13 @@ def test_completion_does_only_what_is_missing(monkeypatch):
     had = dataclasses.replace(NO_STEPS, log_likelihood=True, prior_predictive=True, prior_draws=5)
     tree = fit(spec(steps=had), DATA).tree
     done.clear()
-    complete(tree, had, spec(steps=Steps(prior_draws=5)), DATA)
+    complete(tree, had, Case(spec(steps=Steps(prior_draws=5)), DATA))
     assert done == ["_posterior_predictive"]
     done.clear()
-    complete(tree, had, spec(steps=dataclasses.replace(had, prior_draws=6)), DATA)
+    complete(tree, had, Case(spec(steps=dataclasses.replace(had, prior_draws=6)), DATA))
     assert done == ["_prior_predictive"]
     done.clear()
-    complete(tree, had, spec(steps=NO_STEPS), DATA)
+    complete(tree, had, Case(spec(steps=NO_STEPS), DATA))
     assert done == []
 
 

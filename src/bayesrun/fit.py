@@ -1,4 +1,4 @@
-"""data -> model -> sample for one fit, and the workflow steps around the draws. No files.
+"""data -> model -> sample for the fits of a batch, and the workflow steps around the draws. No files.
 
 The steps never change a draw: each has its own seed, and a step that is wanted later is added to the
 stored draws.
@@ -20,15 +20,41 @@ from bayesrun.errors import FitError
 from bayesrun.fingerprint import graph_digest
 from bayesrun.seeds import named_seed
 from bayesrun.targets import import_target, module_constant
+from bayesrun.types import canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pymc as pm
 
     from bayesrun.types import Dataset, FitSpec, Steps
 
-__all__ = ["Fitted", "complete", "fit"]
+__all__ = ["Case", "Fitted", "complete", "fit", "fits"]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A fit with what it is conditioned on.
+
+    Parameters
+    ----------
+    spec
+        The recipe.
+    dataset
+        Real, or simulated.
+    base
+        For simulated data the dataset that the plan was made with; None: `dataset` itself.
+    truth
+        For simulated data the values that they were drawn from, by variable.
+    degenerate
+        For simulated data that do not vary or are not finite: what is wrong with them.
+    """
+
+    spec: FitSpec
+    dataset: Dataset
+    base: Dataset | None = None
+    truth: Mapping[str, np.ndarray] = field(default_factory=dict)
+    degenerate: str = ""
 
 
 @dataclass
@@ -67,28 +93,44 @@ class Fitted:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
-def fit(spec: FitSpec, dataset: Dataset) -> Fitted:
-    """Draw from the posterior of one dataset and do the workflow's steps.
+def fits(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
+    """Draw from the posteriors of a batch and do the workflow's steps.
+
+    A sampler whose module has a function ``fits`` gets all cases of one recipe at once; others draw for one after
+    another.
 
     Parameters
     ----------
-    spec
-        The recipe.
-    dataset
-        What its model is conditioned on.
+    cases
+        Of one batch.
+
+    Yields
+    ------
+    tuple of Case and Fitted or FitError
+        As they are done. What a sampler raises leaves the generator, and those that were not yielded are not done.
+    """
+    for group in _alike(cases):
+        for case, found in _draw(group):
+            yield case, found if isinstance(found, FitError) else _do_steps(found, case, case.spec.steps)
+
+
+def fit(spec: FitSpec, dataset: Dataset) -> Fitted:
+    """Draw from the posterior of one dataset and do the workflow's steps.
 
     Raises
     ------
     FitError
         If the sampler returns nothing, or the model is no longer the one that was planned.
     """
-    builder = _builder(spec)
-    model = _planned(builder(dataset), spec)
-    return _do_steps(_draw(spec, builder, dataset), spec, model, dataset, spec.steps)
+    ((_, found),) = fits([Case(spec, dataset)])
+    if isinstance(found, FitError):
+        raise found
+    return found
 
 
-def complete(tree: xr.DataTree, had: Steps, spec: FitSpec, dataset: Dataset) -> Fitted:
+def complete(tree: xr.DataTree, had: Steps, case: Case) -> Fitted:
     """Do the steps that a stored posterior lacks; its draws stay as they are."""
+    spec = case.spec
     repeat = spec.steps.prior_draws != had.prior_draws
     missing = replace(
         spec.steps,
@@ -96,64 +138,119 @@ def complete(tree: xr.DataTree, had: Steps, spec: FitSpec, dataset: Dataset) -> 
         posterior_predictive=spec.steps.posterior_predictive and not had.posterior_predictive,
         log_likelihood=spec.steps.log_likelihood and not had.log_likelihood,
     )
-    return _do_steps(Fitted(tree), spec, _planned(_builder(spec)(dataset), spec), dataset, missing)
+    _refuse_other_model(case)
+    return _do_steps(Fitted(tree), case, missing)
 
 
-def _planned(model: pm.Model, spec: FitSpec) -> pm.Model:
+def _alike(cases: Sequence[Case]) -> list[list[Case]]:
+    """Put cases together that one call of a sampler can take."""
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        spec = case.spec
+        many = module_constant(import_target("sampler", spec.sampler.path), "fits", None)
+        same = [spec.model, spec.sampler, spec.options, spec.divergence_limit, spec.simulation, spec.fingerprint]
+        groups.setdefault(canonical_json(same if many else [spec.key]), []).append(case)
+    return list(groups.values())
+
+
+def _refuse_other_model(case: Case) -> None:
     """Refuse a model that is not the planned one: its file was edited meanwhile, or this node has another version."""
-    if spec.fingerprint and graph_digest(model) != spec.fingerprint.rpartition("-")[2]:
+    spec = case.spec
+    if spec.fingerprint and _graph_digest(_builder(spec), case) != spec.fingerprint.rpartition("-")[2]:
         raise FitError(
             f"{spec.model.path} builds another model here than when the plan was made: its source changed meanwhile, "
             "this node has another version of it, or it draws random numbers; run the command again"
         )
-    return model
+
+
+def _graph_digest(builder: Callable[[Dataset], pm.Model], case: Case) -> str:
+    """Digest the model of a case; for simulated data that of the dataset that the plan was made with, once."""
+    if case.base is None:
+        return graph_digest(builder(case.dataset))
+    name = (case.spec.fingerprint, canonical_json([case.spec.model, case.spec.data_hash]))
+    if name not in _digests:
+        _digests[name] = graph_digest(builder(case.base))
+    return _digests[name]
+
+
+_digests: dict[tuple[str, str], str] = {}
 
 
 def _builder(spec: FitSpec) -> Callable[[Dataset], pm.Model]:
     return functools.partial(import_target("model", spec.model.path), **spec.model.params)
 
 
-def _draw(spec: FitSpec, builder: Callable[[Dataset], pm.Model], dataset: Dataset) -> Fitted:
-    """Draw, and draw again with a larger target_accept while a fit diverges, as far as the recipe allows."""
-    limit = 0 if spec.divergence_limit is None else spec.divergence_limit
-    levels = [spec.options.target_accept, *(a for a in spec.options.escalate if a > spec.options.target_accept)]
-    attempts: list[Mapping[str, float]] = []
-    started = time.perf_counter()
+def _draw(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
+    """Draw, and draw again with a larger target_accept for those that diverge, as far as the recipe allows."""
+    first = cases[0].spec
+    limit = 0 if first.divergence_limit is None else first.divergence_limit
+    levels = [first.options.target_accept, *(a for a in first.options.escalate if a > first.options.target_accept)]
+    attempts: dict[str, list[Mapping[str, float]]] = {case.spec.key: [] for case in cases}
+    left = list(cases)
     for level in levels:
-        begin = time.perf_counter()
-        tree = _sample(spec, builder, dataset, level)
-        diverging = int(tree["sample_stats"]["diverging"].sum()) if "diverging" in tree["sample_stats"] else 0
-        attempts.append(
-            {"target_accept": level, "n_divergent": float(diverging), "seconds": time.perf_counter() - begin}
-        )
-        if diverging <= limit:
-            break
-    return Fitted(tree, {"sample": time.perf_counter() - started}, tuple(attempts) if len(levels) > 1 else ())
+        again = []
+        for case, tree, seconds in _sample(left, level):
+            if isinstance(tree, FitError):
+                yield case, tree
+                continue
+            diverging = int(tree["sample_stats"]["diverging"].sum()) if "diverging" in tree["sample_stats"] else 0
+            tried = attempts[case.spec.key]
+            tried.append({"target_accept": level, "n_divergent": float(diverging), "seconds": seconds})
+            if diverging > limit and level != levels[-1]:
+                again.append(case)
+                continue
+            spent = sum(attempt["seconds"] for attempt in tried)
+            yield case, Fitted(tree, {"sample": spent}, tuple(tried) if len(levels) > 1 else ())
+        left = again
 
 
 def _sample(
-    spec: FitSpec, builder: Callable[[Dataset], pm.Model], dataset: Dataset, target_accept: float
-) -> xr.DataTree:
+    cases: Sequence[Case], target_accept: float
+) -> Iterator[tuple[Case, xr.DataTree | FitError, float]]:
+    """Call the sampler; with each tree the wall-clock seconds that it took, or its share of a batch's."""
+    if not cases:
+        return
+    spec = cases[0].spec
+    builder = _builder(spec)
+    for case in cases:
+        _refuse_other_model(case)
     sample = import_target("sampler", spec.sampler.path)
     options = replace(spec.options, target_accept=target_accept)
-    tree: xr.DataTree | None = next(iter(sample(builder, [dataset], [spec.fit_seed], options)), None)
-    if tree is None:
-        raise FitError(f"{spec.sampler.path} returned no posterior; it must yield one tree for each dataset")
-    tree.attrs["target_accept"] = target_accept
-    return tree
+    datasets, seeds = [case.dataset for case in cases], [case.spec.fit_seed for case in cases]
+    many = module_constant(sample, "fits", None)
+    begin = time.perf_counter()
+    if many is None:
+        found = ((0, next(iter(sample(builder, datasets, seeds, options)), None)),)
+    else:
+        found = many(builder, datasets, seeds, options, alike=spec.simulation is not None and len(cases) > 1)
+    for index, tree in found:
+        if tree is None:
+            raise FitError(f"{spec.sampler.path} returned no posterior; it must yield one tree for each dataset")
+        if not isinstance(tree, FitError):
+            tree.attrs["target_accept"] = target_accept
+        own = getattr(tree, "attrs", {}).get("sampling_seconds") if len(cases) > 1 else None
+        yield cases[index], tree, time.perf_counter() - begin if own is None else float(own)
 
 
-def _do_steps(found: Fitted, spec: FitSpec, model: pm.Model, dataset: Dataset, steps: Steps) -> Fitted:
+def _do_steps(found: Fitted, case: Case, steps: Steps) -> Fitted:
+    spec, tree = case.spec, found.tree
+    if not spec.steps.log_likelihood and "log_likelihood" in tree.children:
+        del tree["log_likelihood"]
+    hook = module_constant(import_target("model", spec.model.path), "pointwise", None)
+    terms = steps.log_likelihood and (hook is not None or "log_likelihood" not in tree.children)
+    if not (steps.prior_predictive or terms or steps.posterior_predictive):
+        return found
+    model = _builder(spec)(case.dataset)
     with _quiet():
         if steps.prior_predictive:
             with found.timed("prior_predictive"):
-                _add(found.tree, _prior_predictive(model, spec))
-        if steps.log_likelihood:
+                _add(tree, _prior_predictive(model, spec))
+        if terms:
             with found.timed("log_likelihood"):
-                _add(found.tree, {"log_likelihood": _log_likelihood(model, spec, dataset, found.tree)})
+                _add(tree, {"log_likelihood": _log_likelihood(model, spec, case.dataset, tree)})
         if steps.posterior_predictive:
             with found.timed("posterior_predictive"):
-                _add(found.tree, _posterior_predictive(model, spec, found.tree))
+                _add(tree, _posterior_predictive(model, spec, tree))
     return found
 
 

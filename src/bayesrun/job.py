@@ -6,6 +6,7 @@ A fit that fails is an outcome; the others of its batch go on.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import platform
 import socket
@@ -14,15 +15,16 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
-from bayesrun.errors import StoreError
-from bayesrun.fit import Fitted, complete, fit
+from bayesrun.errors import FitError, StoreError
+from bayesrun.fit import Case, Fitted, complete, fits
 from bayesrun.plan import is_complete
+from bayesrun.sources import Sources
 from bayesrun.store import Store
 from bayesrun.targets import import_target, make_importable, sampler_constant
 from bayesrun.types import Batch, FitSpec, Outcome, Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["Workplace", "execute", "versions"]
@@ -43,19 +45,22 @@ class Workplace:
     root: Path
     folder: Path
 
-    def __call__(self, batch: Batch) -> list[Outcome]:
+    def __call__(self, batch: Batch) -> Iterator[Outcome]:
         """Do the fits of a batch."""
         make_importable(self.folder)
-        return execute(batch, Store(self.root))
+        yield from execute(batch, Store(self.root))
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide the draws."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
-def execute(batch: Batch, store: Store) -> list[Outcome]:
-    """Do the fits of a batch, one after another, and commit each as it is done.
+def execute(batch: Batch, store: Store) -> Iterator[Outcome]:
+    """Do the fits of a batch together, and commit each as it is done.
+
+    Where a sampler fails as a whole, the halves of what is left are tried, until the fit that does it is alone.
 
     Parameters
     ----------
@@ -64,19 +69,54 @@ def execute(batch: Batch, store: Store) -> list[Outcome]:
     store
         Where data are read and posteriors written.
 
-    Returns
-    -------
-    list of Outcome
+    Yields
+    ------
+    Outcome
         One for each fit; a failed one carries its reason, and its traceback is in error.txt.
     """
-    return [_one(spec, store) for spec in batch.specs]
+    fresh: list[Case] = []
+    sources = Sources(store)
+    for spec in batch.specs:
+        try:
+            stored = store.done(spec.key)
+            if stored is not None and is_complete(stored, spec):
+                yield stored
+                continue
+            case = sources.case(spec)
+            if stored is None:
+                fresh.append(case)
+                continue
+            found = _resume(stored, complete(store.read_tree(spec.key), stored.steps, case))
+            yield _commit(case, found, _union(stored, spec), store)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
+            yield _failed(spec, store, error)
+    yield from _draw(fresh, store)
 
 
-def _one(spec: FitSpec, store: Store) -> Outcome:
+def _draw(cases: Sequence[Case], store: Store) -> Iterator[Outcome]:
+    left = {case.spec.key: case for case in cases}
     try:
-        return _commit(spec, store)
+        for case, found in fits(cases):
+            del left[case.spec.key]
+            yield _settled(case, found, store)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
-        return _failed(spec, store, "oom" if _out_of_memory(error) else "error", error)
+        rest = list(left.values())
+        if len(rest) == 1:
+            yield _failed(rest[0].spec, store, error)
+            return
+        middle = len(rest) // 2
+        yield from _draw(rest[:middle], store)
+        yield from _draw(rest[middle:], store)
+
+
+def _settled(case: Case, found: Fitted | FitError, store: Store) -> Outcome:
+    """Commit a fit, or record why there is none."""
+    try:
+        if isinstance(found, FitError):
+            raise found
+        return _commit(case, found, case.spec.steps, store)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
+        return _failed(case.spec, store, error)
 
 
 def _out_of_memory(error: BaseException) -> bool:
@@ -84,7 +124,8 @@ def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
-def _failed(spec: FitSpec, store: Store, reason: Literal["error", "oom"], error: BaseException) -> Outcome:
+def _failed(spec: FitSpec, store: Store, error: BaseException) -> Outcome:
+    reason: Literal["error", "oom"] = "oom" if _out_of_memory(error) else "error"
     text = str(error).strip().splitlines()
     outcome = Outcome(
         key=spec.key,
@@ -109,21 +150,15 @@ def _where() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _commit(spec: FitSpec, store: Store) -> Outcome:
+def _commit(case: Case, found: Fitted, steps: Steps, store: Store) -> Outcome:
+    """Measure a posterior, draw its figures and store it."""
     from bayesrun.diagnose import diagnose
+    from bayesrun.scores import score
 
-    stored = store.done(spec.key)
-    if stored is not None and is_complete(stored, spec):
-        return stored
-    dataset = store.read_data(spec.data_hash)
-    if stored is None:
-        found = fit(spec, dataset)
-        steps = spec.steps
-    else:
-        found = _resume(stored, complete(store.read_tree(spec.key), stored.steps, spec, dataset))
-        steps = _union(stored, spec)
+    spec = case.spec
     with found.timed("diagnose"):
         facts = diagnose(found.tree, _kind(spec), spec.diagnostics)
+        summary = score(facts.summary, found.tree, case, kind=_kind(spec))
         if "loo" in found.tree.children:
             del found.tree["loo"]
         if facts.loo is not None:
@@ -149,8 +184,9 @@ def _commit(spec: FitSpec, store: Store) -> Outcome:
         observed_hash=spec.observed_hash,
         where=_where(),
         versions=versions(),
+        degenerate=case.degenerate,
     )
-    return store.write_fit(outcome, found.tree, facts.summary)
+    return store.write_fit(outcome, found.tree, summary)
 
 
 def _kind(spec: FitSpec) -> str:

@@ -7,10 +7,11 @@ batch, worker, time, workflow steps and gates are not in it.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 from bayesrun.errors import ConfigError
-from bayesrun.seeds import fit_seed
+from bayesrun.seeds import data_seed, fit_seed
 from bayesrun.types import (
     SCHEMA_VERSION,
     Batch,
@@ -24,11 +25,17 @@ from bayesrun.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["expand", "fit_key", "fit_spec", "is_complete", "specs_of", "study_name"]
+__all__ = ["batch_size", "expand", "fit_key", "fit_spec", "is_complete", "specs_of", "study_name"]
 
 NAME_LENGTH = 60
+
+FEWEST_TOGETHER, MOST_TOGETHER = 64, 256
+"""Bounds of a batch of unstated size: below the first the lanes of a batched sampler idle, above the second a lost
+worker loses much."""
+BATCH_SECONDS = 30.0
+"""What a batch of unstated size should take: progress is seen, and little is lost with a worker."""
 
 
 def study_name(cells: Sequence[Any], seed: int, default_seed: int) -> str:
@@ -44,7 +51,7 @@ def study_name(cells: Sequence[Any], seed: int, default_seed: int) -> str:
     return safe if len(safe) <= NAME_LENGTH else f"{safe[:NAME_LENGTH]}-{digest(safe, 8)}"
 
 
-NEUTRAL: Mapping[str, Any] = {"escalate": (), "extra": {}}
+NEUTRAL: Mapping[str, Any] = {"escalate": (), "extra": {}, "engine": "lanes", "precision": "float64"}
 """Values under which an option does nothing. An option that comes later is listed here, so that it changes no key."""
 
 
@@ -54,6 +61,16 @@ def _changing(checked: CheckedCell) -> dict[str, Any]:
     return {k: given[k] for k in checked.sampler_options if not (k in NEUTRAL and given[k] == NEUTRAL[k])}
 
 
+def _data(checked: CheckedCell) -> str:
+    """Digest of the dataset, or of the recipe of a simulated one."""
+    simulation = checked.simulation
+    if simulation is None:
+        return checked.data_hash
+    generator = [simulation.generator.path, simulation.generator.params, simulation.fingerprint]
+    design = simulation.design and [simulation.design.path, simulation.design.params]
+    return digest([checked.data_hash, generator, simulation.truth, simulation.base_hash, design])
+
+
 def fit_key(checked: CheckedCell, study_seed: int, replicate: int) -> str:
     """Content hash of one fit: 16 hexadecimal digits."""
     cell = checked.cell
@@ -61,7 +78,7 @@ def fit_key(checked: CheckedCell, study_seed: int, replicate: int) -> str:
         {
             "schema": SCHEMA_VERSION,
             "model": [cell.model.path, cell.model.params, checked.fingerprint],
-            "data": checked.data_hash,
+            "data": _data(checked),
             "sampler": [cell.sampler.path, checked.sampler_version, _changing(checked)],
             "divergence_limit": cell.gate.n_divergent if cell.options.escalate else None,
             "seed": study_seed,
@@ -77,7 +94,7 @@ def fit_spec(checked: CheckedCell, study_seed: int, replicate: int) -> FitSpec:
         key=fit_key(checked, study_seed, replicate),
         cell=cell.label,
         replicate=replicate,
-        fit_seed=fit_seed(study_seed, cell.model, cell.sampler, _changing(checked), checked.data_hash, replicate),
+        fit_seed=fit_seed(study_seed, cell.model, cell.sampler, _changing(checked), _data(checked), replicate),
         data_hash=checked.data_hash,
         observed_hash=checked.observed_hash,
         model=cell.model,
@@ -87,6 +104,8 @@ def fit_spec(checked: CheckedCell, study_seed: int, replicate: int) -> FitSpec:
         diagnostics=cell.diagnostics,
         divergence_limit=cell.gate.n_divergent,
         fingerprint=checked.fingerprint,
+        simulation=checked.simulation,
+        data_seed=data_seed(study_seed, checked.simulation.generator, replicate) if checked.simulation else 0,
     )
 
 
@@ -126,8 +145,69 @@ def _refuse_rivals(cells: Sequence[CheckedCell], study_seed: int) -> None:
             )
 
 
+def batch_size(checked: CheckedCell, n_fits: int, workers: int, seconds: float | None = None) -> int:
+    """Say how many fits one worker call does.
+
+    Parameters
+    ----------
+    checked
+        The cell; its ``sampler.batch_size`` counts if it is a number.
+    n_fits
+        Fits that could go together, those that are done included: the size, which the lanes are compiled for, does
+        not change when a study goes on.
+    workers
+        Worker calls that run at the same time.
+    seconds
+        What such a fit took before, if one was done.
+
+    Returns
+    -------
+    int
+        1 for samplers that draw for one dataset after another.
+    """
+    asked = checked.cell.options.batch_size
+    if asked != "auto":
+        return asked
+    if not checked.batched:
+        return 1
+    bound = MOST_TOGETHER if not seconds else int(BATCH_SECONDS / seconds)
+    return max(1, min(math.ceil(n_fits / max(workers, 1)), max(bound, FEWEST_TOGETHER), MOST_TOGETHER))
+
+
+def _batches(
+    specs: Iterable[tuple[FitSpec, CheckedCell]], finished: Mapping[str, bool], workers: int, seconds: Mapping[str, float]
+) -> list[Batch]:
+    """Cut what is left of each group of fits that can go together into batches."""
+    groups: dict[str, list[tuple[FitSpec, CheckedCell]]] = {}
+    for spec, checked in specs:
+        cell = checked.cell
+        same = [spec.model, spec.sampler, spec.options, spec.steps, spec.diagnostics, spec.divergence_limit]
+        name = canonical_json([*same, spec.simulation, checked.fingerprint, cell.resources, cell.timeout])
+        groups.setdefault(name, []).append((spec, checked))
+    batches = []
+    for name in sorted(groups):  # fits of one model stay adjacent, so that compiled functions are used again
+        (_, checked), *_ = group = groups[name]
+        size = batch_size(checked, len(group), workers, seconds.get(checked.cell.label))
+        left = [
+            dataclasses.replace(spec, options=dataclasses.replace(spec.options, batch_size=size))
+            for spec, _ in group
+            if not finished[spec.key]
+        ]
+        batches += [
+            Batch(tuple(left[i : i + size]), checked.cell.resources, checked.cell.timeout)
+            for i in range(0, len(left), size)
+        ]
+    return batches
+
+
 def expand(
-    cells: Sequence[CheckedCell], study_seed: int, done: Callable[[str], Outcome | None], replicates: int = 1
+    cells: Sequence[CheckedCell],
+    study_seed: int,
+    done: Callable[[str], Outcome | None],
+    replicates: int = 1,
+    *,
+    workers: int = 1,
+    seconds: Mapping[str, float] | None = None,
 ) -> Plan:
     """Expand cells and replicates to fits, and put those that are left into batches.
 
@@ -141,6 +221,10 @@ def expand(
         Finds the outcome of a fit that is done and whole, by key.
     replicates
         Fits for each cell.
+    workers
+        Worker calls that run at the same time.
+    seconds
+        What a fit of a cell took before, by label, where it is known.
 
     Returns
     -------
@@ -157,13 +241,8 @@ def expand(
     _refuse_rivals(cells, study_seed)
     specs = specs_of(cells, study_seed, replicates)
     finished: Mapping[str, bool] = {key: is_complete(done(key), spec) for key, (spec, _) in specs.items()}
-    batches = [
-        Batch((spec,), checked.cell.resources, checked.cell.timeout)
-        for key, (spec, checked) in specs.items()
-        if not finished[key]
-    ]
-    # fits of one model stay adjacent, so that a worker's compiled functions are used again
-    batches.sort(key=lambda batch: canonical_json([batch.specs[0].model, batch.specs[0].sampler]))
     return Plan(
-        tuple(batches), tuple(spec for spec, _ in specs.values()), frozenset(k for k, v in finished.items() if v)
+        tuple(_batches(specs.values(), finished, workers, seconds or {})),
+        tuple(spec for spec, _ in specs.values()),
+        frozenset(k for k, v in finished.items() if v),
     )

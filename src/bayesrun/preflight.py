@@ -191,6 +191,7 @@ def _checked(cell: Cell, dataset: Dataset, built: Built, sampler: tuple[Any, int
         sampler_version=_identity(function, version),
         sampler_options=tuple(sampler_constant(function, "OPTIONS")),
         kind=kind,
+        batched=module_constant(function, "fits", None) is not None and cell.options.engine == "lanes",
         observed_hash=built.observed_hash,
         centred=built.centred,
         warnings=(*built.warnings, *_coded(cell, dataset)),

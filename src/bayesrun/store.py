@@ -81,6 +81,11 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Make tuples of JSON's lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -209,7 +214,7 @@ class Store:
             **fields
             | {
                 "steps": Steps(**fields["steps"]),
-                "diagnostics_options": DiagnosticsOptions(**fields["diagnostics_options"]),
+                "diagnostics_options": DiagnosticsOptions(**_tuples(fields["diagnostics_options"])),
                 "warnings": tuple(fields["warnings"]),
                 "attempts": tuple(fields["attempts"]),
             }

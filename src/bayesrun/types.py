@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
@@ -40,6 +40,7 @@ __all__ = [
     "SampleFunction",
     "SamplerOptions",
     "Settings",
+    "Simulation",
     "Steps",
     "StudyOptions",
     "Target",
@@ -221,6 +222,15 @@ class SamplerOptions:
         Step size of the variational optimiser. No meaning for other samplers.
     escalate
         Larger values of target_accept to try, one after another, while a fit diverges. NUTS only.
+    engine
+        What numpyro draws with: ``lanes`` (many datasets at once, each chain at its own pace) or ``numpyro``
+        (NumPyro's own kernel through PyMC, one dataset at a time). No meaning for other samplers.
+    precision
+        Of the log density in numpyro's lanes: ``float64``, or ``float32``, which is faster where the likelihood
+        is the cost, and rounds. No meaning for other samplers.
+    batch_size
+        Datasets that one worker call fits together; ``auto`` decides by the sampler, the number of fits and
+        what earlier fits took. It changes no draw.
     extra
         Options of one sampler only, passed on as they are.
     """
@@ -233,10 +243,13 @@ class SamplerOptions:
     iterations: Annotated[int, Ge(1)] = 30_000
     learning_rate: Annotated[float, Gt(0)] = 0.01
     escalate: tuple[Share, ...] = ()
+    engine: Literal["lanes", "numpyro"] = "lanes"
+    precision: Literal["float64", "float32"] = "float64"
+    batch_size: Literal["auto"] | Annotated[int, Ge(1)] = "auto"
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-ALL_OPTIONS = tuple(option.name for option in dataclasses.fields(SamplerOptions))
+ALL_OPTIONS = tuple(option.name for option in dataclasses.fields(SamplerOptions) if option.name != "batch_size")
 """What counts for a sampler that does not say which options it reads."""
 
 
@@ -265,12 +278,34 @@ class Steps:
 
 @dataclass(frozen=True)
 class DiagnosticsOptions:
-    """How a posterior is summarised: interval probability and kind, and whether WAIC is wanted too."""
+    """How a posterior is summarised; none of it changes a draw.
+
+    Parameters
+    ----------
+    ci_prob, ci_kind
+        Probability and kind of the interval.
+    waic
+        Whether WAIC is wanted too.
+    loo_var
+        Which observed variable LOO is for; None: the only one.
+    levels
+        Probabilities of further intervals, columns ``lower_0.5``, ``upper_0.5``, ...
+    ranks
+        Draws L that the rank of the truth is counted among; 0: no ranks. Simulated data only.
+    quantities
+        Name to importable function ``(draws, data)`` of a further scalar, or of several (see `scores`).
+    decisions
+        Rules such as ``P(beta > 0 | y) > 0.95`` that are decided for every fit.
+    """
 
     ci_prob: Share = 0.89
     ci_kind: Literal["eti", "hdi"] = "eti"
     waic: bool = False
     loo_var: str | None = None
+    levels: tuple[Share, ...] = ()
+    ranks: Annotated[int, Ge(0)] = 0
+    quantities: Mapping[str, str] | None = None
+    decisions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -319,12 +354,54 @@ class StudyOptions:
         Diagnostic that a Hydra optimising sweeper gets back (elpd_loo, ess_per_second, ...).
     reference
         Sampler that the others are compared with; None: the most exact one of the sweep.
+    kind
+        ``fit`` (real data), ``sbc`` (is model and sampler calibrated?), ``recovery`` (bias, coverage, ...) or
+        ``power`` (how often does a decision rule decide?). The last three simulate their data.
+    replicates
+        Simulated datasets for each cell; ``auto``: in rounds until `target_mcse` or `max_replicates` is reached.
+    max_replicates
+        Bound of ``auto``.
+    target_mcse
+        Measure to the Monte Carlo standard error wanted of it (``{coverage: 0.01}``).
+    truth
+        ``prior``, fixed values by variable, or ``{posterior: PATH}``; see `simulate`.
+    generator
+        Name of the model config that data are drawn from, or a mapping of ``name`` and parameters that differ from
+        it; None: the model that is fitted.
+    levels
+        Interval probabilities that coverage is measured for.
+    ranks
+        Draws L that ranks are counted among.
+    quantities, decisions
+        See `DiagnosticsOptions`.
+    nulls
+        Variable to the value at which a decision for it is an error of type I.
+    alpha
+        Level of the tests of calibration, over the family of quantities.
+    max_failed
+        Largest share of failed or not converged fits in a cell.
+    aims
+        What the study is for, in a sentence of the report.
     """
 
     name: Annotated[str, Len(1, 100)] | None = None
     seed: Annotated[int, Ge(0)] = 42
     objective: str = "elpd_loo"
     reference: str | None = None
+    kind: Literal["fit", "sbc", "recovery", "power"] = "fit"
+    replicates: Literal["auto"] | Annotated[int, Ge(1)] = 1
+    max_replicates: Annotated[int, Ge(1)] = 10_000
+    target_mcse: Mapping[str, Annotated[float, Gt(0)]] | None = None
+    truth: Any = "prior"
+    generator: str | Mapping[str, Any] | None = None
+    levels: tuple[Share, ...] = (0.5, 0.8, 0.89, 0.95)
+    ranks: Annotated[int, Ge(1)] = 99
+    quantities: Mapping[str, str] | None = None
+    decisions: tuple[str, ...] = ()
+    nulls: Mapping[str, float] | None = None
+    alpha: Share = 0.05
+    max_failed: Annotated[float, Ge(0), Le(1)] = 0.05
+    aims: str = ""
 
 
 @dataclass(frozen=True)
@@ -380,6 +457,8 @@ class Settings:
     ----------
     study, dispatch, track, output
         The sections of those names.
+    generator
+        The model that data are drawn from, where the study names one.
     dry_run
         Whether to print the plan and start nothing.
     verbose
@@ -390,6 +469,7 @@ class Settings:
     dispatch: DispatchOptions = DispatchOptions()
     track: TrackOptions = TrackOptions()
     output: OutputOptions = OutputOptions()
+    generator: Target | None = None
     dry_run: bool = False
     verbose: bool = False
 
@@ -456,6 +536,10 @@ class CheckedCell:
         Free vector variables that are centred on other free variables, and on which.
     warnings
         What the user should know before the start.
+    batched
+        Whether the sampler fits many datasets at once.
+    simulation
+        What its datasets are drawn from; None: they are real.
     """
 
     cell: Cell
@@ -467,6 +551,33 @@ class CheckedCell:
     centred: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     sampler_options: tuple[str, ...] = ALL_OPTIONS
+    batched: bool = False
+    simulation: Simulation | None = None
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Where simulated datasets come from: it is part of the key of every fit to one of them.
+
+    Parameters
+    ----------
+    generator
+        The model that the data are drawn from.
+    fingerprint
+        What that model meant when the plan was made.
+    truth
+        ``prior``, a mapping of fixed values by variable, or ``{"posterior": PATH}``.
+    base_hash
+        Digest of the dataset whose covariates are kept; the store holds it.
+    design
+        For covariates that are drawn anew for every replicate, the data target that draws them; None: kept.
+    """
+
+    generator: Target
+    fingerprint: str
+    truth: Any = "prior"
+    base_hash: str = ""
+    design: Target | None = None
 
 
 @dataclass(frozen=True)
@@ -474,6 +585,7 @@ class FitSpec:
     """The recipe of one fit. `key` is the content hash of everything that changes its draws.
 
     `fingerprint` is what the model meant when the plan was made; a worker that finds another meaning refuses.
+    For simulated data, `simulation` says what they are drawn from and `data_seed` which they are.
     """
 
     key: str
@@ -489,6 +601,8 @@ class FitSpec:
     diagnostics: DiagnosticsOptions
     divergence_limit: int | None = 0
     fingerprint: str = ""
+    simulation: Simulation | None = None
+    data_seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -503,6 +617,13 @@ class Batch:
     def label(self) -> str:
         """Name for progress lines."""
         return self.specs[0].cell
+
+    def halves(self, left: Collection[str]) -> tuple[Batch, ...]:
+        """Cut the fits whose keys are left into two batches; one that is left alone stays one."""
+        specs = [spec for spec in self.specs if spec.key in left]
+        middle = len(specs) // 2
+        parts = (specs[:middle], specs[middle:])
+        return tuple(dataclasses.replace(self, specs=tuple(part)) for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -560,6 +681,10 @@ class Outcome:
         Host name and process number.
     size, checksum
         Bytes and SHA-256 of posterior.nc.
+    versions
+        Of Python and the packages that decide the draws.
+    degenerate
+        For simulated data that are not finite or do not vary: what is wrong with them.
     """
 
     key: str
@@ -580,6 +705,7 @@ class Outcome:
     size: int = 0
     checksum: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    degenerate: str = ""
 
 
 @dataclass(frozen=True)

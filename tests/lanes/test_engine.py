@@ -12,7 +12,7 @@ import xarray as xr
 from pymc.model.transform_values import unconstrain_values
 
 from bayesrun.errors import FitError
-from bayesrun.samplers import groups
+from bayesrun.samplers import groups, numpyro
 from bayesrun.samplers.lanes import engine
 from bayesrun.samplers.lanes.program import program
 from bayesrun.types import Dataset, SamplerOptions
@@ -54,7 +54,7 @@ def simulated(n, seed=0):
 
 
 def drawn(build, datasets, seeds, options=OPTIONS):
-    return list(engine.sample(build, datasets, seeds, options))
+    return list(numpyro.sample(build, datasets, seeds, options))
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +155,73 @@ def test_compiled_once(compilations):
     assert program.cache_info().misses == programs
 
 
+def test_a_tail_and_a_resume_compile_nothing(compilations):
+    """The lanes are compiled for the size that the plan gave, however few are left of a batch."""
+    options = replace(SHORT, draws=25, batch_size=16)
+    drawn(eight_schools, simulated(16), range(16), options)
+    first = len(compilations)
+    drawn(eight_schools, simulated(3, seed=1), range(3), options)
+    drawn(eight_schools, simulated(1, seed=2), range(1), options)
+    assert len(compilations) == first
+
+
+@pytest.mark.parametrize("size", [1, 16])
+def test_batch_size_changes_no_draw(size, fitted):
+    options = replace(OPTIONS, batch_size=size)
+    trees = drawn(conjugate, [FIRST, SECOND], [11, 12], options)
+    for tree, same in zip(trees, fitted, strict=True):
+        np.testing.assert_array_equal(tree["posterior"]["theta"], same["posterior"]["theta"])
+
+
+def test_models_of_one_generator_are_not_all_built():
+    """Arguments that are arrays of the dataset are taken from it; the trees are those of models of their own."""
+    built = []
+
+    def build(data):
+        built.append(data)
+        return constrained(data)
+
+    datasets = [Dataset({"y": row}, coords=FIRST.coords) for row in np.random.default_rng(3).normal(size=(12, 5))]
+    options = replace(SHORT, batch_size=12)
+    alike = dict(engine.fits(build, datasets, range(12), options, alike=True))
+    n_alike = len(built)
+    apart = dict(engine.fits(build, datasets, range(12), options))
+    assert n_alike < 8
+    assert len(built) - n_alike >= 12
+    for index, tree in apart.items():
+        assert set(alike[index].children) == set(tree.children)
+        for group, node in tree.children.items():
+            xr.testing.assert_equal(alike[index][group].to_dataset(), node.to_dataset())
+
+
+def test_a_number_worked_out_of_the_data_has_every_model_built():
+    """The prior's scale differs between datasets and is no array of theirs."""
+
+    def build(data):
+        with pm.Model() as model:
+            theta = pm.Normal("theta", 0.0, 0.1 * data["y"].std())
+            pm.Normal("y", theta, 1.0, observed=data["y"])
+        return model
+
+    datasets = [Dataset({"y": row}) for row in 3.0 * np.random.default_rng(4).normal(size=(6, 5))]
+    results = dict(engine.fits(build, datasets, range(6), replace(OPTIONS, batch_size=6), alike=True))
+    for index, data in enumerate(datasets):
+        variance = 1 / (data["y"].size + (0.1 * data["y"].std()) ** -2)
+        assert_moments(results[index], {"theta": (data["y"].sum() * variance, variance**0.5)})
+
+
+def test_a_model_that_cannot_be_built_leaves_the_others():
+    def build(data):
+        if data["y"][0] > 50:
+            raise ValueError("too large")
+        return conjugate(data)
+
+    bad = Dataset({"y": FIRST["y"] + 100.0}, coords=FIRST.coords)
+    results = dict(engine.fits(build, [FIRST, bad, SECOND], [1, 2, 3], SHORT))
+    assert "ValueError: too large" in str(results[1])
+    assert results[2]["posterior"].sizes["draw"] == 50
+
+
 def test_datasets_of_other_shapes_are_fitted_too():
     short = Dataset({"y": FIRST["y"][:3]}, coords={"obs": ("a", "b", "c")})
     trees = drawn(conjugate, [FIRST, short, SECOND], [11, 5, 12])
@@ -177,7 +244,7 @@ def test_a_fit_that_fails_leaves_the_others():
     assert isinstance(results[1], FitError)
     assert "no start with a finite log density" in str(results[1])
     assert {0, 1, 2} == set(results)
-    found = engine.sample(build, [good, bad, good], [1, 2, 3], SHORT)
+    found = numpyro.sample(build, [good, bad, good], [1, 2, 3], SHORT)
     assert next(found)["posterior"].sizes["draw"] == 50
     with pytest.raises(FitError, match="no start"):
         next(found)

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bayesrun.types import Batch, DispatchOptions, Outcome
 
@@ -18,7 +18,7 @@ __all__ = ["outcomes"]
 
 
 def outcomes(
-    batches: Sequence[Batch], work: Callable[[Batch], list[Outcome]], options: DispatchOptions
+    batches: Sequence[Batch], work: Callable[[Batch], Iterable[Outcome]], options: DispatchOptions
 ) -> Iterator[Outcome]:
     """Run batches by the dispatcher that is asked for; where there is no batch, none is started."""
     if batches:

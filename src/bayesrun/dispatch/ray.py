@@ -13,7 +13,7 @@ import os
 import socket
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -22,7 +22,7 @@ from bayesrun.errors import ConfigError
 from bayesrun.types import Batch, DispatchOptions, Outcome, Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["check_address", "check_local", "dispatch"]
 
@@ -41,9 +41,15 @@ THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS
 
 @dataclass
 class _Task:
+    """A batch on its way: how often it was handed out before, since when, and the keys that are not back yet."""
+
     batch: Batch
-    tries: int
-    started: float
+    tries: int = 0
+    started: float = 0.0
+    left: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.left = {spec.key for spec in self.batch.specs}
 
 
 def check_local(resources: Sequence[Resources], options: DispatchOptions) -> None:
@@ -108,7 +114,7 @@ def _refuse(resources: Sequence[Resources], have: Mapping[str, float], where: st
 
 
 def dispatch(
-    batches: Sequence[Batch], work: Callable[[Batch], list[Outcome]], options: DispatchOptions
+    batches: Sequence[Batch], work: Callable[[Batch], Iterable[Outcome]], options: DispatchOptions
 ) -> Iterator[Outcome]:
     """Run batches as tasks and yield outcomes as they complete.
 
@@ -131,7 +137,7 @@ def dispatch(
     with _cluster(options, batches) as per_task:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         _check_nodes(batches, nodes)
-        waiting = deque(_Task(batch, 0, 0.0) for batch in batches)
+        waiting = deque(_Task(batch) for batch in batches)
         flying: dict[Any, _Task] = {}
         bounded = any(_bound(batch, options) for batch in batches)
         times = 1 if bounded else QUEUED_PER_RUNNING
@@ -144,12 +150,18 @@ def dispatch(
                 task.started = time.monotonic()
                 flying[_submit(remote, task.batch, work, per_task)] = task
             ready, _ = ray.wait(list(flying), timeout=POLL_SECONDS)
-            for reference in ready:
-                task = flying.pop(reference)
-                yield from _collect(reference, task, options, waiting)
-            for reference in _late(flying, options):
-                ray.cancel(reference, force=True)
-                task = flying.pop(reference)
+            for stream in ready:
+                task = flying.pop(stream)
+                outcome = _next(stream, task)
+                if isinstance(outcome, Outcome):
+                    task.left.discard(outcome.key)
+                    flying[stream] = task
+                    yield outcome
+                elif outcome is not None:
+                    yield from _broken(outcome, task, options, waiting)
+            for stream in _late(flying, options):
+                ray.cancel(stream, force=True)
+                task = flying.pop(stream)
                 message = (
                     f"took longer than {_bound(task.batch, options):g} s; raise sampler.timeout or dispatch.timeout"
                 )
@@ -162,33 +174,58 @@ def _environment(resources: Resources) -> dict[str, str]:
     return THREADS | cores | ({} if resources.num_gpus else {"JAX_PLATFORMS": "cpu"})
 
 
-def _submit(remote: Any, batch: Batch, work: Callable[[Batch], list[Outcome]], per_task: bool) -> Any:
+def _submit(remote: Any, batch: Batch, work: Callable[[Batch], Iterable[Outcome]], per_task: bool) -> Any:
     want = batch.resources
     return remote.options(
         num_cpus=want.num_cpus,
         num_gpus=want.num_gpus,
         memory=int(want.memory_gb * 2**30) if want.memory_gb else None,
         name=batch.label,
+        num_returns="streaming",  # outcomes are seen as they are committed
         runtime_env={"env_vars": _environment(want)} if per_task else None,
     ).remote(work, batch)
 
 
-def _work(work: Callable[[Batch], list[Outcome]], batch: Batch) -> list[Outcome]:
-    return work(batch)
+def _work(work: Callable[[Batch], Iterable[Outcome]], batch: Batch) -> Iterator[Outcome]:
+    yield from work(batch)
 
 
-def _collect(reference: Any, task: _Task, options: DispatchOptions, waiting: deque[_Task]) -> Iterator[Outcome]:
+def _next(stream: Any, task: _Task) -> Outcome | BaseException | None:
+    """Take the next outcome of a task, or what became of its worker; None at its end."""
     import ray
-    from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+    from ray.exceptions import RayError, RayTaskError
 
     try:
-        yield from ray.get(reference)
+        outcome: Outcome = ray.get(next(stream))
+    except StopIteration:
+        if not task.left:
+            return None
+        return RuntimeError(f"the batch ended without an outcome for {len(task.left)} of its fits")
     except RayTaskError as error:
-        yield from _given_up(task, "error", _first_line(error.cause or error))
-    except OutOfMemoryError as error:
-        yield from _again(task, "oom", _first_line(error), options, waiting)
+        return error
     except RayError as error:
+        return error
+    return outcome
+
+
+def _broken(
+    error: BaseException, task: _Task, options: DispatchOptions, waiting: deque[_Task]
+) -> Iterator[Outcome]:
+    """Say what becomes of a task whose worker broke."""
+    from ray.exceptions import OutOfMemoryError, RayTaskError
+
+    if isinstance(error, RayTaskError) or not _is_loss(error):
+        yield from _given_up(task, "error", _first_line(getattr(error, "cause", None) or error))
+    elif isinstance(error, OutOfMemoryError):
+        yield from _again(task, "oom", _first_line(error), options, waiting)
+    else:
         yield from _again(task, "lost", _first_line(error), options, waiting)
+
+
+def _is_loss(error: BaseException) -> bool:
+    from ray.exceptions import RayError
+
+    return isinstance(error, RayError)
 
 
 def _first_line(error: BaseException) -> str:
@@ -203,10 +240,17 @@ def _again(
     options: DispatchOptions,
     waiting: deque[_Task],
 ) -> Iterator[Outcome]:
-    """Hand a batch out again, or give its fits up. Running out of memory is no accident, and is not tried again."""
+    """Hand a batch out again, or give its fits up.
+
+    What is left of a batch of several fits is cut in halves, until the fit that takes its worker down is alone. Running
+    out of memory is no accident, and a fit that is alone is not tried again for it.
+    """
+    halves = task.batch.halves(task.left)
+    if len(halves) > 1:
+        waiting.extend(_Task(half, task.tries) for half in halves)
+        return
     if reason != "oom" and task.tries < options.retries:
-        task.tries += 1
-        waiting.append(task)
+        waiting.extend(_Task(half, task.tries + 1) for half in halves)
         return
     yield from _given_up(task, reason, message)
 
@@ -214,6 +258,8 @@ def _again(
 def _given_up(task: _Task, reason: Literal["error", "timeout", "oom", "lost"], message: str) -> Iterator[Outcome]:
     tries = f" ({task.tries + 1} tries)" if task.tries else ""
     for spec in task.batch.specs:
+        if spec.key not in task.left:
+            continue
         yield Outcome(spec.key, spec.cell, spec.replicate, "failed", reason, f"{message}{tries}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bayesrun.types import Batch, DispatchOptions, Outcome
 
@@ -13,7 +13,7 @@ __all__ = ["dispatch"]
 
 
 def dispatch(
-    batches: Sequence[Batch], work: Callable[[Batch], list[Outcome]], options: DispatchOptions
+    batches: Sequence[Batch], work: Callable[[Batch], Iterable[Outcome]], options: DispatchOptions
 ) -> Iterator[Outcome]:
     """Do the batches in their order.
 

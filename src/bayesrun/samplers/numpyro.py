@@ -1,4 +1,8 @@
-"""NUTS of NumPyro on JAX, through PyMC's own entry; it judges no convergence."""
+"""NUTS on JAX: many datasets at once in lanes of their own pace, or NumPyro's kernel; it judges no convergence.
+
+The lanes (`bayesrun.samplers.lanes`) follow NumPyro's transition and adaptation. ``engine=numpyro`` runs NumPyro's own
+kernel through PyMC's entry, one dataset at a time: the reference, and the fallback.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pymc as pm
 
+from bayesrun.errors import FitError
 from bayesrun.samplers import groups
 
 if TYPE_CHECKING:
@@ -18,13 +23,38 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, SamplerOptions
 
-__all__ = ["DISCRETE", "KIND", "OPTIONS", "VERSION", "sample"]
+__all__ = ["DISCRETE", "EXTRA", "KIND", "OPTIONS", "VERSION", "fits", "sample"]
 
-VERSION: Final = 1
+VERSION: Final = 3
 KIND: Final = "nuts"
 DISCRETE: Final = False
-OPTIONS: Final = ("draws", "tune", "chains", "target_accept", "max_treedepth", "escalate", "extra")
+OPTIONS: Final = (
+    "draws",
+    "tune",
+    "chains",
+    "target_accept",
+    "max_treedepth",
+    "escalate",
+    "engine",
+    "precision",
+    "extra",
+)
 """Options that change the draws."""
+EXTRA: Final = (
+    "dense_mass",
+    "lanes",
+    "chain_method",
+    "adapt_mass_matrix",
+    "adapt_step_size",
+    "find_heuristic_step_size",
+    "forward_mode_differentiation",
+    "init_strategy",
+    "inverse_mass_matrix",
+    "jitter",
+    "regularize_mass_matrix",
+    "step_size",
+)
+"""Keys of ``extra``; ``dense_mass`` is for both engines, ``lanes`` for the lanes, the others for NumPyro's kernel."""
 
 
 def sample(
@@ -33,30 +63,72 @@ def sample(
     seeds: Iterable[int],
     options: SamplerOptions,
 ) -> Iterator[xr.DataTree]:
-    """Draw with the No-U-Turn sampler of NumPyro (Phan, Pradhan, Jankowiak 2019, arXiv:1912.11554).
-
-    Chains run together as one vectorised program in double precision, on whatever device JAX has.
+    """Draw with the No-U-Turn sampler (Hoffman and Gelman 2014, JMLR 15:1593) on JAX, many datasets side by side.
 
     Parameters
     ----------
     build
         Builds the model of one dataset; its free variables are continuous.
     datasets, seeds
-        One of each for a fit.
+        One of each for a fit. A fit's seed gives it the same random numbers in every batch.
     options
-        ``extra`` goes to PyMC's JAX entry and NumPyro's kernel (``dense_mass``, ``chain_method``, ...).
+        ``engine`` is lanes, or numpyro for NumPyro's kernel (Phan, Pradhan, Jankowiak 2019, arXiv:1912.11554);
+        ``extra`` see `EXTRA`.
 
     Yields
     ------
     xarray.DataTree
-        Groups ``posterior``, ``sample_stats`` (`groups.NUTS_STATS`), ``observed_data``. Attribute
-        ``sampling_seconds``: wall-clock seconds from the model to the draws; compilation is part of the same
-        call and cannot be told apart. NumPyro does not say whether a tree was cut off, so
-        ``reached_max_treedepth`` is true where a tree has all the steps that it may have.
+        One for each dataset, in their order: groups ``posterior``, ``sample_stats`` (`groups.NUTS_STATS`),
+        ``observed_data`` and, from the lanes, ``log_likelihood``. Attribute ``sampling_seconds``: wall-clock seconds
+        with compilation.
+
+    Raises
+    ------
+    FitError
+        When it is the turn of a dataset that has no posterior.
     """
+    results: dict[int, xr.DataTree | FitError] = {}
+    turn = 0
+    for index, result in fits(build, datasets, seeds, options):
+        results[index] = result
+        while turn in results:
+            found = results.pop(turn)
+            turn += 1
+            if isinstance(found, FitError):
+                raise found
+            yield found
+
+
+def fits(
+    build: Callable[[Dataset], pm.Model],
+    datasets: Iterable[Dataset],
+    seeds: Iterable[int],
+    options: SamplerOptions,
+    *,
+    alike: bool = False,
+) -> Iterator[tuple[int, xr.DataTree | FitError]]:
+    """Draw like `sample`, but in the order in which fits are done, and with errors as values.
+
+    Parameters
+    ----------
+    alike
+        Whether the datasets are draws of one generator, so that not every model has to be built.
+
+    Yields
+    ------
+    int
+        Which dataset, counted from 0.
+    xarray.DataTree or FitError
+        What came of it. One that fails leaves the others alone.
+    """
+    if options.engine == "lanes":
+        from bayesrun.samplers.lanes import engine
+
+        yield from engine.fits(build, datasets, seeds, options, alike=alike)
+        return
     _prepare_jax()
-    for dataset, seed in zip(datasets, seeds, strict=True):
-        yield _draw(build(dataset), seed, options)
+    for index, (dataset, seed) in enumerate(zip(datasets, seeds, strict=True)):
+        yield index, _draw(build(dataset), seed, options)
 
 
 def _prepare_jax() -> None:
@@ -65,10 +137,9 @@ def _prepare_jax() -> None:
     Its import asks XLA for a hundred host devices, which cost threads and memory. The flag is read when
     JAX's backend starts, so the backend is started before the import, and the environment is put back.
     """
-    import jax
+    from bayesrun.samplers.lanes.engine import prepare_jax
 
-    jax.config.update("jax_enable_x64", True)
-    jax.devices()
+    prepare_jax()
     before = os.environ.get("XLA_FLAGS")
     import pymc.sampling.jax  # noqa: F401  (what matters is when it is imported)
 
@@ -80,6 +151,8 @@ def _prepare_jax() -> None:
 
 def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
     start = time.perf_counter()
+    if options.precision != "float64":
+        raise FitError("sampler.precision=float32 is for sampler.engine=lanes; NumPyro's kernel runs in float64 here")
     with groups.quiet():
         drawn = pm.sample(
             model=model,

@@ -7,50 +7,52 @@ from __future__ import annotations
 
 import os
 import time
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import jax
 import numpy as np
-import xarray as xr
 from pymc.initial_point import make_initial_point_fn
 
 from bayesrun.errors import FitError
 from bayesrun.samplers import groups
 from bayesrun.samplers.lanes.fleet import Chains, Work, draw
-from bayesrun.samplers.lanes.graphs import survey
 from bayesrun.samplers.lanes.program import ATTEMPTS, Program, Settings, program
-from bayesrun.samplers.lanes.sharing import Member, by_form, shared_density
+from bayesrun.samplers.lanes.sharing import Form, Member, by_form, shared_density
 from bayesrun.samplers.lanes.state import CUT_OFF, DIVERGING
+from bayesrun.samplers.lanes.trees import Mould, whole_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pymc as pm
+    import xarray as xr
 
+    from bayesrun.samplers.lanes.graphs import Survey
     from bayesrun.types import Dataset, SamplerOptions
 
-__all__ = ["DISCRETE", "KIND", "OPTIONS", "VERSION", "fits", "sample"]
+__all__ = ["EXTRA", "VERSION", "fits", "prepare_jax"]
 
-VERSION: Final = 2
-KIND: Final = "nuts"
-DISCRETE: Final = False
-OPTIONS: Final = ("draws", "tune", "chains", "target_accept", "max_treedepth", "escalate", "extra")
-"""Options that change the draws."""
+VERSION: Final = 3
+EXTRA: Final = ("dense_mass", "lanes")
+"""Keys of ``extra`` that it knows."""
 
 LANES = 64
-"""Chains that run side by side, unless the options say otherwise."""
+"""Chains that run side by side, unless the options say otherwise: the cost of a fit is flat from here on."""
 WINDOW = 256
 """Datasets whose models are compared and queued together."""
 
 
-def sample(
+def fits(
     build: Callable[[Dataset], pm.Model],
     datasets: Iterable[Dataset],
     seeds: Iterable[int],
     options: SamplerOptions,
-) -> Iterator[xr.DataTree]:
+    *,
+    alike: bool = False,
+) -> Iterator[tuple[int, xr.DataTree | FitError]]:
     """Draw with NUTS (Hoffman and Gelman 2014, JMLR 15:1593), many datasets side by side.
 
     Parameters
@@ -61,54 +63,41 @@ def sample(
         One of each for a fit. A fit's seed gives it the same random numbers in every batch.
     options
         ``extra`` may have ``dense_mass`` (bool: adapt a mass matrix with off-diagonal elements) and ``lanes`` (int:
-        chains side by side).
-
-    Yields
-    ------
-    xarray.DataTree
-        One for each dataset, in their order: groups ``posterior``, ``sample_stats`` (`groups.NUTS_STATS`),
-        ``observed_data`` and ``log_likelihood``. Attributes ``sampling_seconds`` and ``compile_seconds``, its part:
-        wall-clock seconds of the batch, by the lanes that worked for this fit and in equal parts; ``useful_steps``:
-        share of the batch's leapfrog steps until then that belonged to a trajectory.
-
-    Raises
-    ------
-    FitError
-        When it is the turn of a dataset that has no posterior.
-    """
-    results: dict[int, xr.DataTree | FitError] = {}
-    turn = 0
-    for index, result in fits(build, datasets, seeds, options):
-        results[index] = result
-        while turn in results:
-            found = results.pop(turn)
-            turn += 1
-            if isinstance(found, FitError):
-                raise found
-            yield found
-
-
-def fits(
-    build: Callable[[Dataset], pm.Model],
-    datasets: Iterable[Dataset],
-    seeds: Iterable[int],
-    options: SamplerOptions,
-) -> Iterator[tuple[int, xr.DataTree | FitError]]:
-    """Draw like `sample`, but in the order in which fits are done, and with errors as values.
+        chains side by side); ``batch_size`` is what the lanes are compiled for, so that a smaller batch of the
+        same study compiles nothing.
+    alike
+        Whether the datasets are draws of one generator, so that not every model has to be built (`sharing.Form`).
 
     Yields
     ------
     int
-        Which dataset, counted from 0.
+        Which dataset, counted from 0, in the order in which fits are done.
     xarray.DataTree or FitError
-        What came of it. One that fails leaves the others alone.
+        What came of it; a dataset that fails leaves the others alone. Groups ``posterior``, ``sample_stats``
+        (`groups.NUTS_STATS`), ``observed_data`` and ``log_likelihood``. Attributes ``sampling_seconds`` and
+        ``compile_seconds``, its part: wall-clock seconds of the batch, by the lanes that worked for this fit and in
+        equal parts; ``useful_steps``: share of the batch's leapfrog steps until then that belonged to a trajectory.
     """
     prepare_jax()
     pairs = enumerate(zip(datasets, seeds, strict=True))
+    form = Form(build)
     while window := list(islice(pairs, WINDOW)):
-        members = [Member(index, dataset, seed, survey(build(dataset))) for index, (dataset, seed) in window]
+        members: list[Member] = []
+        for index, (dataset, seed) in window:
+            try:
+                members.append((form if alike else Form(build)).member(index, dataset, seed))
+            except FitError as error:
+                yield index, error
+            except Exception as error:  # noqa: BLE001 - a user's builder may raise anything, and the others go on
+                yield index, _refused(error)
         for group in by_form(members):
             yield from _fit_group(build, group, options)
+
+
+def _refused(error: Exception) -> FitError:
+    failure = FitError(f"the model cannot be built on this dataset: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
 
 
 def prepare_jax() -> None:
@@ -145,27 +134,19 @@ def _fit_group(
         for member in members if len(members) > 1 else ():
             yield from _fit_group(build, [member], options)
         return
-    first = density.arguments(members[0].surveyed)
-    shapes = tuple((value.shape, value.dtype.str) for value in first)
-    settings = _settings(options, len(members))
-    compiled = program(density, settings, shapes)
+    shapes = tuple((value.shape, value.dtype.str) for value in members[0].arguments(density))
+    compiled = program(density, _settings(options, len(members)), shapes)
     compile_seconds = (time.perf_counter() - begin) / len(members)
     by_index = {member.index: member for member in members}
+    moulds: dict[int, Mould] = {}
     work = (
-        Work(m.index, m.seed, density.arguments(m.surveyed), None if density.start else _prior_start(m))
+        Work(m.index, m.seed, m.arguments(density), None if density.start else _prior_start(m.surveyed, m.seed))
         for m in members
     )
     for chains, share in draw(compiled, work):
         member = by_index[chains.work.index]
         if not chains.started:
-            names = ", ".join(rv.name for rv in member.surveyed.model.free_RVs)
-            yield (
-                member.index,
-                FitError(
-                    f"no start with a finite log density and gradient in {ATTEMPTS} attempts around the initial "
-                    f"point of {names}; check that the priors allow the data, or give the variables an initval"
-                ),
-            )
+            yield member.index, _no_start(member.surveyed)
             continue
         attrs: groups.Attributes = {
             "sampler": "numpyro",
@@ -175,16 +156,25 @@ def _fit_group(
             "compile_seconds": compile_seconds,
             "useful_steps": share,
         }
-        yield member.index, _tree(compiled, member, chains, attrs)
+        yield member.index, _tree(compiled, moulds, member, chains, attrs)
+
+
+def _no_start(surveyed: Survey) -> FitError:
+    names = ", ".join(rv.name for rv in surveyed.model.free_RVs)
+    return FitError(
+        f"no start with a finite log density and gradient in {ATTEMPTS} attempts around the initial point of {names}; "
+        "check that the priors allow the data, or give the variables an initval"
+    )
 
 
 def _settings(options: SamplerOptions, n_datasets: int) -> Settings:
     extra = dict(options.extra)
     dense, limit = bool(extra.pop("dense_mass", False)), int(extra.pop("lanes", LANES))
     if extra:
-        raise FitError(f"the batched engine has no option {', '.join(sorted(extra))}; it takes dense_mass and lanes")
+        raise FitError(f"the batched engine has no option {', '.join(sorted(extra))}; it takes {', '.join(EXTRA)}")
+    planned = n_datasets if options.batch_size == "auto" else options.batch_size
     # few shapes, so that few programs are compiled: powers of two until the lanes are used up
-    slots = min(1 << (n_datasets - 1).bit_length(), max(limit // options.chains, 1))
+    slots = min(1 << (planned - 1).bit_length(), max(limit // options.chains, 1))
     return Settings(
         lanes=slots * options.chains,
         chains=options.chains,
@@ -193,36 +183,64 @@ def _settings(options: SamplerOptions, n_datasets: int) -> Settings:
         target_accept=options.target_accept,
         max_treedepth=options.max_treedepth,
         dense_mass=dense,
+        precision=options.precision,
     )
 
 
-def _prior_start(member: Member) -> Callable[[int], np.ndarray]:
+@lru_cache(maxsize=8)
+def _start_function(surveyed: Survey) -> Callable[[int], dict[str, np.ndarray]]:
+    model = surveyed.model
+    found: Callable[[int], dict[str, np.ndarray]] = make_initial_point_fn(
+        model=model, jitter_rvs=set(model.free_RVs), return_transformed=True
+    )
+    return found
+
+
+def _prior_start(surveyed: Survey, seed: int) -> Callable[[int], np.ndarray]:
     """Draw starts with PyMC, for models whose initial point is random."""
-    model = member.surveyed.model
-    function = make_initial_point_fn(model=model, jitter_rvs=set(model.free_RVs), return_transformed=True)
 
     def start(chain: int) -> np.ndarray:
-        seed = np.random.SeedSequence((member.seed, chain)).generate_state(1)[0]
-        return np.concatenate([np.ravel(value) for value in function(int(seed)).values()])
+        own = np.random.SeedSequence((seed, chain)).generate_state(1)[0]
+        return np.concatenate([np.ravel(value) for value in _start_function(surveyed)(int(own)).values()])
 
     return start
 
 
-def _tree(compiled: Program, member: Member, chains: Chains, attrs: groups.Attributes) -> xr.DataTree:
-    """Put the chains of one dataset into groups."""
+def _tree(
+    compiled: Program, moulds: dict[int, Mould], member: Member, chains: Chains, attrs: groups.Attributes
+) -> xr.DataTree:
+    """Put the chains of one dataset into groups; `moulds` are those of this batch, by the model they are of."""
     n_chains, n_draws, size = chains.z.shape
     variables, terms = compiled.describe(chains.z.reshape(-1, size), chains.work.arguments)
 
-    def shaped(names: Sequence[str], values: Sequence[Any]) -> dict[str, np.ndarray]:
+    def shaped(names: Sequence[str], values: Sequence[jax.Array]) -> dict[str, np.ndarray]:
         return {
             name: np.asarray(value).reshape(n_chains, n_draws, *value.shape[1:])
             for name, value in zip(names, values, strict=True)
         }
 
+    posterior = shaped(compiled.density.variables, variables)
+    pointwise = shaped(compiled.density.observed, terms)
+    stats = _statistics(chains)
+    mould = moulds.get(id(member.surveyed))
+    if member.taken and mould is not None:
+        arrays = {"posterior": posterior, "sample_stats": stats, "log_likelihood": pointwise}
+        return mould.cast(arrays | {name: member.named() for name in ("observed_data", "constant_data")}, attrs)
+    tree = whole_tree(member.surveyed.model, posterior, stats, pointwise, attrs)
+    if member.taken or id(member.surveyed) not in moulds:
+        moulds[id(member.surveyed)] = Mould(tree)
+    if member.taken:  # the model is that of another dataset
+        return moulds[id(member.surveyed)].cast(
+            {name: member.named() for name in ("observed_data", "constant_data")}, attrs
+        )
+    return tree
+
+
+def _statistics(chains: Chains) -> dict[str, np.ndarray]:
     found = chains.stats
     stats = {
         "acceptance_rate": found["acceptance"],
-        "step_size": np.repeat(found["step_size"][:, None], n_draws, axis=1),
+        "step_size": np.repeat(found["step_size"][:, None], chains.z.shape[1], axis=1),
         "diverging": (found["flags"] & DIVERGING) > 0,
         "energy": found["energy"],
         "n_steps": found["n_steps"],
@@ -230,26 +248,4 @@ def _tree(compiled: Program, member: Member, chains: Chains, attrs: groups.Attri
         "reached_max_treedepth": (found["flags"] & CUT_OFF) > 0,
         "lp": -found["potential"],
     }
-    model = member.surveyed.model
-    posterior = shaped(compiled.density.variables, variables)
-    tree = groups.tree(model, posterior, {name: stats[name] for name in groups.NUTS_STATS}, attrs)
-    if terms:
-        tree["log_likelihood"] = xr.DataTree(
-            _pointwise(shaped(compiled.density.observed, terms), tree["observed_data"].to_dataset())
-        )
-    return tree
-
-
-def _pointwise(terms: dict[str, np.ndarray], observed: xr.Dataset) -> xr.Dataset:
-    """Give log-likelihood terms the dims and coords of what was observed, as many as they have."""
-    named = {}
-    for name, value in terms.items():
-        extra = observed[name].dims[: value.ndim - 2] if name in observed else ()
-        if len(extra) < value.ndim - 2:
-            extra = tuple(f"{name}_dim_{i}" for i in range(value.ndim - 2))
-        named[name] = ("chain", "draw", *extra)
-    used = {dim for names in named.values() for dim in names}
-    chains, draws = next(iter(terms.values())).shape[:2]
-    coords: dict[Any, Any] = {dim: observed.coords[dim] for dim in used if dim in observed.coords}
-    coords |= {"chain": np.arange(chains), "draw": np.arange(draws)}
-    return xr.Dataset({name: (named[name], value) for name, value in terms.items()}, coords=coords)
+    return {name: stats[name] for name in groups.NUTS_STATS}

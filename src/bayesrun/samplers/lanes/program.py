@@ -47,6 +47,7 @@ class Settings:
     target_accept: float
     max_treedepth: int
     dense_mass: bool = False
+    precision: str = "float64"
 
     @property
     def transitions(self) -> int:

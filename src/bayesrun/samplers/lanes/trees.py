@@ -1,0 +1,99 @@
+"""The chains of a dataset as the groups that every sampler writes; it computes no diagnostics.
+
+Draws of one generator share names, dims and coords, which take longer to work out than their numbers take to copy:
+they are kept from the first tree.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from bayesrun.samplers import groups
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pymc as pm
+
+__all__ = ["Mould", "whole_tree"]
+
+
+def whole_tree(
+    model: pm.Model,
+    posterior: Mapping[str, np.ndarray],
+    stats: Mapping[str, np.ndarray],
+    terms: Mapping[str, np.ndarray],
+    attrs: groups.Attributes,
+) -> xr.DataTree:
+    """Put the arrays of one fit into groups, by its own model.
+
+    Parameters
+    ----------
+    posterior, stats
+        See `groups.tree`.
+    terms
+        Pointwise log-likelihood by observed variable, dims (chain, draw, ...); the group is left out without any.
+    """
+    tree = groups.tree(model, posterior, stats, attrs)
+    if terms:
+        tree["log_likelihood"] = xr.DataTree(_pointwise(terms, tree["observed_data"].to_dataset()))
+    return tree
+
+
+class Mould:
+    """What the trees of one generator's draws have in common, taken from the first of them.
+
+    Parameters
+    ----------
+    tree
+        Groups ``posterior``, ``sample_stats``, ``observed_data`` and what else there is.
+    """
+
+    def __init__(self, tree: xr.DataTree) -> None:
+        self.groups = {name: node.to_dataset() for name, node in tree.children.items()}
+
+    def cast(
+        self, arrays: Mapping[str, Mapping[str, np.ndarray]], attrs: groups.Attributes
+    ) -> xr.DataTree:
+        """Make a tree like the first one.
+
+        Parameters
+        ----------
+        arrays
+            By group the variables that differ from the first tree's, in the same shapes.
+        attrs
+            Of the tree, its posterior and its statistics.
+        """
+        made = {}
+        for name, first in self.groups.items():
+            own = arrays.get(name, {})
+            made[name] = xr.Dataset(
+                {key: (v.dims, _like(own[str(key)], v) if key in own else v.values, v.attrs) for key, v in first.data_vars.items()},
+                coords=first.coords,
+                attrs=first.attrs | (attrs if name in ("posterior", "sample_stats") else {}),
+            )
+        tree = xr.DataTree.from_dict(made)
+        tree.attrs.update(attrs)
+        return tree
+
+
+def _like(value: np.ndarray, first: xr.DataArray) -> np.ndarray:
+    return np.asarray(value, dtype=first.dtype).reshape(first.shape)
+
+
+def _pointwise(terms: Mapping[str, np.ndarray], observed: xr.Dataset) -> xr.Dataset:
+    """Give log-likelihood terms the dims and coords of what was observed, as many as they have."""
+    named = {}
+    for name, value in terms.items():
+        extra = observed[name].dims[: value.ndim - 2] if name in observed else ()
+        if len(extra) < value.ndim - 2:
+            extra = tuple(f"{name}_dim_{i}" for i in range(value.ndim - 2))
+        named[name] = ("chain", "draw", *extra)
+    used = {dim for names in named.values() for dim in names}
+    chains, draws = next(iter(terms.values())).shape[:2]
+    coords: dict[Any, Any] = {dim: observed.coords[dim] for dim in used if dim in observed.coords}
+    coords |= {"chain": np.arange(chains), "draw": np.arange(draws)}
+    return xr.Dataset({name: (named[name], value) for name, value in terms.items()}, coords=coords)

@@ -1,0 +1,65 @@
+"""What each fit of a batch is conditioned on: a dataset of the store, or one that is simulated here from its seed.
+
+It fits nothing and writes nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from bayesrun.fit import Case
+from bayesrun.targets import import_target
+from bayesrun.types import canonical_json
+
+if TYPE_CHECKING:
+    from bayesrun.store import Store
+    from bayesrun.types import Dataset, FitSpec, Simulation
+
+__all__ = ["Sources"]
+
+
+class Sources:
+    """Datasets of a store, each read once.
+
+    Parameters
+    ----------
+    store
+        Where real datasets and the bases of simulated ones are.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._read: dict[str, Dataset] = {}
+
+    def data(self, data_hash: str) -> Dataset:
+        """Return a dataset of the store."""
+        if data_hash not in self._read:
+            self._read[data_hash] = self.store.read_data(data_hash)
+        return self._read[data_hash]
+
+    def case(self, spec: FitSpec) -> Case:
+        """Return a fit with its dataset; a simulated one is the same wherever and whenever it is drawn."""
+        if spec.simulation is None:
+            return Case(spec, self.data(spec.data_hash))
+        base = self.data(spec.simulation.base_hash)
+        drawn = _simulator(spec.simulation, base, spec.data_seed).draw(spec.data_seed)
+        return Case(spec, drawn.dataset, self.data(spec.data_hash), drawn.truth, drawn.degenerate)
+
+
+_simulators: dict[str, Any] = {}
+
+
+def _simulator(simulation: Simulation, base: Dataset, seed: int) -> Any:
+    """Compile a generator once for the process; one whose covariates are drawn anew, once for each dataset."""
+    from bayesrun.data.design import redrawn
+    from bayesrun.simulate import parse_truth, simulator
+
+    generator = simulation.generator
+    build = functools.partial(import_target("study.generator", generator.path), **generator.params)
+    if simulation.design is not None:
+        return simulator(build, redrawn(simulation.design, seed), parse_truth(simulation.truth))
+    name = canonical_json(simulation)
+    if name not in _simulators:
+        _simulators[name] = simulator(build, base, parse_truth(simulation.truth))
+    return _simulators[name]
