@@ -14,9 +14,11 @@ from bayesrun.models.inputs import number, obs_labels, positive
 from bayesrun.types import Dataset, Role
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytensor.tensor import TensorVariable
 
-__all__ = ["DATA", "build", "can_simulate", "censoring_bounds"]
+__all__ = ["DATA", "build", "can_simulate", "censoring_bounds", "from_draws"]
 
 DATA: Final[dict[str, Role]] = {
     "time": Role("positive", "time of the event, or of the end of observation"),
@@ -46,9 +48,9 @@ def build(
     computed as such and never as log(1 - F). The bound :math:`c_i` is the time of a censored unit, the planned end
     of observation of a unit with an event, and infinite where none is given.
 
-    Simulating from the model draws w and cuts it at c, so that the event indicator is drawn with the time
-    (t < c). Without planned ends of observation a unit that had its event would never be censored in
-    simulated data: see `can_simulate`.
+    Simulating from the model draws w and cuts it at c, and `from_draws` makes the event indicator from it. Without
+    planned ends of observation a unit that had its event would never be censored in simulated data: see
+    `can_simulate`.
 
     Parameters
     ----------
@@ -134,6 +136,27 @@ def can_simulate(data: Dataset) -> str | None:
         f"survival needs the planned end of observation of every unit to simulate, and {n_events} of "
         f"{len(data['time'])} units have an event and none. Map a column to it: data.columns={{censoring_time: COLUMN}}"
     )
+
+
+def from_draws(data: Dataset, drawn: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Give the arrays that draws of the model replace: the event indicator is drawn with the time.
+
+    Parameters
+    ----------
+    data
+        The dataset that the model was built on, which says when the observation of each unit ends.
+    drawn
+        ``y_obs`` (obs,): times cut at the end of observation.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        ``time``, ``event`` (1 where the time lies before the end of observation) and ``censoring_time`` (that end, so
+        that a unit keeps it whether or not its event was seen), all (obs,).
+    """
+    bounds = censoring_bounds(data)
+    time = drawn["y_obs"]
+    return {"time": time, "event": (time < bounds).astype(np.int64), "censoring_time": bounds}
 
 
 def _censored_draw(

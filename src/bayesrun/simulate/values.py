@@ -1,0 +1,235 @@
+"""Values of free variables that a study gives: are they variables of the model, of its shapes, in their support.
+
+It draws nothing from the model.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pymc as pm
+import pytensor
+from pymc.distributions.transforms import _default_transform
+from pytensor.compile.mode import Mode
+from pytensor.graph.replace import clone_replace
+from pytensor.graph.traversal import ancestors
+
+from bayesrun.errors import ConfigError
+from bayesrun.simulate.programs import MODE, plain
+from bayesrun.simulate.truth import NODE, Truth, posterior_draws
+from bayesrun.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pytensor.graph.basic import Variable
+
+__all__ = ["fixed_values", "given_names", "posterior_values", "restricted", "unreachable"]
+
+SHAPES = Mode(linker="py", optimizer="fast_run")
+"""With the rewrites that find a shape without drawing the variable."""
+
+
+def given_names(truth: Truth, model: pm.Model) -> list[str]:
+    """Names of the free variables that are not drawn from the prior.
+
+    Raises
+    ------
+    ConfigError
+        If a name is not one of a free variable, or a fixed variable stands on one that is left to the prior.
+    """
+    free = [str(rv.name) for rv in model.free_RVs]
+    if truth.kind == "posterior":
+        return free
+    problems = [_unknown(name, free, model) for name in truth.values if name not in free]
+    if not problems:
+        problems = list(_with_loose_parents(truth.values, model))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return [name for name in free if name in truth.values]
+
+
+def _unknown(name: str, free: list[str], model: pm.Model) -> str:
+    if name in (str(rv.name) for rv in model.observed_RVs):
+        return f"{NODE}.{name}: {name} is observed, so it is drawn; wanted free variables: {', '.join(free)}"
+    for derived in model.deterministics:
+        if derived.name == name:
+            parents = _free_ancestors(derived, model)
+            return f"{NODE}.{name}: {name} is worked out from {', '.join(parents)}; give values for these"
+    hint = did_you_mean(name, free, f"{NODE}.")
+    return f"{NODE}.{name}: the generating model has no free variable {name!r}; {hint}it has {', '.join(free)}"
+
+
+def _free_ancestors(variable: Variable, model: pm.Model) -> list[str]:
+    """Names of the free variables that a variable is directly made from."""
+    free = [rv for rv in model.free_RVs if rv is not variable]
+    above = set(ancestors([variable], blockers=free))
+    return [str(rv.name) for rv in free if rv in above]
+
+
+def _with_loose_parents(names: Iterable[str], model: pm.Model) -> Iterable[str]:
+    """Find fixed variables whose parents would be drawn without regard to them."""
+    for name in names:
+        loose = [parent for parent in _free_ancestors(model[name], model) if parent not in names]
+        if loose:
+            yield (
+                f"{NODE}.{name}: the prior of {name} depends on {', '.join(loose)}, which would be drawn from the "
+                f"prior as if {name} were not known; fix {', '.join(loose)} too, or leave {name} to the prior"
+            )
+
+
+def fixed_values(truth: Truth, model: pm.Model) -> dict[str, np.ndarray]:
+    """Bring fixed values into the form of their variables.
+
+    Parameters
+    ----------
+    truth
+        Of kind ``fixed``, with names that `given_names` accepted.
+    model
+        The generating model.
+
+    Returns
+    -------
+    dict
+        Name to values in the natural (constrained) shape and dtype of the variable. A single number stands for every
+        entry of a variable with dims.
+
+    Raises
+    ------
+    ConfigError
+        If a value has another shape, is not a whole number where the variable is one, or lies outside the support.
+    """
+    fixed = [rv for rv in model.free_RVs if rv.name in truth.values]
+    values, problems = {}, []
+    for rv, shape in zip(fixed, _shapes(fixed), strict=True):
+        name = str(rv.name)
+        given = np.asarray(truth.values[name], dtype=np.float64)
+        if given.shape not in ((), shape):
+            problems.append(
+                f"{NODE}.{name}: got {_size(given.shape)}; {_wanted(name, shape, model)}, or one number for all"
+            )
+        elif np.issubdtype(rv.dtype, np.integer) and (given != np.round(given)).any():
+            problems.append(f"{NODE}.{name}: got {truth.values[name]!r}; wanted whole numbers")
+        else:
+            values[name] = np.broadcast_to(given, shape).astype(rv.dtype)
+    if problems:
+        raise ConfigError("\n".join(problems))
+    outside = _without_density(fixed, values)
+    outside |= dict.fromkeys(name for name in unreachable(model, fixed, [values]) if name not in outside)
+    if outside:
+        raise ConfigError(
+            "\n".join(
+                f"{NODE}.{name}: got {truth.values[name]!r}, which lies outside of the support of its prior"
+                for name in outside
+            )
+        )
+    return values
+
+
+def _shapes(variables: Sequence[Variable]) -> list[tuple[int, ...]]:
+    if not variables:
+        return []
+    with plain():
+        function = pytensor.function([], [rv.shape for rv in variables], mode=SHAPES, on_unused_input="ignore")
+        return [tuple(int(length) for length in shape) for shape in function()]
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{' x '.join(map(str, shape))} values" if shape else "one value"
+
+
+def _wanted(name: str, shape: tuple[int, ...], model: pm.Model) -> str:
+    dims = [str(dim) for dim in model.named_vars_to_dims.get(name, ()) if dim]
+    return f"wanted {_size(shape)}{f' (dims {", ".join(dims)})' if dims else ''}"
+
+
+def _without_density(fixed: Sequence[Variable], values: Mapping[str, np.ndarray]) -> dict[str, None]:
+    """Find values of no density, each given its parents, which are fixed too."""
+    found: dict[str, None] = {}
+    for rv in fixed:
+        with plain():
+            inputs = {other: other.type() for other in fixed}
+            (graph,) = clone_replace([pm.logp(rv, inputs[rv], warn_rvs=False)], inputs)
+            function = pytensor.function(list(inputs.values()), graph, mode=MODE, on_unused_input="ignore")
+            try:
+                density = function(*(values[str(other.name)] for other in fixed))
+            except (AssertionError, ValueError):  # PyMC's own check of the parameters
+                density = np.float64(np.nan)
+        if not np.all(np.isfinite(density)):
+            found[str(rv.name)] = None
+    return found
+
+
+def restricted(model: pm.Model) -> list[Variable]:
+    """Return the free variables that have another transform than the one of their distribution."""
+    found = []
+    for rv in model.free_RVs:
+        transform = model.rvs_to_transforms[rv]
+        usual = _default_transform(rv.owner.op, rv)
+        if transform is not None and type(transform) is not type(usual):
+            found.append(rv)
+    return found
+
+
+def unreachable(
+    model: pm.Model, variables: Sequence[Variable], points: Sequence[Mapping[str, np.ndarray]]
+) -> list[str]:
+    """Find variables that a fit cannot bring to their values: the way to the unconstrained space and back changes them.
+
+    Parameters
+    ----------
+    model
+        The generating model.
+    variables
+        Free variables to be looked at.
+    points
+        Values of these and of all that they depend on.
+
+    Returns
+    -------
+    list of str
+        Names of variables, such as those with an ordered transform and unordered values.
+    """
+    back = {}
+    for rv in variables:
+        transform = model.rvs_to_transforms[rv]
+        if transform is not None:
+            back[str(rv.name)] = transform.backward(transform.forward(rv, *rv.owner.inputs), *rv.owner.inputs)
+    if not back or not points:
+        return []
+    inputs = {rv: rv.type() for rv in model.free_RVs if rv.name in points[0]}
+    found: dict[str, None] = {}
+    with plain(), np.errstate(all="ignore"):
+        graphs = clone_replace(list(back.values()), inputs)
+        function = pytensor.function(list(inputs.values()), graphs, mode=MODE, on_unused_input="ignore")
+        for values in points:
+            around = function(*(values[str(rv.name)] for rv in inputs))
+            found |= dict.fromkeys(
+                name for name, value in zip(back, around, strict=True) if _moved(values[name], value)
+            )
+    return list(found)
+
+
+def _moved(value: np.ndarray, around: np.ndarray) -> bool:
+    return bool(np.isfinite(value).all() and not np.allclose(around, value, rtol=1e-5, atol=1e-8))
+
+
+def posterior_values(truth: Truth, model: pm.Model) -> dict[str, np.ndarray]:
+    """Read the draws of an earlier fit, dims (draw, ...) for each free variable.
+
+    Raises
+    ------
+    ConfigError
+        If the file lacks a variable, or has it in another shape.
+    """
+    draws = posterior_draws(str(truth.path), [str(rv.name) for rv in model.free_RVs])
+    problems = [
+        f"{NODE}.posterior: {rv.name} has {_size(draws[str(rv.name)].shape[1:])} in {truth.path}; "
+        f"{_wanted(str(rv.name), shape, model)}: the model has other data than the fit"
+        for rv, shape in zip(model.free_RVs, _shapes(model.free_RVs), strict=True)
+        if draws[str(rv.name)].shape[1:] != shape
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return draws

@@ -1,0 +1,90 @@
+"""What a config may say about the truth, and what it is told when it says something else."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayesrun.errors import ConfigError
+from bayesrun.simulate.truth import PRIOR, Truth, identity, parse_truth, posterior_draws
+
+
+def write_posterior(path, **draws):
+    """A file in the InferenceData schema: arrays with dims (chain, draw, ...)."""
+    variables = {
+        name: (("chain", "draw", *(f"{name}_{axis}" for axis in range(values.ndim - 2))), values)
+        for name, values in draws.items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    xr.DataTree.from_dict({"posterior": xr.Dataset(variables)}).to_netcdf(path)
+    return path
+
+
+@pytest.mark.parametrize("value", [None, "prior"])
+def test_the_prior(value):
+    assert parse_truth(value) == PRIOR == Truth("prior")
+
+
+def test_fixed_values_become_floats_so_that_whole_numbers_are_the_same_truth():
+    truth = parse_truth({"beta": [1, 0], "sigma": 1, "m": np.array([[1, 2], [3, 4]])})
+    assert truth == Truth("fixed", {"beta": [1.0, 0.0], "sigma": 1.0, "m": [[1.0, 2.0], [3.0, 4.0]]})
+    assert identity(truth) == identity(parse_truth({"beta": [1.0, 0.0], "sigma": 1.0, "m": [[1, 2], [3, 4]]}))
+    assert identity(truth) != identity(parse_truth({"beta": [1.0, 0.1], "sigma": 1.0, "m": [[1, 2], [3, 4]]}))
+    assert identity(PRIOR) == {"kind": "prior", "values": {}}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("priors", "study.truth: got 'priors'; did you mean prior"),
+        ({}, r"study.truth: got \{\}; wanted prior, values such as"),
+        (3, "study.truth: got 3; wanted prior"),
+        ({"beta": "big"}, "study.truth.beta: got 'big'; wanted a finite number"),
+        ({"beta": True}, "study.truth.beta: got True; wanted a finite number"),
+        ({"beta": [1.0, float("nan")]}, "study.truth.beta: got nan; wanted a finite number"),
+        ({"beta": [[1.0], [1.0, 2.0]]}, "study.truth.beta: got .* wanted lists of equal length"),
+        ({"beta": []}, "study.truth.beta: got .* at least one number"),
+        ({"posterior": "nowhere.nc"}, "study.truth.posterior: there is no nowhere.nc"),
+        ({"posterior": "x.nc", "beta": 1.0}, "got a posterior and values for beta; wanted one of them"),
+    ],
+)
+def test_what_is_refused(value, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_truth(value)
+
+
+def test_a_posterior_is_found_in_a_fit_and_in_a_study_of_one_fit(workdir):
+    file = write_posterior(workdir / "study" / "fits" / "k1" / "posterior.nc", mu=np.zeros((2, 3)))
+    for path in (file, file.parent, "study", workdir / "study"):
+        assert parse_truth({"posterior": path}) == Truth("posterior", path=str(file))
+    write_posterior(workdir / "study" / "fits" / "k2" / "posterior.nc", mu=np.zeros((2, 3)))
+    with pytest.raises(ConfigError, match="study has 2 fits; name the folder of one of them: study/fits/k1, study/fit"):
+        parse_truth({"posterior": "study"})
+    (workdir / "empty").mkdir()
+    with pytest.raises(ConfigError, match=r"empty holds no posterior\.nc"):
+        parse_truth({"posterior": "empty"})
+
+
+def test_a_posterior_is_known_by_its_content(workdir):
+    one = write_posterior(workdir / "a" / "posterior.nc", mu=np.zeros((1, 3)))
+    (workdir / "b").mkdir()
+    (workdir / "b" / "posterior.nc").write_bytes(one.read_bytes())
+    write_posterior(workdir / "c" / "posterior.nc", mu=np.ones((1, 3)))
+    a, b, c = (identity(parse_truth({"posterior": folder})) for folder in "abc")
+    assert a == b != c
+    truth = parse_truth({"posterior": "a"})
+    one.unlink()
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        identity(truth)
+
+
+def test_draws_are_pooled_over_chains(tmp_path):
+    beta = np.arange(24.0).reshape(2, 4, 3)
+    path = write_posterior(tmp_path / "posterior.nc", beta=beta, mu=beta[:, :, 0])
+    found = posterior_draws(path, ["beta"])
+    assert list(found) == ["beta"]
+    np.testing.assert_array_equal(found["beta"], beta.reshape(8, 3))
+    with pytest.raises(ConfigError, match=r"has no betta, tau; did you mean beta\? it has beta, mu"):
+        posterior_draws(path, ["betta", "mu", "tau"])
+    (tmp_path / "text.nc").write_text("no")
+    with pytest.raises(ConfigError, match=r"text\.nc cannot be read as a posterior"):
+        posterior_draws(tmp_path / "text.nc", ["mu"])
