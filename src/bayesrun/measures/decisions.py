@@ -292,9 +292,7 @@ def _share(text: str, rule: str, percent: bool = False) -> float:
     value = float(text) / (100.0 if percent else 1.0)
     if not 0 < value < 1:
         maybe = f"; did you mean {value / 100:g}?" if 1 < value < 100 and not percent else ""
-        raise ConfigError(
-            f"study.decisions: {rule!r} has the probability {value:g}, which is not between 0 and 1{maybe}"
-        )
+        raise ConfigError(f"study.decisions: {rule!r} has the probability {value:g}, not one between 0 and 1{maybe}")
     return value
 
 

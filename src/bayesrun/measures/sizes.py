@@ -205,9 +205,7 @@ def precision(measures: pd.DataFrame, targets: Mapping[str, float]) -> pd.DataFr
 
     check_targets(targets)
     require(measures, MEASURE_COLUMNS, "measures")
-    kept = (measures["analysis"] == "all").to_numpy(dtype=bool)
-    kept &= ~measures["variable"].isin(CHECKS).to_numpy(dtype=bool)
-    table = measures[kept]
+    table = measures[(measures["analysis"] == "all") & ~measures["variable"].isin(CHECKS)]
     names = table["measure"].astype(object).to_numpy(dtype=object)
     parts = [_held(table[_of(names, target)], target, wanted) for target, wanted in targets.items()]
     return pd.concat(parts, ignore_index=True)
