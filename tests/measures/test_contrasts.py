@@ -11,7 +11,6 @@ from bayesrun import measures
 from bayesrun.errors import ConfigError, StoreError
 from bayesrun.measures import contrasts_table
 from bayesrun.measures.names import CONTRAST_COLUMNS
-from fake_studies import LEVELS, fake_study
 
 N = 5000
 LEVEL = 0.8
@@ -113,15 +112,19 @@ def test_pairs_tell_more_than_two_separate_studies(study):
     assert row["mcse"] < 0.6 * math.hypot(*mae["mcse"])
 
 
-def test_the_joint_log_likelihood_is_not_compared():
-    study = fake_study(cells=2, replicates=40)
-    cells = list(study["design"]["cell"])
-    estimates = study["estimates"]
-    estimates["truth"] = estimates["replicate"] / 40.0
-    estimates.loc[(estimates["cell"] == cells[0]) & (estimates["variable"] == "log_likelihood"), "truth"] = 9.0
-    table = contrasts_table(estimates, study["fits"], cells[1], LEVELS, [cells])
-    assert set(table["variable"]) == {"sigma"}
-    assert set(table["cell"]) == {cells[0]}
+def test_the_joint_log_likelihood_is_not_compared(study):
+    estimates, fits = study[:2]
+    extra = estimates.assign(variable="log_likelihood", truth=np.arange(len(estimates)) * 1.0)
+    table = contrasts_table(pd.concat([estimates, extra]), fits, "c", [LEVEL], [["a", "c"]])
+    assert set(table["variable"]) == {"mu", ""}
+    pd.testing.assert_frame_equal(table, contrasts_table(estimates, fits, "c", [LEVEL], [["a", "c"]]))
+
+
+def test_medians_are_compared_where_they_are_wanted(study):
+    estimates, fits = study[:2]
+    medians = estimates.assign(median=estimates["mean"], mean=0.0)
+    found = contrasts_table(medians, fits, "a", [LEVEL], [["a", "b"]], "median")
+    pd.testing.assert_frame_equal(found, contrasts_table(estimates, fits, "a", [LEVEL], [["a", "b"]]))
 
 
 def test_only_quantities_of_both_are_compared(study):

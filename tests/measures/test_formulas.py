@@ -244,6 +244,9 @@ def test_relative_precision_with_drawn_truth_has_the_error_of_errors(fixed):
     assert abs(np.median(found.value) - expected) < 5 * spread / math.sqrt(STUDIES)
     assert found.mcse.mean() == pytest.approx(spread, rel=0.1)
     assert own_error < 0.02 * spread
+    if not fixed:  # estimates share the truth, and their correlation would promise an error far too small
+        rho = np.corrcoef((truth + own)[0], (truth + other)[0])[0, 1]
+        assert 200 * (1 + expected / 100) * math.sqrt((1 - rho**2) / (N - 1)) < 0.5 * spread
 
 
 def test_errors_of_all_other_measures_are_their_spread_over_studies():

@@ -110,6 +110,13 @@ def test_order_of_rows_and_other_cells_change_nothing(study, table):
     pd.testing.assert_frame_equal(there, alone.reset_index(drop=True), rtol=1e-9)
 
 
+def test_medians_are_measured_where_they_are_wanted(study, table):
+    swapped = study["estimates"].assign(median=study["estimates"]["mean"], mean=0.0)
+    found = measures_table(swapped, study["fits"], LEVELS, POSITIVE, point="median")
+    own = table[table["measure"] != "mcmc_error_share"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, own)
+
+
 def test_cells_of_very_different_size(study):
     estimates, fits = study["estimates"], study["fits"]
     first = study["design"]["cell"][0]

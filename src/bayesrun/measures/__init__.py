@@ -6,21 +6,6 @@ It fits nothing and stores nothing: arrays or tables go in, estimates or tables 
 from bayesrun.measures.contrasts import contrasts_table
 from bayesrun.measures.decisions import Decision, null_of, parse_decision, parse_decisions
 from bayesrun.measures.estimate import Estimate, average, rate, wilson
-from bayesrun.measures.formulas import (
-    bias,
-    contraction,
-    empirical_se,
-    mae,
-    mcmc_error_share,
-    model_se,
-    mse,
-    paired_contrast,
-    relative_bias,
-    relative_error_model_se,
-    relative_precision,
-    rmse,
-    z_score,
-)
 from bayesrun.measures.intervals import (
     bias_eliminated_coverage,
     coverage,
@@ -31,6 +16,7 @@ from bayesrun.measures.intervals import (
     misses,
     width,
 )
+from bayesrun.measures.points import bias, empirical_se, mae, mse, paired_contrast, relative_bias, rmse
 from bayesrun.measures.sizes import (
     check_targets,
     needed,
@@ -40,6 +26,14 @@ from bayesrun.measures.sizes import (
     replicates_for_mean,
     replicates_for_sd,
     replicates_for_share,
+)
+from bayesrun.measures.spreads import (
+    contraction,
+    mcmc_error_share,
+    model_se,
+    relative_error_model_se,
+    relative_precision,
+    z_score,
 )
 from bayesrun.measures.tables import failures_table, measures_table
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from bayesrun.errors import ConfigError
 from bayesrun.measures import intervals
 from bayesrun.measures.blocks import Findings, blocks, codes, flags, numbers, require, unique_rows
 from bayesrun.measures.estimate import average
-from bayesrun.measures.formulas import relative_precision
 from bayesrun.measures.names import ANALYSES, CHECKS, CONTRAST_COLUMNS, CONTRASTS
+from bayesrun.measures.spreads import relative_precision
 from bayesrun.measures.tables import matched_fits
 from bayesrun.spelling import did_you_mean
 
@@ -49,13 +49,15 @@ def contrasts_table(
     reference: str | Collection[str] | None,
     levels: Sequence[float],
     groups: Sequence[Sequence[str]],
+    point: Literal["mean", "median"] = "mean",
 ) -> pd.DataFrame:
     """Compare each cell with the reference of its group, in pairs of replicates.
 
     Parameters
     ----------
     estimates
-        One row for each fit and scalar: cell, replicate, variable, truth, mean, lower_P and upper_P for every level.
+        One row for each fit and scalar: cell, replicate, variable, truth, mean (or median), lower_P and upper_P
+        for every level.
     fits
         One row for each planned fit: cell, replicate, status, converged; elpd_loo where it is known.
     reference
@@ -65,6 +67,8 @@ def contrasts_table(
         Probabilities of the intervals.
     groups
         Labels of the cells that saw the same datasets: the same generator and data.
+    point
+        Column of the point estimate.
 
     Returns
     -------
@@ -86,14 +90,14 @@ def contrasts_table(
         If a column is missing, a row is there twice, or an estimate's fit is not in `fits`.
     """
     ends = [f"{side}_{level:g}" for level in levels for side in ("lower", "upper")]
-    require(estimates, ("cell", "replicate", "variable", "truth", "mean", *ends), "estimates")
+    require(estimates, ("cell", "replicate", "variable", "truth", point, *ends), "estimates")
     require(fits, ("cell", "replicate", "status", "converged"), "fits")
     matched_fits(estimates, fits)
     pairs = _pairs(groups, reference, dict.fromkeys(fits["cell"].astype(object)))
     common = _common(fits, groups)
     findings = Findings(("cell", "reference", "variable"))
     cells = list(dict.fromkeys([label for pair in pairs for label in (pair.cell, pair.reference)]))
-    kept = estimates[~estimates["variable"].isin(CHECKS).to_numpy(dtype=bool)]
+    kept = estimates.assign(point=estimates[point])[~estimates["variable"].isin(CHECKS).to_numpy(dtype=bool)]
     variable, variables = codes(kept["variable"])
     matched = _matched(kept, variable, pairs, common)
     _same_truths(kept, matched, pairs)
@@ -216,8 +220,8 @@ def _compare_losses(
     pairs: Sequence[tuple[int, int]],
     findings: Findings,
 ) -> None:
-    truth, mean = numbers(estimates["truth"]), numbers(estimates["mean"])
-    error = mean - truth
+    truth, point = numbers(estimates["truth"]), numbers(estimates["point"])
+    error = point - truth
     losses: dict[tuple[str, float], Floats] = {
         ("squared_error", np.nan): error**2,
         ("absolute_error", np.nan): np.abs(error),
@@ -228,7 +232,7 @@ def _compare_losses(
         losses["miss", level] = intervals.misses(low, high, truth)
     _file_losses(losses, matched, variable, pairs, findings)
     for block, under, common in _blocks(matched, variable, pairs):
-        own, other = block.spread(mean[matched.own[block.rows]]), block.spread(mean[matched.other[block.rows]])
+        own, other = block.spread(point[matched.own[block.rows]]), block.spread(point[matched.other[block.rows]])
         known = block.spread(truth[matched.own[block.rows]])
         found = [(ALL, relative_precision(own, other, known))]
         found.append((COMMON, relative_precision(np.where(common, own, np.nan), other, known)))

@@ -258,7 +258,8 @@ def reached(measures: pd.DataFrame, targets: Mapping[str, float], minimum: int =
     Returns
     -------
     bool
-        Whether every target has a row and every row of it has what is wanted. See `precision` for the errors.
+        Whether every target has a row and every row of it has what is wanted; a cell without output has no rows,
+        and does not keep the others waiting. See `precision` for the errors.
 
     Raises
     ------

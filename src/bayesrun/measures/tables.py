@@ -5,12 +5,12 @@ Methods are compared in `contrasts`. It reads and writes no file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from bayesrun.errors import StoreError
-from bayesrun.measures import formulas, intervals
+from bayesrun.measures import intervals, points, spreads
 from bayesrun.measures.blocks import Findings, blocks, codes, flags, numbers, require, unique_rows
 from bayesrun.measures.decisions import effect, null_of
 from bayesrun.measures.estimate import Estimate, rate, wilson
@@ -39,7 +39,7 @@ __all__ = ["failures_table", "matched_fits", "measures_table", "tried"]
 
 STATUSES = ("done", "failed", "missing")
 DECISION = "decision_"
-USED = ("truth", "mean", "sd", "mcse_mean", "prior_sd")
+USED = ("truth", "sd", "mcse_mean", "prior_sd")
 
 
 def measures_table(
@@ -48,14 +48,15 @@ def measures_table(
     levels: Sequence[float],
     decisions: Sequence[Decision] = (),
     nulls: Mapping[str, float] | None = None,
+    point: Literal["mean", "median"] = "mean",
 ) -> pd.DataFrame:
     """Measure every quantity in every cell, over all fits with output and over those that passed the gate.
 
     Parameters
     ----------
     estimates
-        One row for each fit and scalar: cell, replicate, variable, truth, mean, sd, lower_P and upper_P for every
-        level; mcse_mean, prior_sd and decision_NAME where there are such.
+        One row for each fit and scalar: cell, replicate, variable, truth, mean (or median), sd, lower_P and upper_P for
+        every level; mcse_mean, prior_sd and decision_NAME where there are such.
     fits
         One row for each planned fit: cell, replicate, status, converged.
     levels
@@ -64,6 +65,8 @@ def measures_table(
         The rules behind the columns decision_NAME; they say which value is null and which side is meant.
     nulls
         Label of a scalar or name of a variable to its null value, instead of the rule's.
+    point
+        Column of the point estimate.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def measures_table(
         If a column is missing, a row is there twice, or an estimate's fit is not in `fits`.
     """
     ends = [f"{side}_{level:g}" for level in levels for side in ("lower", "upper")]
-    require(estimates, ("cell", "replicate", "variable", "truth", "mean", "sd", *ends), "estimates")
+    require(estimates, ("cell", "replicate", "variable", "truth", point, "sd", *ends), "estimates")
     require(fits, ("cell", "replicate", "status", "converged"), "fits")
     cells, (of_row, of_fit) = _cells(estimates, fits)
     variable, variables = codes(estimates["variable"])
@@ -97,7 +100,9 @@ def measures_table(
     rules = _rules([name.removeprefix(DECISION) for name in columns], decisions, nulls or {}, variables)
     findings = Findings(("cell", "variable"))
     wanted = [name for name in (*USED, *ends, *columns) if name in estimates.columns]
-    values = {name: numbers(estimates[name]) for name in wanted}
+    if point != "mean":
+        wanted = [name for name in wanted if name != "mcse_mean"]  # it is the error of means
+    values = {name: numbers(estimates[name]) for name in wanted} | {"point": numbers(estimates[point])}
     for block in blocks(group):
         pair = pairs[block.groups]
         under = pair // len(variables), pair % len(variables)
@@ -267,20 +272,20 @@ def _measure(
 def _all_measures(
     read: Mapping[str, Floats], levels: Sequence[float], rules: Sequence[_Rule], variable: Integers
 ) -> Found:
-    h, t, s = read["mean"], read["truth"], read["sd"]
-    yield "bias", np.nan, formulas.bias(h, t)
-    yield "relative_bias", np.nan, formulas.relative_bias(h, t)
-    yield "empirical_se", np.nan, formulas.empirical_se(h, t)
-    yield "mse", np.nan, formulas.mse(h, t)
-    yield "rmse", np.nan, formulas.rmse(h, t)
-    yield "mae", np.nan, formulas.mae(h, t)
-    yield "model_se", np.nan, formulas.model_se(s)
-    yield "relative_error_model_se", np.nan, formulas.relative_error_model_se(h, t, s)
-    yield "z_score", np.nan, formulas.z_score(h, t, s)
+    h, t, s = read["point"], read["truth"], read["sd"]
+    yield "bias", np.nan, points.bias(h, t)
+    yield "relative_bias", np.nan, points.relative_bias(h, t)
+    yield "empirical_se", np.nan, points.empirical_se(h, t)
+    yield "mse", np.nan, points.mse(h, t)
+    yield "rmse", np.nan, points.rmse(h, t)
+    yield "mae", np.nan, points.mae(h, t)
+    yield "model_se", np.nan, spreads.model_se(s)
+    yield "relative_error_model_se", np.nan, spreads.relative_error_model_se(h, t, s)
+    yield "z_score", np.nan, spreads.z_score(h, t, s)
     if "prior_sd" in read:
-        yield "contraction", np.nan, formulas.contraction(s, read["prior_sd"])
+        yield "contraction", np.nan, spreads.contraction(s, read["prior_sd"])
     if "mcse_mean" in read:
-        yield "mcmc_error_share", np.nan, formulas.mcmc_error_share(read["mcse_mean"], h, t)
+        yield "mcmc_error_share", np.nan, spreads.mcmc_error_share(read["mcse_mean"], h, t)
     for level in levels:
         low, high = read[f"lower_{level:g}"], read[f"upper_{level:g}"]
         yield "coverage", level, intervals.coverage(low, high, t)
