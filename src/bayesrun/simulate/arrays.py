@@ -113,7 +113,6 @@ def degenerate(drawn: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray])
         if bad.any():
             found.append(f"{name} is not finite in {int(bad.sum())} of {values.size} values")
     for name, values in drawn.items():
-        first = values.flat[0] if values.size else 0.0
-        if values.size > 1 and (values == first).all():
-            found.append(f"all {values.size} values of {name} are {float(first):g}")
+        if values.size > 1 and np.isfinite(values).all() and (values == values.flat[0]).all():
+            found.append(f"all {values.size} values of {name} are {float(values.flat[0]):g}")
     return "; ".join(found)

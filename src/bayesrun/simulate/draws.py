@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pymc as pm
 from pytensor.graph.traversal import ancestors
 
 from bayesrun.errors import FitError
@@ -20,7 +21,6 @@ from bayesrun.simulate.wayback import Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pymc as pm
     from pytensor.graph.basic import Variable
 
     from bayesrun.simulate.truth import Truth
@@ -41,13 +41,30 @@ type Values = dict[str, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """The programs of a model on one base; `fixed` has no draws, `posterior` has dims (draw, ...)."""
+    """The programs of a model on one base.
+
+    Parameters
+    ----------
+    model
+        The generating model.
+    fixed
+        Values of free variables that are the same in every draw.
+    posterior
+        Draws of an earlier fit, dims (draw, ...).
+    prior
+        The other free variables, given the fixed ones.
+    data
+        Deterministics and observed variables, given the free ones.
+    density
+        Log density of each observed value, given all; None where the model has none.
+    """
 
     model: pm.Model
     fixed: Mapping[str, np.ndarray]
     posterior: Mapping[str, np.ndarray]
     prior: Program
     data: Program
+    density: Program | None
 
 
 def compile_model(model: pm.Model, truth: Truth) -> Compiled:
@@ -63,7 +80,17 @@ def compile_model(model: pm.Model, truth: Truth) -> Compiled:
     given = [rv for rv in model.free_RVs if rv.name in fixed]
     drawn = [rv for rv in model.free_RVs if rv.name not in fixed and rv.name not in posterior]
     data = compiled(model, model.free_RVs, [*model.deterministics, *model.observed_RVs])
-    return Compiled(model, fixed, posterior, compiled(model, given, drawn), data)
+    return Compiled(model, fixed, posterior, compiled(model, given, drawn), data, _density(model))
+
+
+def _density(model: pm.Model) -> Program | None:
+    try:
+        terms = [pm.logp(rv, rv, warn_rvs=False) for rv in model.observed_RVs]
+    except NotImplementedError:
+        return None
+    for rv, term in zip(model.observed_RVs, terms, strict=True):
+        term.name = rv.name
+    return compiled(model, [*model.free_RVs, *model.observed_RVs], terms)
 
 
 def draw(ready: Compiled, seed: int) -> tuple[Values, Values, str]:
@@ -95,7 +122,19 @@ def draw(ready: Compiled, seed: int) -> tuple[Values, Values, str]:
     beyond = [name for name, values in drawn.items() if values.dtype.kind in "iu" and (np.abs(values) > LARGEST).any()]
     drawn |= {name: np.full(drawn[name].shape, np.nan) for name in beyond}
     wrapped = [f"{name} has counts beyond {LARGEST}, of which PyMC keeps the last 32 bits" for name in beyond]
-    return drawn, free | found, "; ".join(wrapped) or degenerate(drawn, free)
+    return drawn, free | found, "; ".join(wrapped) or degenerate(drawn, free) or _on_a_bound(ready, seed, drawn, free)
+
+
+def _on_a_bound(ready: Compiled, seed: int, drawn: Values, free: Values) -> str:
+    """Say where data have no finite density even at their truth: a survival time that was rounded to 0."""
+    if ready.density is None:
+        return ""
+    try:
+        terms = ready.density(seed, drawn | free)
+    except UNDRAWABLE as error:
+        return f"the density of the data at their truth cannot be worked out: {_first_line(error)}"
+    bad = [name for name, term in terms.items() if not np.isfinite(term).all()]
+    return f"the density of {', '.join(bad)} at its truth is not finite" if bad else ""
 
 
 def _free(ready: Compiled, seed: int) -> Values:

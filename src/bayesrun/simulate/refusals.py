@@ -5,6 +5,7 @@ Reasons are sentences for people, each with the name of the variable. It draws n
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -73,7 +74,7 @@ def _undrawable(rv: Variable, model: pm.Model) -> Iterator[str]:
         if type(op).__name__ in IMPROPER:
             name = IMPROPER[type(op).__name__]
             yield f"has the improper prior {name}, from which nothing can be drawn; give it a proper one, or fix it"
-        elif isinstance(op, CustomDistRV) and "default_not_implemented" in op._random_fn.__qualname__:
+        elif isinstance(op, CustomDistRV) and "default_not_implemented" in getattr(op._random_fn, "__qualname__", ""):
             yield "is a CustomDist without a way to draw; give it dist=FUNCTION or random=FUNCTION"
         elif isinstance(op, MinibatchRandomVariable):
             yield MINIBATCH
@@ -158,13 +159,20 @@ def _ops_alike(a: Any, b: Any) -> bool:
 
 def _functions_alike(a: Callable[..., Any], b: Callable[..., Any]) -> bool:
     """Whether two functions have the same code and the same values in their closures."""
+    if isinstance(a, functools.partial) and isinstance(b, functools.partial):
+        bound = [(f.args, tuple(f.keywords.items())) for f in (a, b)]
+        return _functions_alike(a.func, b.func) and _same_parts(*bound)
     code, other = getattr(a, "__code__", None), getattr(b, "__code__", None)
     if code is None or other is None:
         return a is b
-    cells = [[cell.cell_contents for cell in (f.__closure__ or ())] for f in (a, b)]
-    return bool(code.co_code == other.co_code) and all(
-        _same(x, y) for x, y in zip(*cells, strict=False) if not callable(x)
-    )
+    cells = [tuple(cell.cell_contents for cell in (f.__closure__ or ())) for f in (a, b)]
+    return bool(code.co_code == other.co_code) and _same_parts(*cells)
+
+
+def _same_parts(a: Any, b: Any) -> bool:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(_same_parts(x, y) for x, y in zip(a, b, strict=True))
+    return (callable(a) and callable(b)) or _same(a, b)
 
 
 def _leaves_alike(a: Variable, b: Variable) -> bool:
