@@ -51,7 +51,7 @@ def test_level_holds_for_any_symmetric_distribution(shape: float, steps: int | N
 
 def test_the_two_sample_p_value_would_reject_too_often() -> None:
     # the reason for the exact one: the samples p and 1 - p are mirror images
-    p = np.random.default_rng(3).uniform(size=(800, 200))
+    p = np.random.default_rng(3).uniform(size=(600, 150))
     naive = np.array([stats.ks_2samp(row, 1 - row, method="asymp").pvalue for row in p])
     assert np.mean(naive <= 0.05) > 0.08
 

@@ -173,7 +173,7 @@ def find_gamma(n: int, L: int, alpha: float = 0.05, folder: Path | None = None) 
         raise ConfigError(f"the level of a test is in (0, 1), and got {alpha}: set study.alpha, usually to 0.05")
     if folder is None:
         return _search(n, L, alpha)
-    path = folder / f"gamma-{n}-{L}-{evaluation_points(n, L).size - 1}-{alpha:g}.json"
+    path = folder / f"gamma-{n}-{L}-{evaluation_points(n, L).size - 1}-{alpha!r}.json"
     found = _read(path)
     if found is None:
         found = _search(n, L, alpha)

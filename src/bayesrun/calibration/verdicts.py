@@ -23,6 +23,9 @@ FEW_RANKS = 50
 JOINT_LOG_LIKELIHOOD = "log_likelihood"
 """The quantity without which a sampler that ignores the data passes (Modrák et al. 2023, doi:10.1214/23-BA1404)."""
 
+CENTRED = "has the right centre, whatever its width: no bias seen"
+"""What symmetry of the probabilities below the truth says, and uniform ranks would say more."""
+
 MOST_NAMED = 3
 
 
@@ -70,8 +73,9 @@ def _verdict(cell: str, part: pd.DataFrame) -> CellVerdict:
     family = f"Holm, level {float(part['level'].iloc[0]):g}, {counted} replicates"
     size = _counted(len(part), "quantity", "quantities")
     if failing.empty:
-        least = _p(float(part["p_holm"].min()))
-        sentence = f"{cell} is calibrated: no departure seen in {size} (smallest adjusted p {least}; {family})."
+        least = f"smallest adjusted p {_p(float(part['p_holm'].min()))}"
+        seen = "is calibrated: no departure seen" if bool((part["n_ranks"] > 0).all()) else CENTRED
+        sentence = f"{cell} {seen} in {size} ({least}; {family})."
     else:
         worst = failing.head(MOST_NAMED)
         named = [
@@ -79,7 +83,8 @@ def _verdict(cell: str, part: pd.DataFrame) -> CellVerdict:
             for variable, shape, p in zip(worst["variable"], worst["shape"], worst["p_holm"].to_numpy(), strict=True)
         ]
         more = f" and {len(failing) - MOST_NAMED} more" if len(failing) > MOST_NAMED else ""
-        sentence = f"{cell} is not calibrated: {len(failing)} of {size} depart: {', '.join(named)}{more} ({family})."
+        depart = f"{len(failing)} of {size} {'departs' if len(part) == 1 else 'depart'}"
+        sentence = f"{cell} is not calibrated: {depart}: {', '.join(named)}{more} ({family})."
     return CellVerdict(cell, failing.empty, sentence, tuple(_remarks(part)))
 
 
