@@ -192,9 +192,9 @@ def test_z_scores_and_contraction_are_those_of_the_model() -> None:
 
 
 def test_families_of_correct_quantities_are_called_calibrated_as_often_as_promised() -> None:
-    # five independent quantities each, 250 studies of 100 replicates
+    # five independent quantities each, 150 studies of 100 replicates
     rng = np.random.default_rng(12)
-    cells, variables, n = 250, 5, 100
+    cells, variables, n = 150, 5, 100
     study = pd.DataFrame(
         {
             "cell": np.repeat([f"c{i}" for i in range(cells)], variables * n),

@@ -134,7 +134,7 @@ def global_p_value(n: int, L: int, gamma: float) -> float:
 
     References
     ----------
-    Säilynoja, Bürkner, Vehtari (2022), section 2.2 and appendix, doi:10.1007/s11222-022-10090-6.
+    Säilynoja, Bürkner, Vehtari (2022), doi:10.1007/s11222-022-10090-6.
     """
     points = evaluation_points(n, L)
     lower, upper = limits(n, points[1:-1] / (L + 1), gamma)
@@ -173,7 +173,7 @@ def find_gamma(n: int, L: int, alpha: float = 0.05, folder: Path | None = None) 
         raise ConfigError(f"the level of a test is in (0, 1), and got {alpha}: set study.alpha, usually to 0.05")
     if folder is None:
         return _search(n, L, alpha)
-    path = folder / f"gamma-{n}-{L}-{evaluation_points(n, L).size - 1}-{alpha!r}.json"
+    path = folder / f"gamma-{n}-{L}-{evaluation_points(n, L).size - 1}-{float(alpha)!r}.json"
     found = _read(path)
     if found is None:
         found = _search(n, L, alpha)
