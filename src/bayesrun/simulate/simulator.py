@@ -92,7 +92,7 @@ class Simulator:
             At least 0. The same seed gives the same dataset, whatever was drawn before and in whichever process.
         base
             Other covariates for this draw, such as a design that is redrawn in every replicate; None: those of the
-            base. The model is built and compiled again for it, which takes about 30 ms.
+            base. The model is built and compiled again for it, which takes about 0.1 s.
 
         Raises
         ------
