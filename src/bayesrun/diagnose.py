@@ -7,32 +7,28 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from arviz_stats.base import array_stats
-from scipy.special import ndtri
-from scipy.stats import rankdata
 
+from bayesrun.convergence import MIN_DRAWS, bfmi, summarise
 from bayesrun.loo import cross_validate
+from bayesrun.psis import smooth
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     from bayesrun.types import DiagnosticsOptions
 
-__all__ = ["Diagnosis", "diagnose", "psis_khat"]
-
-TAIL = (0.05, 0.95)
-"""Quantiles whose smaller effective sample size is the tail ESS (Vehtari et al. 2021, doi:10.1214/20-BA1221)."""
-
-MIN_DRAWS = 4
-"""Draws of a chain below which R-hat and ESS are not defined: each half needs a variance."""
+__all__ = ["Diagnosis", "Scalars", "diagnose", "psis_khat", "scalars"]
 
 ROUNDING = 64 * np.finfo(np.float64).eps
 """Relative spread up to which a scalar is a constant, such as the ones of a correlation matrix' diagonal."""
+
+CHAINS: Mapping[str, Literal["markov", "whole", "independent"]] = {"smc": "whole", "variational": "independent"}
+"""What the chains of a kind of draws are, if not Markov chains."""
 
 MIN_RATIOS = 25
 """Importance ratios below which there is no Pareto fit: its tail, a fifth of them, needs five."""
@@ -58,8 +54,8 @@ class Diagnosis:
         What the user should know beyond the gate's verdict.
     summary
         One row for each scalar of the posterior, labelled ``theta[A]``; columns mean, sd, median, ci_lb,
-        ci_ub, mcse_mean, mcse_sd, ess_bulk, ess_tail, rhat, NaN where not defined. ``attrs`` has ci_kind and
-        ci_prob.
+        ci_ub, mcse_mean, mcse_sd, ess_bulk, ess_tail, rhat, and ``lower_0.5``, ``upper_0.5``, ... for each of
+        ``options.levels``; NaN where not defined. ``attrs`` has ci_kind and ci_prob.
     loo
         elpd_i and pareto_k by observation, or None.
     """
@@ -89,13 +85,27 @@ class _Findings:
 
 
 @dataclass(frozen=True)
-class _Scalars:
-    """Every scalar of a posterior: labels, draws with dims (scalar, chain, draw), and which of them are usable."""
+class Scalars:
+    """Every scalar of a posterior: its label, such as ``theta[A]``, and draws with dims (scalar, chain, draw)."""
 
     labels: list[str]
     draws: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What scalars say: columns of the summary.
+
+    `finite` are the scalars without NaN or infinity, and of these `varying` are those that are no constants.
+    """
+
+    scalars: Scalars
     finite: np.ndarray
     varying: np.ndarray
+    columns: Mapping[str, np.ndarray]
+
+    def of_varying(self, name: str) -> np.ndarray:
+        return np.asarray(self.columns[name][self.varying])
 
 
 def diagnose(tree: xr.DataTree, kind: str, options: DiagnosticsOptions) -> Diagnosis:
@@ -123,11 +133,10 @@ def diagnose(tree: xr.DataTree, kind: str, options: DiagnosticsOptions) -> Diagn
         ``n_nonfinite`` counts draws that are NaN or infinite.
     """
     found = _Findings()
-    scalars = _scalars(tree["posterior"].to_dataset())
-    stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else xr.Dataset()
-    summary = _summary(scalars, kind, options)
-    _count(found, scalars)
-    _convergence(found, summary[scalars.varying], scalars, kind)
+    described = _describe(scalars(tree["posterior"].dataset), kind, options)
+    stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
+    _count(found, described)
+    _convergence(found, described, kind)
     _sampling(found, stats, kind)
     _speed(found, tree)
     if kind == "nuts" and "target_accept" in tree.attrs:
@@ -136,127 +145,121 @@ def diagnose(tree: xr.DataTree, kind: str, options: DiagnosticsOptions) -> Diagn
         _approximation(found, tree, stats)
     if kind == "smc":
         _evidence(found, stats)
-    predictive = cross_validate(tree, kind, options, _relative_ess(summary[scalars.varying], scalars.draws, kind))
+    predictive = cross_validate(tree, kind, options, _relative_ess(described, kind))
     return Diagnosis(
         facts={**found.facts, **predictive.facts},
         absent={**found.absent, **predictive.absent},
         warnings=(*found.warnings, *predictive.warnings),
-        summary=summary,
+        summary=_summary(described, options),
         loo=predictive.pointwise,
     )
 
 
-def _scalars(posterior: xr.Dataset) -> _Scalars:
+def scalars(posterior: xr.Dataset) -> Scalars:
+    """List every scalar of a posterior.
+
+    Parameters
+    ----------
+    posterior
+        Variables with dims (chain, draw, ...).
+
+    Returns
+    -------
+    Scalars
+        In the order of the variables and of their elements.
+    """
     labels: list[str] = []
     blocks = []
-    for name, variable in posterior.data_vars.items():
-        ordered = variable.transpose("chain", "draw", ...)
-        index = itertools.product(*(ordered[dim].values for dim in ordered.dims[2:]))
-        labels += [f"{name}[{', '.join(map(str, where))}]" if where else str(name) for where in index]
-        blocks.append(ordered.values.astype(np.float64).reshape(*ordered.shape[:2], -1))
-    draws = np.ascontiguousarray(np.moveaxis(np.concatenate(blocks, axis=-1), -1, 0))
-    finite = np.isfinite(draws).all(axis=(1, 2))
-    varying = finite.copy()
-    varying[finite] = np.ptp(draws[finite], axis=(1, 2)) > ROUNDING * np.abs(draws[finite]).max(axis=(1, 2))
-    return _Scalars(labels, draws, finite, varying)
+    names: dict[Hashable, list[str]] = {}
+    for name in posterior.data_vars:
+        variable = posterior.variables[name].transpose("chain", "draw", ...)
+        for dim in variable.dims[2:]:
+            if dim not in names:
+                known = posterior.variables[dim].values if dim in posterior.variables else range(posterior.sizes[dim])
+                names[dim] = [str(where) for where in known]
+        index = itertools.product(*(names[dim] for dim in variable.dims[2:]))
+        labels += [f"{name}[{', '.join(where)}]" if where else str(name) for where in index]
+        values = variable.values
+        blocks.append(np.moveaxis(values.reshape(*values.shape[:2], -1), -1, 0))
+    return Scalars(labels, np.ascontiguousarray(np.concatenate(blocks), dtype=np.float64))
 
 
-def _summary(scalars: _Scalars, kind: str, options: DiagnosticsOptions) -> pd.DataFrame:
-    table = np.full((len(scalars.labels), len(COLUMNS)), np.nan)
-    columns = {name: table[:, i] for i, name in enumerate(COLUMNS)}
-    draws = scalars.draws[scalars.finite]
-    flat = draws.reshape(draws.shape[0], -1)
-    columns["mean"][scalars.finite] = flat.mean(axis=1)
-    columns["sd"][scalars.finite] = flat.std(axis=1, ddof=1) if flat.shape[1] > 1 else np.nan
-    columns["median"][scalars.finite] = np.median(flat, axis=1)
-    interval = array_stats.hdi if options.ci_kind == "hdi" else array_stats.eti
-    if flat.size:
-        bounds = np.asarray(interval(flat, prob=options.ci_prob, axis=-1))
-        columns["ci_lb"][scalars.finite], columns["ci_ub"][scalars.finite] = bounds.T
-    columns["sd"][scalars.finite & ~scalars.varying] = 0.0
-    usable = scalars.draws[scalars.varying]
-    if usable.size and usable.shape[2] >= MIN_DRAWS:
-        with np.errstate(all="ignore"):  # chains that never move divide by a variance of zero
-            for name, values in _accuracy(usable, kind).items():
-                columns[name][scalars.varying] = values
-    frame = pd.DataFrame(table, index=pd.Index(scalars.labels), columns=list(COLUMNS))
+_scalars = scalars
+
+
+def _describe(scalars: Scalars, kind: str, options: DiagnosticsOptions) -> _Described:
+    probs = (options.ci_prob, *options.levels)
+    found = summarise(scalars.draws, probs, options.ci_kind, CHAINS.get(kind, "markov"))
+    with np.errstate(invalid="ignore"):  # infinite draws
+        finite = np.isfinite(found.smallest) & np.isfinite(found.largest)
+        largest = np.maximum(np.abs(found.smallest), np.abs(found.largest))
+        varying = finite & (found.largest - found.smallest > ROUNDING * largest)
+    of_values = {"mean": found.mean, "sd": np.where(varying, found.sd, 0.0), "median": found.median}
+    bounds = [("ci_lb", "ci_ub"), *((f"lower_{level:g}", f"upper_{level:g}") for level in options.levels)]
+    for i, (lower, upper) in enumerate(bounds):
+        of_values |= {lower: found.lower[:, i], upper: found.upper[:, i]}
+    of_chains = {name: getattr(found, name) for name in COLUMNS[5:]}
+    if kind == "smc":
+        of_chains |= _of_runs(scalars.draws)
+    columns = {name: np.where(finite, values, np.nan) for name, values in of_values.items()}
+    columns |= {name: np.where(varying, values, np.nan) for name, values in of_chains.items()}
+    return _Described(scalars, finite, varying, columns)
+
+
+def _summary(described: _Described, options: DiagnosticsOptions) -> pd.DataFrame:
+    order = [*COLUMNS, *(name for name in described.columns if name not in COLUMNS)]
+    table = np.column_stack([described.columns[name] for name in order])
+    frame = pd.DataFrame(table, index=pd.Index(described.scalars.labels), columns=order)
     frame.attrs = {"ci_kind": options.ci_kind, "ci_prob": options.ci_prob}
     return frame
 
 
-def _accuracy(draws: np.ndarray, kind: str) -> dict[str, np.ndarray]:
-    """R-hat, ESS and Monte Carlo standard errors of draws with dims (scalar, chain, draw), as far as defined."""
-    chains, length = draws.shape[1:]
-    if kind == "variational":
-        centred = (draws - draws.mean(axis=(1, 2), keepdims=True)).reshape(draws.shape[0], -1)
-        variance = (centred**2).mean(axis=1)
-        of_sd = np.sqrt(((centred**4).mean(axis=1) - variance**2) / (4 * variance * length))
-        return {"mcse_mean": centred.std(axis=1, ddof=1) / np.sqrt(length), "mcse_sd": of_sd}
-    if kind == "smc":
-        if chains == 1:
-            return {}
-        means, sds = draws.mean(axis=2), draws.std(axis=2, ddof=1)
-        of_runs = {"mcse_mean": means, "mcse_sd": sds}
-        return {
-            "rhat": _rhat_of_runs(draws),
-            **{name: values.std(axis=1, ddof=1) / np.sqrt(chains) for name, values in of_runs.items()},
-        }
-    return {
-        "ess_bulk": array_stats.ess(draws, method="bulk"),
-        "ess_tail": array_stats.ess(draws, method="tail", prob=TAIL),
-        "mcse_mean": array_stats.mcse(draws, method="mean"),
-        "mcse_sd": array_stats.mcse(draws, method="sd"),
-        **({"rhat": array_stats.rhat(draws)} if chains > 1 else {}),
-    }
+def _of_runs(draws: np.ndarray) -> dict[str, np.ndarray]:
+    """Monte Carlo standard errors from how independent runs differ, as far as there are several of some length."""
+    runs, length = draws.shape[1:]
+    if runs == 1 or length < MIN_DRAWS:
+        return {}
+    with np.errstate(invalid="ignore"):  # infinite draws
+        of_runs = {"mcse_mean": draws.mean(axis=2), "mcse_sd": draws.std(axis=2, ddof=1)}
+        return {name: values.std(axis=1, ddof=1) / np.sqrt(runs) for name, values in of_runs.items()}
 
 
-def _rhat_of_runs(draws: np.ndarray) -> np.ndarray:
-    """Rank-normalised R-hat of whole runs: the larger of the values' and of their distances to the median's."""
-    folded = np.abs(draws - np.median(draws, axis=(1, 2), keepdims=True))
-    bulk, tail = (np.asarray(array_stats.rhat(_normal_scores(values), method="identity")) for values in (draws, folded))
-    return np.asarray(np.maximum(bulk, tail))
-
-
-def _normal_scores(draws: np.ndarray) -> np.ndarray:
-    flat = draws.reshape(draws.shape[0], -1)
-    return np.asarray(ndtri((rankdata(flat, axis=1) - 0.375) / (flat.shape[1] + 0.25))).reshape(draws.shape)
-
-
-def _count(found: _Findings, scalars: _Scalars) -> None:
+def _count(found: _Findings, described: _Described) -> None:
+    scalars, finite, varying = described.scalars, described.finite, described.varying
     chains, length = scalars.draws.shape[1:]
-    broken = ~np.isfinite(scalars.draws)
+    broken = int((~np.isfinite(scalars.draws[~finite])).sum())
     found.facts |= {
-        "n_scalars": float(scalars.varying.sum()),
-        "n_constant": float((scalars.finite & ~scalars.varying).sum()),
-        "n_nonfinite": float(broken.sum()),
+        "n_scalars": float(varying.sum()),
+        "n_constant": float((finite & ~varying).sum()),
+        "n_nonfinite": float(broken),
         "n_chains": float(chains),
         "n_draws": float(chains * length),
     }
-    if broken.any():
-        names = [label for label, finite in zip(scalars.labels, scalars.finite, strict=True) if not finite]
+    if broken:
+        names = [label for label, whole in zip(scalars.labels, finite, strict=True) if not whole]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         found.warnings.append(f"draws that are not finite in {', '.join(names[:3])}{more}")
 
 
-def _convergence(found: _Findings, varying: pd.DataFrame, scalars: _Scalars, kind: str) -> None:
+def _convergence(found: _Findings, described: _Described, kind: str) -> None:
     """Extremes over the scalars that vary."""
-    chains, length = scalars.draws.shape[1:]
+    chains, length = described.scalars.draws.shape[1:]
     ess = ("ess_bulk_min", "ess_tail_min")
-    if varying.empty:
+    if not described.varying.any():
         return found.lack("no scalar varies", "rhat_max", *ess, "mcse_sd_ratio_max")
     if kind == "variational":
         return found.lack(INDEPENDENT, "rhat_max", *ess)
     if length < MIN_DRAWS:
         return found.lack(f"needs {MIN_DRAWS} draws in each chain, got {length}", "rhat_max", *ess, "mcse_sd_ratio_max")
-    reason = f"{varying['rhat'].fillna(np.inf).idxmax()} has chains that never move"
-    found.add("rhat_max", varying["rhat"].max(skipna=False), reason if chains > 1 else "needs at least two chains")
-    found.add(
-        "mcse_sd_ratio_max", (varying["mcse_mean"] / varying["sd"]).max(skipna=False), "needs two independent runs"
-    )
+    rhat, stuck = described.of_varying("rhat"), described.varying & ~np.isfinite(described.columns["rhat"])
+    reason = f"{described.scalars.labels[int(stuck.argmax())]} has chains that never move"
+    found.add("rhat_max", rhat.max(), reason if chains > 1 else "needs at least two chains")
+    ratio = described.of_varying("mcse_mean") / described.of_varying("sd")
+    found.add("mcse_sd_ratio_max", ratio.max(), "needs two independent runs")
     if kind == "smc":
         return found.lack(PARTICLES, *ess)
-    found.add("ess_bulk_min", varying["ess_bulk"].min(skipna=False))
-    found.add("ess_tail_min", varying["ess_tail"].min(skipna=False))
+    found.add("ess_bulk_min", described.of_varying("ess_bulk").min())
+    found.add("ess_tail_min", described.of_varying("ess_tail").min())
     return None
 
 
@@ -266,20 +269,21 @@ def _sampling(found: _Findings, stats: xr.Dataset, kind: str) -> None:
     if kind == "nuts":
         means |= {"step_size": "step_size", "n_steps_mean": "n_steps"}
         for fact, name in (("n_divergent", "diverging"), ("n_max_treedepth", "reached_max_treedepth")):
-            found.add(fact, float(stats[name].sum()) if name in stats else np.nan, f"no {name} was recorded")
+            found.add(
+                fact, float(stats.variables[name].values.sum()) if name in stats else np.nan, f"no {name} was recorded"
+            )
         found.add("bfmi_min", _bfmi(stats), "the energy is constant, too short or not recorded")
     else:
         found.lack(NO_HAMILTON, "n_divergent", "n_max_treedepth", "bfmi_min")
     for fact, name in means.items():
         if name in stats:
-            found.add(fact, float(stats[name].mean()))
+            found.add(fact, float(stats.variables[name].values.mean()))
 
 
 def _bfmi(stats: xr.Dataset) -> float:
     if "energy" not in stats or stats.sizes["draw"] < MIN_DRAWS:
         return float("nan")
-    with np.errstate(all="ignore"):  # an energy that never changes
-        return float(np.min(array_stats.bfmi(stats["energy"].transpose("chain", "draw").values)))
+    return float(np.min(bfmi(stats.variables["energy"].transpose("chain", "draw").values)))
 
 
 def _speed(found: _Findings, tree: xr.DataTree) -> None:
@@ -310,14 +314,14 @@ def _evidence(found: _Findings, stats: xr.Dataset) -> None:
     found.add("log_marginal_likelihood_sd", spread, "needs two independent runs")
 
 
-def _relative_ess(varying: pd.DataFrame, draws: np.ndarray, kind: str) -> float:
+def _relative_ess(described: _Described, kind: str) -> float:
     """Effective draws of a draw, the mean over scalars, which PSIS takes the length of the tail from."""
-    chains, length = draws.shape[1:]
-    if kind in ("variational", "smc") or chains == 1 or varying.empty:
+    chains, length = described.scalars.draws.shape[1:]
+    if kind in ("variational", "smc") or chains == 1:
         return 1.0
-    relative = (varying["sd"] / varying["mcse_mean"]) ** 2 / (chains * length)
-    mean = float(relative[np.isfinite(relative)].mean())
-    return mean if np.isfinite(mean) else 1.0
+    relative = (described.of_varying("sd") / described.of_varying("mcse_mean")) ** 2 / (chains * length)
+    relative = relative[np.isfinite(relative)]
+    return float(relative.mean()) if relative.size else 1.0
 
 
 def psis_khat(log_ratio: np.ndarray) -> float:
@@ -335,13 +339,14 @@ def psis_khat(log_ratio: np.ndarray) -> float:
     -------
     float
         k-hat; 0 if all ratios are equal, as they are where the approximation is exact; NaN if one is not
-        finite or there are fewer than `MIN_RATIOS`.
+        finite, the largest are all equal, or there are fewer than `MIN_RATIOS`.
     """
     ratios = np.asarray(log_ratio, dtype=np.float64).ravel()
     if ratios.size < MIN_RATIOS or not np.isfinite(ratios).all():
         return float("nan")
     if np.ptp(ratios) <= ROUNDING * np.abs(ratios).max():
         return 0.0
-    with np.errstate(all="ignore"):
-        _, khat = array_stats.psislw(ratios.min() - ratios)
-    return float(khat)
+    try:
+        return float(smooth(ratios)[1])
+    except ValueError:  # the largest are all equal
+        return float("nan")

@@ -5,17 +5,18 @@ It computes no log-likelihood, and gives a reason instead of a number where the 
 
 from __future__ import annotations
 
-import warnings
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import arviz_stats
 import numpy as np
 import xarray as xr
 from scipy.special import logsumexp
 
+from bayesrun.psis import good_k, leave_one_out
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     from bayesrun.types import DiagnosticsOptions
 
@@ -37,6 +38,16 @@ class Predictive:
     absent: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     pointwise: xr.Dataset | None = None
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """The pointwise log-likelihood of a variable: values with dims (draw of any chain, term); dims of the terms."""
+
+    name: str
+    values: np.ndarray
+    sizes: Mapping[Hashable, int]
+    coords: xr.Coordinates
 
 
 def cross_validate(tree: xr.DataTree, kind: str, options: DiagnosticsOptions, reff: float) -> Predictive:
@@ -78,83 +89,92 @@ def cross_validate(tree: xr.DataTree, kind: str, options: DiagnosticsOptions, re
     )
 
 
-def _terms(tree: xr.DataTree, wanted: str | None) -> tuple[xr.DataArray | None, str]:
-    """Find the pointwise log-likelihood, dims (chain, draw, ...), or the reason why there is none."""
+def _terms(tree: xr.DataTree, wanted: str | None) -> tuple[_Terms | None, str]:
+    """Find the pointwise log-likelihood, or the reason why there is none."""
     if "log_likelihood" not in tree.children:
         return None, "no log-likelihood was computed (steps.log_likelihood)"
-    group = tree["log_likelihood"].to_dataset()
+    group = tree["log_likelihood"].dataset
     names = sorted(str(name) for name in group.data_vars)
     if wanted is not None and wanted not in names:
         return None, f"diagnostics.loo_var={wanted} is not observed; observed are {', '.join(names)}"
     if wanted is None and len(names) != 1:
         return None, f"{len(names)} observed variables ({', '.join(names)}): name one with diagnostics.loo_var"
     name = wanted or names[0]
-    terms = group[name].transpose("chain", "draw", ...)
-    count = terms[0, 0].size
-    data = tree["observed_data"].to_dataset() if "observed_data" in tree.children else xr.Dataset()
-    observed = data[name].size if name in data else count
+    variable = group.variables[name].transpose("chain", "draw", ...)
+    count = math.prod(variable.shape[2:])
+    data = tree["observed_data"].dataset if "observed_data" in tree.children else xr.Dataset()
+    observed = data.variables[name].size if name in data.variables else count
     if count == 1:
         return None, (
             f"the likelihood of {name} is not pointwise: one log density for {observed} observed values"
             if observed > 1
             else f"{name} has one observation"
         )
-    broken = int((~np.isfinite(terms.values)).sum())
+    values = variable.values.reshape(-1, count)
+    broken = values.size - int(np.isfinite(values).sum())
     if broken:
         return None, f"the log-likelihood of {name} has {broken} values that are not finite"
-    return terms, ""
+    dims = variable.dims[2:]
+    coords = {key: group.variables[key] for key in group.coords if set(group.variables[key].dims) <= set(dims)}
+    indexes = {key: index for key, index in group.xindexes.items() if key in coords}
+    sizes = dict(zip(dims, variable.shape[2:], strict=True))
+    return _Terms(name, values, sizes, xr.Coordinates(coords, indexes)), ""
 
 
-def _loo(tree: xr.DataTree, terms: xr.DataArray, kind: str, reff: float) -> Predictive:
-    data = xr.DataTree.from_dict({"/log_likelihood": terms.to_dataset(name=terms.name)})
-    stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else xr.Dataset()
-    if kind == "variational" and not {"lp", "log_q"} <= set(stats):
-        reason = "the densities lp and log_q, which correct an approximation's draws, are missing"
-        return Predictive(absent=dict.fromkeys(LOO_FACTS, reason))
+def _loo(tree: xr.DataTree, terms: _Terms, kind: str, reff: float) -> Predictive:
+    correction = None
+    if kind == "variational":
+        stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
+        if not {"lp", "log_q"} <= set(stats):
+            reason = "the densities lp and log_q, which correct an approximation's draws, are missing"
+            return Predictive(absent=dict.fromkeys(LOO_FACTS, reason))
+        correction = (stats["lp"] - stats["log_q"]).transpose("chain", "draw").values.ravel()
+        reff = 1.0
+    draws, count = terms.values.shape
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # what they say is counted below
-            if kind == "variational":
-                found = arviz_stats.loo_approximate_posterior(data, stats["lp"], stats["log_q"], pointwise=True)
-            else:
-                found = arviz_stats.loo(data, pointwise=True, reff=reff)
-    except (ValueError, IndexError) as error:  # too few draws, or an observation whose terms are all equal
+        found = leave_one_out(terms.values, reff, correction)
+    except ValueError as error:  # too few draws, or an observation whose terms are all equal
         return Predictive(absent=dict.fromkeys(LOO_FACTS, f"PSIS fits no Pareto tail to the ratios: {error}"))
-    k = np.asarray(found.pareto_k, dtype=np.float64)
-    bad = int((~(k <= found.good_k)).sum())
+    bound = good_k(draws)
+    bad = int((~(found.pareto_k <= bound)).sum())
     values = {
-        "elpd_loo": float(found.elpd),
-        "se_elpd_loo": float(found.se),
-        "p_loo": float(found.p),
-        "pareto_k_max": float(k.max()),
+        "elpd_loo": float(found.elpd.sum()),
+        "se_elpd_loo": float(np.sqrt(count * found.elpd.var(ddof=1))),
+        "p_loo": float(found.p.sum()),
+        "pareto_k_max": float(found.pareto_k.max()),
         "n_bad_pareto_k": float(bad),
-        "n_loo_terms": float(k.size),
+        "n_loo_terms": float(count),
     }
-    told = (f"{bad} of {k.size} Pareto k are above {found.good_k:.2f}: elpd_loo is unreliable there",) if bad else ()
+    told = (f"{bad} of {count} Pareto k are above {bound:.2f}: elpd_loo is unreliable there",) if bad else ()
     attrs = {
-        "var_name": str(terms.name),
+        "var_name": terms.name,
         "elpd": values["elpd_loo"],
         "se": values["se_elpd_loo"],
         "p": values["p_loo"],
-        "good_k": float(found.good_k),
-        "n_samples": int(found.n_samples),
-        "n_data_points": int(found.n_data_points),
+        "good_k": bound,
+        "n_samples": draws,
+        "n_data_points": count,
         "scale": "log",
         "warning": int(bad > 0),
     }
-    pointwise = xr.Dataset({"elpd_i": found.elpd_i, "pareto_k": found.pareto_k}, attrs=attrs)
+    dims, shape = tuple(terms.sizes), tuple(terms.sizes.values())
+    pointwise = xr.Dataset(
+        {"elpd_i": (dims, found.elpd.reshape(shape)), "pareto_k": (dims, found.pareto_k.reshape(shape))},
+        coords=terms.coords,
+        attrs=attrs,
+    )
     return Predictive(
         *_split(values, "not finite: the importance ratios have no Pareto tail that can be fitted"), told, pointwise
     )
 
 
-def _waic(terms: xr.DataArray, kind: str) -> Predictive:
+def _waic(terms: _Terms, kind: str) -> Predictive:
     """WAIC (Watanabe 2010, JMLR 11:3571) in the form of Vehtari, Gelman, Gabry (2017)."""
     if kind == "variational":
         return Predictive(
             absent=dict.fromkeys(WAIC_FACTS, "WAIC needs draws from the posterior, not from an approximation")
         )
-    values = terms.values.reshape(terms.shape[0] * terms.shape[1], -1)
+    values = terms.values
     draws, count = values.shape
     p = values.var(axis=0, ddof=1)
     elpd = logsumexp(values, axis=0) - np.log(draws) - p
