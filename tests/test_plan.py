@@ -53,7 +53,7 @@ rows = st.lists(
 
 
 def planned(table: list[tuple[str, str, int]], replicates: int = 1) -> dict[tuple[str, int], tuple[str, int]]:
-    plan = expand([checked(*row) for row in table], 7, lambda key: None, replicates)
+    plan = expand([checked(*row, replicates=replicates) for row in table], 7, lambda key: None)
     return {(spec.cell, spec.replicate): (spec.key, spec.fit_seed) for spec in plan.specs}
 
 

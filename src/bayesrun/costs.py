@@ -6,6 +6,7 @@ import json
 import math
 import statistics
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from bayesrun.machine import cores
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     from bayesrun.store import Store
     from bayesrun.types import Cell, DispatchOptions, Plan
 
-__all__ = ["Estimate", "estimate", "posterior_bytes"]
+__all__ = ["Estimate", "estimate", "known_seconds", "posterior_bytes", "workers"]
 
+SAMPLE = 200
+"""Fits of a study whose times are looked at: thousands would tell no more."""
+REMOTE_WORKERS = 32
 START_SECONDS = 12.0
 """Start of a local Ray cluster with cold workers, measured on two cores."""
 
@@ -61,17 +65,24 @@ def estimate(
         How many cores share the work.
     """
     left = [spec for batch in plan.batches for spec in batch.specs]
-    size = sum(posterior_bytes(models[spec.cell], cells[spec.cell]) for spec in left)
-    known = _earlier_seconds(store) if left else {}
+    sizes = {label: posterior_bytes(models[label], cells[label]) for label in {spec.cell for spec in left}}
+    size = sum(sizes[spec.cell] for spec in left)
+    known = known_seconds(store) if left else {}
     names = {spec.cell: _kind(spec.cell) for spec in left}
     unknown = tuple(dict.fromkeys(cell for cell, name in names.items() if name not in known))
     if unknown or not left:
         return Estimate(size, None if unknown else 0.0, unknown)
     work = sum(known[names[spec.cell]] * max(1.0, cells[spec.cell].resources.num_cpus) for spec in left)
-    workers = 1 if dispatch.kind == "serial" else dispatch.num_cpus or cores()
     longest = max(known[name] for name in names.values())
     start = START_SECONDS if dispatch.kind == "ray" else 0.0
-    return Estimate(size, start + max(work / workers, longest))
+    return Estimate(size, start + max(work / workers(dispatch), longest))
+
+
+def workers(dispatch: DispatchOptions) -> int:
+    """Say how many worker calls run at the same time; of a cluster that is not joined yet, a guess."""
+    if dispatch.kind == "serial":
+        return 1
+    return dispatch.num_cpus or (cores() if dispatch.address is None else REMOTE_WORKERS)
 
 
 def _kind(label: str) -> str:
@@ -79,10 +90,11 @@ def _kind(label: str) -> str:
     return label.split(" ", 1)[0]
 
 
-def _earlier_seconds(store: Store) -> dict[str, float]:
+def known_seconds(store: Store) -> dict[str, float]:
     """Median seconds of the finished fits of every study beside this one, by model, data and sampler."""
     times: dict[str, list[float]] = {}
-    for path in store.root.parent.glob("*/fits/*/outcome.json"):
+    found = (path for study in store.root.parent.glob("*/fits") for path in islice(study.glob("*/outcome.json"), SAMPLE))
+    for path in found:
         try:
             fields = json.loads(path.read_text())
         except (OSError, json.JSONDecodeError):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, FitSpec, Steps
 
-__all__ = ["Case", "Fitted", "complete", "fit", "fits"]
+__all__ = ["Case", "Fitted", "complete", "fit", "fit_case", "fits"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +122,12 @@ def fit(spec: FitSpec, dataset: Dataset) -> Fitted:
     FitError
         If the sampler returns nothing, or the model is no longer the one that was planned.
     """
-    ((_, found),) = fits([Case(spec, dataset)])
+    return fit_case(Case(spec, dataset))
+
+
+def fit_case(case: Case) -> Fitted:
+    """Draw from one posterior; see `fit`."""
+    ((_, found),) = fits([case])
     if isinstance(found, FitError):
         raise found
     return found

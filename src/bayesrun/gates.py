@@ -102,6 +102,17 @@ def _divergences(case: _Case) -> Iterator[_Finding]:
     yield f"n_divergent {count:.0f} > {limit}{share}", (*_noncentred(case), *_more_careful(case))
 
 
+def _divergent_share(case: _Case) -> Iterator[_Finding]:
+    limit, count, draws = case.gate.divergent_share, case.fact("n_divergent"), case.fact("n_draws")
+    if case.kind != "nuts" or limit is None:
+        return
+    if count is None or not draws:
+        yield case.missing("n_divergent"), ()
+    elif count / draws > limit:
+        text = f"{100 * count / draws:.1f} % of the draws diverge, bound {100 * limit:g} %"
+        yield text, (*_noncentred(case), *_more_careful(case))
+
+
 def _noncentred(case: _Case) -> Iterator[str]:
     for name, parents in case.centred.items():
         formula = f"{parents[0]} + {parents[1]} * {name}_raw" if len(parents) == 2 else f"location + scale * {name}_raw"
@@ -215,6 +226,7 @@ def _pareto(case: _Case) -> Iterator[_Finding]:
 _CHECKS: tuple[Callable[[_Case], Iterator[_Finding]], ...] = (
     _nonfinite,
     _divergences,
+    _divergent_share,
     _rhat,
     _ess,
     _bfmi,

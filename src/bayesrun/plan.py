@@ -27,7 +27,7 @@ from bayesrun.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["batch_size", "expand", "fit_key", "fit_spec", "is_complete", "specs_of", "study_name"]
+__all__ = ["batch_size", "data_digest", "expand", "fit_key", "fit_spec", "is_complete", "specs_of", "study_name"]
 
 NAME_LENGTH = 60
 
@@ -38,15 +38,16 @@ BATCH_SECONDS = 30.0
 """What a batch of unstated size should take: progress is seen, and little is lost with a worker."""
 
 
-def study_name(cells: Sequence[Any], seed: int, default_seed: int) -> str:
-    """Name a study after its models and its data, so that the same command finds its own results.
+def study_name(cells: Sequence[Any], seed: int, default_seed: int, kind: str = "fit") -> str:
+    """Name a study after its models, its data and its kind, so that the same command finds its own results.
 
     A seed other than the default is part of the name, since one study has one seed. A long name is cut and
     made unique by a digest.
     """
     models = "+".join(dict.fromkeys(cell.model.name for cell in cells))
     data = "+".join(dict.fromkeys(cell.data.name for cell in cells))
-    name = f"{models}-{data}" + (f"-seed{seed}" if seed != default_seed else "")
+    name = f"{models}-{data}" + (f"-{kind}" if kind != "fit" else "")
+    name += f"-seed{seed}" if seed != default_seed else ""
     safe = "".join(c if c.isalnum() or c in "+-_." else "_" for c in name)
     return safe if len(safe) <= NAME_LENGTH else f"{safe[:NAME_LENGTH]}-{digest(safe, 8)}"
 
@@ -61,14 +62,14 @@ def _changing(checked: CheckedCell) -> dict[str, Any]:
     return {k: given[k] for k in checked.sampler_options if not (k in NEUTRAL and given[k] == NEUTRAL[k])}
 
 
-def _data(checked: CheckedCell) -> str:
+def data_digest(checked: CheckedCell) -> str:
     """Digest of the dataset, or of the recipe of a simulated one."""
     simulation = checked.simulation
     if simulation is None:
         return checked.data_hash
     generator = [simulation.generator.path, simulation.generator.params, simulation.fingerprint]
     design = simulation.design and [simulation.design.path, simulation.design.params]
-    return digest([checked.data_hash, generator, simulation.truth, simulation.base_hash, design])
+    return digest([checked.data_hash, generator, simulation.identity, simulation.base_hash, design])
 
 
 def fit_key(checked: CheckedCell, study_seed: int, replicate: int) -> str:
@@ -78,7 +79,7 @@ def fit_key(checked: CheckedCell, study_seed: int, replicate: int) -> str:
         {
             "schema": SCHEMA_VERSION,
             "model": [cell.model.path, cell.model.params, checked.fingerprint],
-            "data": _data(checked),
+            "data": data_digest(checked),
             "sampler": [cell.sampler.path, checked.sampler_version, _changing(checked)],
             "divergence_limit": cell.gate.n_divergent if cell.options.escalate else None,
             "seed": study_seed,
@@ -94,7 +95,7 @@ def fit_spec(checked: CheckedCell, study_seed: int, replicate: int) -> FitSpec:
         key=fit_key(checked, study_seed, replicate),
         cell=cell.label,
         replicate=replicate,
-        fit_seed=fit_seed(study_seed, cell.model, cell.sampler, _changing(checked), _data(checked), replicate),
+        fit_seed=fit_seed(study_seed, cell.model, cell.sampler, _changing(checked), data_digest(checked), replicate),
         data_hash=checked.data_hash,
         observed_hash=checked.observed_hash,
         model=cell.model,
@@ -120,13 +121,11 @@ def is_complete(outcome: Outcome | None, spec: FitSpec) -> bool:
     return not wanted.prior_predictive or had.prior_draws == wanted.prior_draws
 
 
-def specs_of(
-    cells: Sequence[CheckedCell], study_seed: int, replicates: int = 1
-) -> dict[str, tuple[FitSpec, CheckedCell]]:
+def specs_of(cells: Sequence[CheckedCell], study_seed: int) -> dict[str, tuple[FitSpec, CheckedCell]]:
     """Expand cells and replicates to recipes, by key; a fit that two cells describe alike is the first one's."""
     found: dict[str, tuple[FitSpec, CheckedCell]] = {}
     for checked in cells:
-        for replicate in range(replicates):
+        for replicate in range(checked.replicates):
             spec = fit_spec(checked, study_seed, replicate)
             found.setdefault(spec.key, (spec, checked))
     return found
@@ -187,7 +186,7 @@ def _batches(
     batches = []
     for name in sorted(groups):  # fits of one model stay adjacent, so that compiled functions are used again
         (_, checked), *_ = group = groups[name]
-        size = batch_size(checked, len(group), workers, seconds.get(checked.cell.label))
+        size = batch_size(checked, len(group), workers, seconds.get(checked.cell.label.split(" ", 1)[0]))
         left = [
             dataclasses.replace(spec, options=dataclasses.replace(spec.options, batch_size=size))
             for spec, _ in group
@@ -204,7 +203,6 @@ def expand(
     cells: Sequence[CheckedCell],
     study_seed: int,
     done: Callable[[str], Outcome | None],
-    replicates: int = 1,
     *,
     workers: int = 1,
     seconds: Mapping[str, float] | None = None,
@@ -219,12 +217,10 @@ def expand(
         The study's seed.
     done
         Finds the outcome of a fit that is done and whole, by key.
-    replicates
-        Fits for each cell.
     workers
         Worker calls that run at the same time.
     seconds
-        What a fit of a cell took before, by label, where it is known.
+        What a fit took before, by model/data/sampler, where it is known.
 
     Returns
     -------
@@ -239,7 +235,7 @@ def expand(
     if not cells:
         raise ConfigError("there is nothing to run: the sweep has no cell")
     _refuse_rivals(cells, study_seed)
-    specs = specs_of(cells, study_seed, replicates)
+    specs = specs_of(cells, study_seed)
     finished: Mapping[str, bool] = {key: is_complete(done(key), spec) for key, (spec, _) in specs.items()}
     return Plan(
         tuple(_batches(specs.values(), finished, workers, seconds or {})),

@@ -1,4 +1,4 @@
-"""What a person sees while fits run: one bar on a terminal, one line per fit elsewhere."""
+"""What a person sees while fits run: a bar on a terminal, and a line a fit as long as there are few."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["follow"]
 
+LINES = 40
+"""Lines that a study of many fits gets."""
+FAILURES = 5
+"""Failures that are told one by one; the report has all of them."""
+
 
 def follow(outcomes: Iterable[Outcome], total: int, console: Console) -> Iterator[Outcome]:
     """Pass outcomes on and show them as they come.
@@ -32,8 +37,12 @@ def follow(outcomes: Iterable[Outcome], total: int, console: Console) -> Iterato
     if console.is_terminal:
         yield from _bar(outcomes, total, console)
         return
+    failed = 0
     for done, outcome in enumerate(outcomes, start=1):
-        console.print(f"[{done}/{total}] {_line(outcome)}", markup=False, soft_wrap=True)
+        failed += outcome.status == "failed"
+        if _is_news(outcome, failed, total) or done * LINES // total > (done - 1) * LINES // total:
+            told = f" ({failed} failed)" if failed and total > LINES else ""
+            console.print(f"[{done}/{total}]{told} {_line(outcome)}", markup=False, soft_wrap=True)
         yield outcome
 
 
@@ -54,11 +63,18 @@ def _bar(outcomes: Iterable[Outcome], total: int, console: Console) -> Iterator[
             failed += outcome.status == "failed"
             text = f"[red]{failed} failed[/]" if failed else ""
             progress.update(task, advance=1, failed=text)
-            progress.console.print(escape(_line(outcome)), soft_wrap=True)
+            if _is_news(outcome, failed, total):
+                progress.console.print(escape(_line(outcome)), soft_wrap=True)
             yield outcome
+
+
+def _is_news(outcome: Outcome, failed: int, total: int) -> bool:
+    """Whether a fit has a line of its own: each of a few, and of many the first that fail."""
+    return total <= LINES or (outcome.status == "failed" and failed <= FAILURES)
 
 
 def _line(outcome: Outcome) -> str:
     if outcome.status == "failed":
         return f"{outcome.cell}: failed ({outcome.reason}): {outcome.message}"
-    return f"{outcome.cell}: done in {sum(outcome.seconds.values()):.1f} s"
+    cell = f"{outcome.cell} #{outcome.replicate}" if outcome.replicate else outcome.cell
+    return f"{cell}: done in {sum(outcome.seconds.values()):.1f} s"

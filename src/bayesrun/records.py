@@ -6,6 +6,7 @@ The store is the truth; MLflow is told afterwards, by the driver alone.
 from __future__ import annotations
 
 import dataclasses
+import json
 import platform
 import socket
 from pathlib import Path
@@ -19,26 +20,40 @@ from bayesrun.job import versions
 from bayesrun.labels import labelled
 from bayesrun.plan import fit_key
 from bayesrun.spelling import did_you_mean
-from bayesrun.types import CheckedCell, Settings, TrackOptions, digest
+from bayesrun.types import CheckedCell, Settings, StudyOptions, TrackOptions, canonical_json, digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bayesrun.endings import Ending
     from bayesrun.report import Findings, Row
     from bayesrun.store import Store
 
-__all__ = ["Recorder", "check_reference", "extend_design", "read_design", "same_seed"]
+__all__ = ["Recorder", "check_reference", "extend_design", "read_design", "read_study", "recorder", "same_study"]
 
 
-def same_seed(store: Store, seed: int) -> None:
-    """Refuse another seed on a study that exists.
+ONE_PER_STUDY = ("kind", "levels", "ranks", "decisions", "quantities")
+"""What is the same for every cell of a study, because its tables have one row or column for it."""
+
+
+def same_study(store: Store, study: StudyOptions) -> None:
+    """Refuse another seed on a study that exists, or another question.
 
     Raises
     ------
     ConfigError
-        If the study has another seed.
+        If the study has another one.
     """
-    known = store.read_study().get("seed", seed)
+    facts = store.read_study()
+    known, seed = facts.get("seed", study.seed), study.seed
+    had = facts.get("study", {})
+    for name in ONE_PER_STUDY:
+        given = json.loads(canonical_json(getattr(study, name)))
+        if name in had and had[name] != given:
+            raise ConfigError(
+                f"study.{name}: got {given!r}; study {store.root.name} has {had[name]!r}, and a study has one; choose "
+                "another name: study.name=NAME"
+            )
     if known != seed:
         raise ConfigError(
             f"study.seed: got {seed}; study {store.root.name} has seed {known}, and a study has one; "
@@ -74,13 +89,16 @@ def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]
     known = {fit_key(cell, seed, 0): cell for cell in _cells(store.read_study())}
     for cell in cells:
         key = fit_key(cell, seed, 0)
-        known[key] = cell
+        replicates = max(cell.replicates, known[key].replicates if key in known else 1)
+        known[key] = dataclasses.replace(cell, replicates=replicates)
         store.write_config(key, cell.cell.config)
     design = _named(list(known.values()))
     store.write_study(
         {
             "name": store.root.name,
             "seed": seed,
+            "study": settings.study,
+            "generator": settings.generator,
             "track": settings.track,
             "versions": versions(),
             "host": {"name": socket.gethostname(), "machine": platform.machine(), "system": platform.system()},
@@ -88,6 +106,11 @@ def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]
         }
     )
     return design
+
+
+def read_study(store: Store) -> StudyOptions:
+    """Read what a study asks for."""
+    return TypeAdapter(StudyOptions).validate_python(store.read_study().get("study", {}))
 
 
 def read_design(store: Store) -> tuple[int, TrackOptions, tuple[CheckedCell, ...]]:
@@ -122,6 +145,11 @@ def _named(cells: Sequence[CheckedCell]) -> tuple[CheckedCell, ...]:
     )
 
 
+def recorder(store: Store, settings: Settings) -> Recorder:
+    """Return what tells MLflow of a study."""
+    return Recorder(store, settings.track, store.root.parent)
+
+
 class Recorder:
     """Tells MLflow of a study, or nothing where tracking is off.
 
@@ -154,7 +182,7 @@ class Recorder:
         if self.tracker is not None:
             self.tracker.record(_record(row))
 
-    def finish(self, rows: Sequence[Row], findings: Findings) -> list[str]:
+    def finish(self, end: Ending) -> list[str]:
         """Record what is not confirmed yet and close the parent run.
 
         Returns
@@ -162,8 +190,9 @@ class Recorder:
         list of str
             Lines for people: what is not in MLflow, and where to look at what is.
         """
-        if self.tracker is None:
+        if self.tracker is None or end.findings is None:
             return []
+        rows, findings = end.rows, end.findings
         records = [_record(row) for row in rows]
         waiting = track.pending(self.store, self.uri, records)
         if waiting or not track.is_closed(self.store, self.uri, records):

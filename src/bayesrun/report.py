@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bayesrun.costs import Estimate
+    from bayesrun.results import Results
     from bayesrun.store import Store
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "rows",
     "show",
     "show_plan",
+    "show_results",
 ]
 
 
@@ -99,10 +101,19 @@ def announce(console: Console, name: str, plan: Plan, cells: Sequence[CheckedCel
 
 
 def show_plan(console: Console, plan: Plan) -> None:
-    """List every fit of a plan with what would happen to it, for a dry run."""
+    """List every fit of a plan with what would happen to it, for a dry run; replicates of a cell as one line."""
+    cells: dict[str, list[FitSpec]] = {}
     for spec in plan.specs:
-        word = "done " if spec.key in plan.done else "to do"
-        console.print(f"{word}  {spec.key}  {spec.cell}", markup=False, soft_wrap=True)
+        cells.setdefault(spec.cell, []).append(spec)
+    for label, specs in cells.items():
+        if len(specs) > 1:
+            done = sum(spec.key in plan.done for spec in specs)
+            sizes = sorted({len(batch.specs) for batch in plan.batches if batch.label == label})
+            told = f" in batches of {' and '.join(map(str, sizes))}" if sizes else ""
+            console.print(f"{len(specs)} replicates, {done} done{told}  {label}", markup=False, soft_wrap=True)
+            continue
+        word = "done " if specs[0].key in plan.done else "to do"
+        console.print(f"{word}  {specs[0].key}  {label}", markup=False, soft_wrap=True)
     console.print("dry run: nothing was started")
 
 
@@ -234,6 +245,17 @@ def show(console: Console, found: Sequence[Row], findings: Findings) -> None:
         console.print(f"\nagreement with {part.reference}", markup=False, style="bold")
         console.print(tables.agreement_table(part.frame))
         _notes(console, part.notes)
+
+
+def show_results(console: Console, results: Results) -> None:
+    """Print what a simulation study found: sentences, what limits them, and the tables that fit a terminal."""
+    for name, table in tables.study_tables(results.tables):
+        console.print(f"\n{name}", markup=False, style="bold")
+        console.print(table)
+    console.print()
+    for sentence in results.sentences:
+        console.print(sentence, markup=False, soft_wrap=True)
+    _notes(console, results.remarks)
 
 
 def _remarks(found: Sequence[Row]) -> list[str]:

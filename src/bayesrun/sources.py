@@ -6,13 +6,15 @@ It fits nothing and writes nothing.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bayesrun.fit import Case
-from bayesrun.targets import import_target
+from bayesrun.seeds import named_seed
+from bayesrun.targets import import_target, module_constant
 from bayesrun.types import canonical_json
 
 if TYPE_CHECKING:
+    from bayesrun.simulate import Simulator
     from bayesrun.store import Store
     from bayesrun.types import Dataset, FitSpec, Simulation
 
@@ -42,24 +44,33 @@ class Sources:
         """Return a fit with its dataset; a simulated one is the same wherever and whenever it is drawn."""
         if spec.simulation is None:
             return Case(spec, self.data(spec.data_hash))
-        base = self.data(spec.simulation.base_hash)
-        drawn = _simulator(spec.simulation, base, spec.data_seed).draw(spec.data_seed)
+        simulation = spec.simulation
+        simulator = _simulator(simulation, self.data(simulation.base_hash))
+        drawn = simulator.draw(spec.data_seed, _covariates(simulation, spec.data_seed))
         return Case(spec, drawn.dataset, self.data(spec.data_hash), drawn.truth, drawn.degenerate)
 
 
-_simulators: dict[str, Any] = {}
+_simulators: dict[str, Simulator] = {}
 
 
-def _simulator(simulation: Simulation, base: Dataset, seed: int) -> Any:
-    """Compile a generator once for the process; one whose covariates are drawn anew, once for each dataset."""
-    from bayesrun.data.design import redrawn
+def _simulator(simulation: Simulation, base: Dataset) -> Simulator:
+    """Compile a generator once for the process."""
     from bayesrun.simulate import parse_truth, simulator
 
-    generator = simulation.generator
-    build = functools.partial(import_target("study.generator", generator.path), **generator.params)
-    if simulation.design is not None:
-        return simulator(build, redrawn(simulation.design, seed), parse_truth(simulation.truth))
     name = canonical_json(simulation)
     if name not in _simulators:
+        generator = simulation.generator
+        build = functools.partial(import_target("study.generator", generator.path), **generator.params)
         _simulators[name] = simulator(build, base, parse_truth(simulation.truth))
     return _simulators[name]
+
+
+def _covariates(simulation: Simulation, seed: int) -> Dataset | None:
+    """Draw the covariates of a replicate, where they are drawn anew."""
+    if simulation.design is None:
+        return None
+    from bayesrun.data import conform
+    from bayesrun.data.design import redrawn
+
+    roles = module_constant(import_target("study.generator", simulation.generator.path), "DATA", {})
+    return conform(redrawn(simulation.design, named_seed(seed, "design")), roles)

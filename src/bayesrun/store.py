@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayesrun.errors import StoreError
+from bayesrun.treefile import write_tree
 from bayesrun.types import SCHEMA_VERSION, Dataset, DiagnosticsOptions, Outcome, Steps, canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
     import xarray as xr
@@ -36,6 +37,8 @@ ERROR = "error.txt"
 CONFIG = "config.yaml"
 FINDINGS = "findings.json"
 LOCK = "study.lock"
+INDEX = "__index_level_0__"
+"""What pandas calls an index without a name in a parquet file."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -79,6 +82,14 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _write_parquet(summary: pd.DataFrame, path: Path) -> None:
+    """Write a small table with less ado than pandas, which takes longer than measuring a fit."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pandas(summary, nthreads=1), path, compression="none", write_statistics=False)
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,8 +261,8 @@ class Store:
             With size and checksum of the posterior filled in.
         """
         folder = self.fit_folder(outcome.key)
-        write_atomically(folder / POSTERIOR, lambda aside: tree.to_netcdf(aside, engine="netcdf4"))
-        write_atomically(folder / SUMMARY, summary.to_parquet)
+        write_atomically(folder / POSTERIOR, lambda aside: write_tree(tree, aside))
+        write_atomically(folder / SUMMARY, lambda aside: _write_parquet(summary, aside))
         path = folder / POSTERIOR
         whole = dataclasses.replace(outcome, size=path.stat().st_size, checksum=_checksum(path))
         (folder / ERROR).unlink(missing_ok=True)
@@ -312,6 +323,31 @@ class Store:
 
         return pd.read_parquet(self.fit_folder(key) / SUMMARY)
 
+    def read_summaries(self, keys: Sequence[str]) -> pd.DataFrame:
+        """Read the summaries of many fits at once.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns key and variable (the label of the scalar), and those of the summaries. A fit without a summary
+            has no row.
+        """
+        import pandas as pd
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        found = []
+        for key in keys:
+            try:
+                table = pq.ParquetFile(self.fit_folder(key) / SUMMARY).read(use_threads=False)
+            except FileNotFoundError:
+                continue
+            found.append(table.append_column("key", pa.array([key] * table.num_rows)).replace_schema_metadata(None))
+        if not found:
+            return pd.DataFrame()
+        frame = pa.concat_tables(found, promote_options="default").to_pandas()
+        return frame.rename(columns={INDEX: "variable"})
+
     # the study
 
     def read_study(self) -> dict[str, Any]:
@@ -344,7 +380,7 @@ class Store:
         text = json.dumps(findings, indent=1)
         write_atomically(self.tables / FINDINGS, lambda aside: aside.write_text(text + "\n"))
 
-    def write_table(self, name: str, frame: pd.DataFrame) -> None:
+    def write_table(self, name: str, frame: pd.DataFrame, *, index: bool = True) -> None:
         """Write a table as parquet and CSV."""
-        write_atomically(self.tables / f"{name}.parquet", frame.to_parquet)
-        write_atomically(self.tables / f"{name}.csv", frame.to_csv)
+        write_atomically(self.tables / f"{name}.parquet", lambda aside: frame.to_parquet(aside, index=index))
+        write_atomically(self.tables / f"{name}.csv", lambda aside: frame.to_csv(aside, index=index))

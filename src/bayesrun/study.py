@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from bayesrun import costs, preflight, records, report
 from bayesrun.dispatch import outcomes
+from bayesrun.endings import Ending, ending
 from bayesrun.errors import BayesrunError
 from bayesrun.job import Workplace
+from bayesrun.mechanisms import mechanisms
 from bayesrun.plan import expand, specs_of, study_name
 from bayesrun.progress import follow
+from bayesrun.rounds import first_round, next_round
 from bayesrun.store import Store
 from bayesrun.types import StudyOptions
 
@@ -34,31 +37,39 @@ class Result:
 
 
 def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result:
-    """Run a study: check and plan, then dispatch what is left, record and compare.
+    """Run a study: check and plan, then dispatch what is left, record and compare; in rounds if it asks for that.
 
     Raises
     ------
     BayesrunError
         Before any fit starts, with every mistake that was found.
     """
-    seed, output = settings.study.seed, Path(settings.output.dir).expanduser().absolute()
-    store = Store(output / (settings.study.name or study_name(cells, seed, StudyOptions().seed)))
-    records.same_seed(store, seed)
-    checked = preflight.check(cells)
-    plan = expand(checked.cells, seed, store.done)
-    estimate = costs.estimate(plan, checked.by_label(), checked.models, store, settings.dispatch)
-    report.announce(console, store.root.name, plan, checked.cells, estimate)
-    if settings.dry_run:
-        report.show_plan(console, plan)
-        return Result(0)
-    if plan.batches:
-        preflight.last_checks(plan, checked, settings.dispatch, output, estimate.bytes)
-    with store.locked():
-        return _work(settings, plan, checked, store, console)
+    study, output = settings.study, Path(settings.output.dir).expanduser().absolute()
+    store = Store(output / (study.name or study_name(cells, study.seed, StudyOptions().seed, study.kind)))
+    records.same_study(store, study)
+    checked = first_round(mechanisms(preflight.check(cells), settings), store, study)
+    while True:
+        workers = costs.workers(settings.dispatch)
+        plan = expand(checked.cells, study.seed, store.done, workers=workers, seconds=costs.known_seconds(store))
+        estimate = costs.estimate(plan, checked.by_label(), checked.models, store, settings.dispatch)
+        report.announce(console, store.root.name, plan, checked.cells, estimate)
+        if settings.dry_run:
+            report.show_plan(console, plan)
+            return Result(0)
+        if plan.batches:
+            preflight.last_checks(plan, checked, settings.dispatch, output, estimate.bytes)
+        with store.locked():
+            end = _work(settings, plan, checked, store, console)
+        following = next_round(checked, end.results, study)
+        if following is None:
+            return Result(end.exit_code, end.objective)
+        checked = following
 
 
-def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Store, console: Console) -> Result:
-    recorder = records.Recorder(store, settings.track, store.root.parent)
+def _work(
+    settings: Settings, plan: Plan, checked: preflight.Checked, store: Store, console: Console
+) -> Ending:
+    recorder = records.recorder(store, settings)
     if plan.batches:
         recorder.check()
         store.write_datasets(checked.datasets.values())
@@ -66,18 +77,17 @@ def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Sto
     records.check_reference(design, settings.study.reference)
     known = specs_of(design, settings.study.seed)
     fresh: dict[str, Outcome] = {}
+    total = sum(len(batch.specs) for batch in plan.batches)
     try:
         arriving = outcomes(plan.batches, Workplace(store.root, Path.cwd()), settings.dispatch)
-        for outcome in follow(arriving, len(plan.batches), console):
+        for outcome in follow(arriving, total, console):
             fresh[outcome.key] = store.keep(outcome)
             recorder.tell(report.row(known, outcome))
     except BayesrunError as error:
         if not fresh:
             raise
         console.print(f"stopped: {error}", markup=False, soft_wrap=True)
-    rows = report.rows(known, store, fresh)
-    findings = report.compared(rows, store, settings.study.reference)
-    report.show(console, rows, findings)
-    report.close(console, store, recorder.finish(rows, findings))
-    own = [row for row in rows if row.spec.key in plan]
-    return Result(report.exit_code(plan, own), report.objective(plan, own, settings.study.objective))
+    end = ending(known, plan, store, settings.study, fresh)
+    end.show(console)
+    report.close(console, store, [*map(str, end.files[:1]), *recorder.finish(end)])
+    return end

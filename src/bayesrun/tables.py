@@ -16,11 +16,11 @@ from rich.text import Text
 from bayesrun.types import Outcome, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
-__all__ = ["agreement_table", "comparison_table", "outcome_table", "verdict_lines"]
+__all__ = ["agreement_table", "comparison_table", "outcome_table", "study_tables", "verdict_lines"]
 
 type Row = tuple[Outcome, Verdict | None]
 
@@ -137,6 +137,86 @@ def agreement_table(frame: pd.DataFrame, top: int = 10) -> Table:
         table.caption = f"{len(frame) - top} more rows, {int(frame['differs'].iloc[top:].sum())} of them differ"
         table.caption_justify = "left"
     return table
+
+
+def study_tables(frames: Mapping[str, pd.DataFrame], top: int = 12) -> list[tuple[str, Table]]:
+    """Show what a simulation study found, as far as it fits a terminal: the files have all of it.
+
+    Parameters
+    ----------
+    frames
+        ``calibration``, ``measures`` and ``contrasts`` (see `results`).
+    top
+        Rows of a table; those that matter most come first, and the caption says how many more there are.
+
+    Returns
+    -------
+    list of str and Table
+    """
+    shown = []
+    judged = frames["calibration"]
+    if not judged.empty:
+        table = _table("cell", "quantity")
+        for name in ("n", "p", "p (Holm)", "z-score", "contraction"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("reads", overflow="fold")
+        for row in judged.sort_values("p_value", kind="stable").head(top).itertuples(index=False):
+            style = "green" if row.calibrated else "red"
+            table.add_row(
+                escape(str(row.cell)),
+                escape(str(row.variable)),
+                str(row.n),
+                _number(row.p_value, ".3f"),
+                _number(row.p_holm, ".3f"),
+                _with_error(row.z_mean, row.z_mcse),
+                _number(row.contraction, ".2f"),
+                Text(str(row.shape), style=style),
+            )
+        shown.append(("calibration", _captioned(table, len(judged) - top)))
+    measured = frames["measures"]
+    if not measured.empty:
+        shown.append(("measures, with their Monte Carlo standard errors", _measures(measured, top)))
+    return shown
+
+
+def _measures(measured: pd.DataFrame, top: int) -> Table:
+    """One row a cell and quantity: bias, RMSE, and the coverage and width of the widest interval."""
+    part = measured[(measured["analysis"] == "all") & (measured["variable"] != "")]
+    level = part["level"].max()
+    at = part[part["level"].isna() | (part["level"] == level)]
+    values = at.pivot_table("value", ["cell", "variable"], "measure", sort=False)
+    errors = at.pivot_table("mcse", ["cell", "variable"], "measure", sort=False)
+    columns = [name for name in ("bias", "rmse", "coverage", "width") if name in values]
+    columns += [name for name in values if name.startswith(("power:", "type_1_error:", "decision:"))]
+    table = _table("cell", "quantity")
+    for name in columns:
+        head = f"{name} ({level:g})" if name in ("coverage", "width") else name
+        table.add_column(head, justify="right", no_wrap=name in ("bias", "rmse"))
+    for (cell, variable), row in values.head(top).iterrows():
+        own = errors.loc[(cell, variable)] if (cell, variable) in errors.index else {}
+        table.add_row(
+            escape(str(cell)),
+            escape(str(variable)),
+            *(_with_error(row[name], own.get(name, math.nan)) for name in columns),
+        )
+    return _captioned(table, len(values) - top)
+
+
+def _captioned(table: Table, more: int) -> Table:
+    if more > 0:
+        table.caption = f"{more} more rows in the folder tables"
+        table.caption_justify = "left"
+    return table
+
+
+def _with_error(value: float, error: float) -> str:
+    """Write a number with as many digits as its error has meaning."""
+    if math.isnan(value):
+        return "-"
+    if not error or math.isnan(error):
+        return f"{value:.3g}"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
 _READS = {word: Text(word, style=c) for word, c in (("differs", "red"), ("unclear", "yellow"), ("agrees", "green"))}

@@ -323,6 +323,9 @@ class Gate:
     rhat_max, ess_bulk_per_chain, ess_tail_per_chain, n_divergent, bfmi_min, n_max_treedepth
         Bounds on the diagnostics of those names; ess is counted per chain; n_max_treedepth is a share of
         the draws.
+    divergent_share
+        Largest share of draws that diverge. For simulated data, whose truths are as extreme as the prior lets them
+        be, a single divergence is no failure.
     pareto_k_share
         Largest share of observations whose Pareto k is above its bound.
     khat
@@ -334,6 +337,7 @@ class Gate:
     ess_bulk_per_chain: Annotated[float, Ge(0)] | None = 100.0
     ess_tail_per_chain: Annotated[float, Ge(0)] | None = 100.0
     n_divergent: Annotated[int, Ge(0)] | None = 0
+    divergent_share: Annotated[float, Ge(0), Le(1)] | None = None
     bfmi_min: Annotated[float, Ge(0)] | None = 0.3
     n_max_treedepth: Annotated[float, Ge(0), Le(1)] | None = 0.05
     pareto_k_share: Annotated[float, Ge(0), Le(1)] | None = None
@@ -540,6 +544,8 @@ class CheckedCell:
         Whether the sampler fits many datasets at once.
     simulation
         What its datasets are drawn from; None: they are real.
+    replicates
+        How many there are.
     """
 
     cell: Cell
@@ -553,6 +559,7 @@ class CheckedCell:
     sampler_options: tuple[str, ...] = ALL_OPTIONS
     batched: bool = False
     simulation: Simulation | None = None
+    replicates: int = 1
 
 
 @dataclass(frozen=True)
@@ -567,6 +574,9 @@ class Simulation:
         What that model meant when the plan was made.
     truth
         ``prior``, a mapping of fixed values by variable, or ``{"posterior": PATH}``.
+    identity
+        What the truth is, in plain values: kind (prior, fixed or posterior) and content. The path of a posterior is
+        not part of it.
     base_hash
         Digest of the dataset whose covariates are kept; the store holds it.
     design
@@ -576,6 +586,7 @@ class Simulation:
     generator: Target
     fingerprint: str
     truth: Any = "prior"
+    identity: Mapping[str, Any] = field(default_factory=lambda: {"kind": "prior"})
     base_hash: str = ""
     design: Target | None = None
 

@@ -6,12 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bayesrun.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bayesrun.report import Row
+    from bayesrun.report import Known, Row
     from bayesrun.store import Store
-    from bayesrun.types import TrackOptions
+    from bayesrun.types import StudyOptions, TrackOptions
 
 __all__ = ["VERBS"]
 
@@ -23,18 +25,34 @@ def _parser(verb: str, about: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _open(arguments: argparse.Namespace) -> tuple[Store, TrackOptions, tuple[Row, ...], int]:
-    """Read a study: its store, tracking options, finished fits, and how many fits it has."""
-    from bayesrun import records, report
-    from bayesrun.plan import specs_of
+def _store(arguments: argparse.Namespace) -> Store:
     from bayesrun.store import Store
 
     path = Path(arguments.study)
     named = Path(arguments.output_dir).expanduser().absolute() / arguments.study
-    store = Store(path.absolute() if (path / "study.json").exists() else named)
+    return Store(path.absolute() if (path / "study.json").exists() else named)
+
+
+def _open(arguments: argparse.Namespace) -> tuple[Store, TrackOptions, tuple[Row, ...], int]:
+    """Read a study: its store, tracking options, finished fits, and how many fits it has."""
+    from bayesrun import records, report
+    from bayesrun.plan import specs_of
+
+    store = _store(arguments)
     seed, options, cells = records.read_design(store)
     design = specs_of(cells, seed)
     return store, options, report.rows(design, store, {}), len(design)
+
+
+def _simulated(arguments: argparse.Namespace) -> tuple[Store, StudyOptions, Known] | None:
+    """Read a simulation study: its store, what it asks, and every planned fit; None for one of real data."""
+    from bayesrun import records
+    from bayesrun.plan import specs_of
+
+    store = _store(arguments)
+    seed, _, cells = records.read_design(store)
+    study = records.read_study(store)
+    return None if study.kind == "fit" else (store, study, specs_of(cells, seed))
 
 
 def _status(words: Sequence[str]) -> int:
@@ -43,6 +61,9 @@ def _status(words: Sequence[str]) -> int:
     parser = _parser("status", "What a study has, what failed, and what is missing.")
     parser.add_argument("--verify", action="store_true", help="read every posterior and check that it is unchanged")
     arguments = parser.parse_args(words)
+    simulated = _simulated(arguments)
+    if simulated is not None:
+        return _report_on(*simulated, verify=arguments.verify)
     store, _, rows, total = _open(arguments)
     pairs = [(row.outcome, row.verdict) for row in rows]
     done = sum(row.outcome.status == "done" for row in rows)
@@ -56,6 +77,108 @@ def _status(words: Sequence[str]) -> int:
     for line in (*tables.verdict_lines(pairs), *lost):
         console.print(line, markup=False, soft_wrap=True)
     return int(done < total or bool(changed))
+
+
+def _report_on(store: Store, study: StudyOptions, known: Known, *, verify: bool = False) -> int:
+    """Make the tables and the page of a simulation study again, and print what they say."""
+    from bayesrun import terminal
+    from bayesrun.endings import simulated
+
+    console = terminal.console()
+    end = simulated(known, store, study, {})
+    end.show(console)
+    changed = [key for key in known if verify and store.done(key) is not None and not store.verify(key)]
+    for key in changed:
+        console.print(f"posterior.nc of {key} was changed after it was written", markup=False, soft_wrap=True)
+    console.print(f"report: {end.files[0]}", markup=False, soft_wrap=True)
+    return int(bool(end.exit_code or changed))
+
+
+def _report(words: Sequence[str]) -> int:
+    parser = _parser("report", "Make the tables, figures and report.html of a simulation study again from its fits.")
+    simulated = _simulated(parser.parse_args(words))
+    if simulated is None:
+        raise ConfigError("report is for simulation studies; bayesrun status shows a study of real data")
+    return _report_on(*simulated)
+
+
+def _replay(words: Sequence[str]) -> int:
+    """Draw the dataset of a replicate again and fit it in this process, with everything that goes wrong in sight."""
+    from bayesrun import terminal
+    from bayesrun.fit import fit_case
+    from bayesrun.sources import Sources
+    from bayesrun.targets import make_importable
+
+    parser = _parser("replay", "Fit one fit of a study again, here, without storing anything; errors are shown whole.")
+    parser.add_argument("fit", help="key of the fit, or number of the replicate where the study has one cell")
+    parser.add_argument("--data", action="store_true", help="only show the dataset and, if it is simulated, the truth")
+    arguments = parser.parse_args(words)
+    from bayesrun import records
+    from bayesrun.plan import specs_of
+
+    store = _store(arguments)
+    seed, _, cells = records.read_design(store)
+    known = specs_of(cells, seed)
+    chosen = [s for k, (s, _) in known.items() if k == arguments.fit or str(s.replicate) == arguments.fit]
+    if len(chosen) != 1:
+        raise ConfigError(
+            f"{arguments.fit}: study {store.root.name} has {len(chosen)} fits of that key or number; wanted one key, as "
+            "in tables/fits.csv"
+        )
+    make_importable(Path.cwd())
+    case = Sources(store).case(chosen[0])
+    console = terminal.console()
+    console.print(f"fit {chosen[0].key}, {chosen[0].cell}, replicate {chosen[0].replicate}", markup=False)
+    for name, values in (*case.dataset.items(), *((f"true {name}", v) for name, v in case.truth.items())):
+        console.print(f"  {name}: {values}", markup=False, soft_wrap=True)
+    if arguments.data:
+        return 0
+    found = fit_case(case)
+    stored = store.done(chosen[0].key)
+    same = "not stored before"
+    if stored is not None:
+        before = store.read_tree(chosen[0].key)["posterior"].to_dataset()
+        same = "the stored draws" if before.equals(found.tree["posterior"].to_dataset()) else "other draws than stored"
+    console.print(f"done: {same}", markup=False)
+    return 0
+
+
+def _plan(words: Sequence[str]) -> int:
+    """Say how many replicates a target needs."""
+    from bayesrun import terminal
+    from bayesrun.measures import check_targets, needed
+    from bayesrun.store import Store
+
+    parser = argparse.ArgumentParser(
+        prog="bayesrun plan", description="How many replicates a Monte Carlo standard error needs."
+    )
+    parser.add_argument("targets", nargs="+", metavar="MEASURE=MCSE", help="coverage=0.01, bias=0.02, power=0.02, ...")
+    parser.add_argument("--pilot", dest="study", help="a study whose measures say how much replicates vary")
+    parser.add_argument("--output-dir", default="studies", help="the folder of the studies (default: studies)")
+    arguments = parser.parse_args(words)
+    targets = dict(_target(text) for text in arguments.targets)
+    check_targets(targets)
+    measured = None
+    if arguments.study:
+        import pandas as pd
+
+        store: Store = _store(arguments)
+        path = store.tables / "measures.parquet"
+        if not path.exists():
+            raise ConfigError(f"{arguments.study}: it has no tables/measures.parquet; run bayesrun report on it first")
+        measured = pd.read_parquet(path)
+    count = needed(targets, measured)
+    basis = f"by what {arguments.study} measured" if arguments.study else "in the worst case, without a pilot"
+    terminal.console().print(f"{count} replicates, {basis}", markup=False)
+    return 0
+
+
+def _target(text: str) -> tuple[str, float]:
+    name, _, value = text.rpartition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise ConfigError(f"{text}: wanted MEASURE=MCSE, for instance coverage=0.01") from None
 
 
 def _compare(words: Sequence[str]) -> int:
@@ -97,6 +220,9 @@ def _ui(words: Sequence[str]) -> int:
 VERBS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "status": _status,
     "compare": _compare,
+    "report": _report,
+    "replay": _replay,
+    "plan": _plan,
     "sync": _sync,
     "ui": _ui,
 }

@@ -28,7 +28,10 @@ __all__ = [
     "MAX_TAG",
     "Record",
     "finished_at",
+    "flat_params",
     "git_commit",
+    "legal",
+    "link_or_copy",
     "metrics",
     "params",
     "stage_fit",
@@ -39,6 +42,9 @@ __all__ = [
 
 MAX_PARAM = 500
 """Characters of a parameter that older servers take too."""
+
+MAX_NAME = 250
+"""Characters of the name of a metric, a parameter or a tag."""
 
 MAX_TAG = 5000
 """Characters of a tag; servers take 8000."""
@@ -94,8 +100,12 @@ def params(record: Record) -> dict[str, str]:
         "sampler": {"": spec.sampler.name, **options, **spec.sampler.params},
         "ci": {"prob": spec.diagnostics.ci_prob, "kind": spec.diagnostics.ci_kind},
     }
-    flat = dict(_leaves("", nested)) | dict(_leaves("", record.facts))
-    return {_legal(name): _short(value) for name, value in flat.items()}
+    return flat_params(nested) | flat_params(record.facts)
+
+
+def flat_params(nested: Mapping[str, Any]) -> dict[str, str]:
+    """Flatten nested mappings to parameters: dotted names that are legal, values that are short enough."""
+    return {legal(name): _short(value) for name, value in _leaves("", nested)}
 
 
 def _leaves(path: str, value: Any) -> Iterable[tuple[str, Any]]:
@@ -107,8 +117,11 @@ def _leaves(path: str, value: Any) -> Iterable[tuple[str, Any]]:
         yield path, value
 
 
-def _legal(name: str) -> str:
-    return ILLEGAL.sub("_", name)[:250] or "_"
+def legal(name: str) -> str:
+    """Make a name that every server takes of any name; servers also refuse names that are no plain paths."""
+    parts = ILLEGAL.sub("_", name)[:MAX_NAME].split("/")
+    plain = "/".join(part for part in parts if part not in ("", "."))
+    return re.sub(r"(^|/)\.\.", r"\1__", plain) or "_"
 
 
 def _short(value: Any) -> str:
@@ -120,7 +133,7 @@ def metrics(outcome: Outcome) -> dict[str, float]:
     """Diagnostics and stage times (``seconds/sample``, in seconds) that are finite numbers."""
     times = {f"seconds/{stage}": value for stage, value in outcome.seconds.items()}
     everything = dict(outcome.diagnostics) | times
-    return {_legal(k): float(v) for k, v in everything.items() if v is not None and math.isfinite(v)}
+    return {legal(k): float(v) for k, v in everything.items() if v is not None and math.isfinite(v)}
 
 
 def tags(record: Record) -> dict[str, str]:
@@ -177,7 +190,7 @@ def stage_fit(folder: Path, staged: Path, *, failed: bool) -> None:
         (staged / "figures").mkdir()
     for source in (*(folder / name for name in names), *figures):
         if source.exists():
-            _link(source, staged / source.relative_to(folder))
+            link_or_copy(source, staged / source.relative_to(folder))
     summary = folder / "summary.parquet"
     if summary.exists() and not failed:
         import pandas as pd
@@ -185,7 +198,8 @@ def stage_fit(folder: Path, staged: Path, *, failed: bool) -> None:
         stage_table(pd.read_parquet(summary).rename_axis("scalar"), staged, "summary")
 
 
-def _link(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
+    """Put a file at a second place: as a hard link where that is possible."""
     try:
         os.link(source, target)
     except OSError:

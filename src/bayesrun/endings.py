@@ -1,0 +1,127 @@
+"""How a study ends: its tables, what is said of them, and the exit code; one way for real data, one for simulated.
+
+It reads the store and fits nothing, so that an ending can be made again at any time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bayesrun import report, results
+from bayesrun.ademp import ademp
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from bayesrun.report import Findings, Known, Row
+    from bayesrun.results import Results
+    from bayesrun.store import Store
+    from bayesrun.types import Outcome, Plan, StudyOptions
+
+__all__ = ["Ending", "ending", "simulated"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """What a study came to.
+
+    Parameters
+    ----------
+    exit_code
+        0, or 1 if a fit failed, a verdict did not pass that has to, or simulated data say that something is wrong.
+    objective
+        One diagnostic by cell label, for sweepers that optimise.
+    rows, findings
+        Of real data: every fit, and the comparisons.
+    results, files
+        Of simulated data: tables and sentences, and what was written for people to look at.
+    description
+        Of simulated data: the study in the order of ADEMP.
+    """
+
+    exit_code: int
+    objective: Mapping[str, float] = field(default_factory=dict)
+    rows: tuple[Row, ...] = ()
+    findings: Findings | None = None
+    results: Results | None = None
+    files: tuple[Path, ...] = ()
+    description: Mapping[str, str] = field(default_factory=dict)
+
+    def show(self, console: Console) -> None:
+        """Print it."""
+        if self.findings is not None:
+            report.show(console, self.rows, self.findings)
+        if self.results is not None:
+            report.show_results(console, self.results)
+
+
+def ending(known: Known, plan: Plan, store: Store, study: StudyOptions, fresh: Mapping[str, Outcome]) -> Ending:
+    """Make the tables of a study and judge it.
+
+    Parameters
+    ----------
+    known
+        Every fit of the study by key.
+    plan
+        What this command is about: the exit code is.
+    store
+        Where fits are read and tables written.
+    study
+        What is asked.
+    fresh
+        Outcomes of this command by key.
+    """
+    if study.kind != "fit":
+        return simulated(known, store, study, fresh, {spec.cell for spec in plan.specs})
+    rows = report.rows(known, store, fresh)
+    findings = report.compared(rows, store, study.reference)
+    own = [row for row in rows if row.spec.key in plan]
+    return Ending(
+        report.exit_code(plan, own), report.objective(plan, own, study.objective), rows=rows, findings=findings
+    )
+
+
+def simulated(
+    known: Known, store: Store, study: StudyOptions, fresh: Mapping[str, Outcome], own: Collection[str] | None = None
+) -> Ending:
+    """Make tables, figures and the report of a simulation study from what is there.
+
+    Parameters
+    ----------
+    own
+        Labels of the cells that the exit code is about; None: all.
+    """
+    found = results.tabulate(known, store, study, fresh)
+    results.keep(found, store)
+    cells = list({checked.cell.label: checked for _, checked in known.values()}.values())
+    told = ademp(study, cells, _estimands(found))
+    files = _written(found, store, study, told)
+    failed = [label for label, fine in found.passed.items() if not fine and (own is None or label in own)]
+    return Ending(int(bool(failed)), results=found, files=files, description=told)
+
+
+def _estimands(found: Results) -> list[str]:
+    table = found.tables["measures"]
+    return [name for name in dict.fromkeys(table["variable"]) if name] if "variable" in table else []
+
+
+def _written(found: Results, store: Store, study: StudyOptions, told: Mapping[str, str]) -> tuple[Path, ...]:
+    from bayesrun.page import write_report
+    from bayesrun.plots.studies import study_figures
+
+    figures = study_figures(study.kind, found.tables, store.root / "figures")
+    path = store.root / "report.html"
+    write_report(
+        path,
+        title=store.root.name,
+        facts=told,
+        sentences=found.sentences,
+        tables=found.tables,
+        figures=figures,
+        notes=found.remarks,
+    )
+    return (path, *(figure.path for figure in figures if figure.path is not None))

@@ -1,0 +1,308 @@
+"""Tracking of a simulation study: a child run for each cell, its replicates as steps; the parent says what was found.
+
+Thousands of replicates are sent in few requests while they arrive. What a server does not get in time it gets when
+the study is finished, or by `SimulationTracker.sync`: the tables of the study are the truth, and the journal says
+what of them is there. It computes no measure, and single fits are tracked by `bayesrun.track.tracker`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayesrun.errors import TrackError
+from bayesrun.track.cell_runs import STEP, CellRuns, log_new
+from bayesrun.track.cells import content_hash, distinct, finite
+from bayesrun.track.journal import Points, confirmations, confirmed_points
+from bayesrun.track.link import Link
+from bayesrun.track.records import link_or_copy
+from bayesrun.track.runs import MAX_METRICS, retag, upload
+from bayesrun.track.server import sqlite_file
+from bayesrun.types import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from bayesrun.store import Store
+    from bayesrun.track.cells import CellRun, StudyRun
+
+__all__ = ["SimulationTracker", "is_written", "unsent"]
+
+PACE = 30.0
+"""Seconds after which replicates are sent that do not fill a request, so that a slow study can be watched."""
+
+SHARE = 20.0
+"""A study is left alone for this many times the seconds that sending took, so that many cells do not slow it."""
+
+WHOLE = "simulation"
+"""Stands for the whole study where the journal has the key of a fit."""
+
+
+def unsent(store: Store, uri: str, study: StudyRun) -> int:
+    """Count the replicates that an address has not confirmed as they are now; imports no MLflow.
+
+    Parameters
+    ----------
+    store
+        The study's folder.
+    uri
+        Tracking address. A SQLite file that is gone has confirmed nothing.
+    study
+        The study as it is now.
+    """
+    points = {} if _is_gone(uri) else confirmed_points(store.journal, uri)
+    return sum(len(points.get(cell.identity, Points("")).missing(cell.rows)) for cell in study.cells)
+
+
+def is_written(store: Store, uri: str, study: StudyRun) -> bool:
+    """Whether an address has confirmed exactly this study: replicates, aggregates, files; imports no MLflow.
+
+    Parameters
+    ----------
+    store
+        The study's folder.
+    uri
+        Tracking address. A SQLite file that is gone has confirmed nothing.
+    study
+        The study as it is now.
+    """
+    known = None if _is_gone(uri) else confirmations(store.journal, uri).get(WHOLE)
+    return known is not None and known.digest == study.digest(_hashes(study.files(store.root)))
+
+
+def _is_gone(uri: str) -> bool:
+    database = sqlite_file(uri)
+    return database is not None and not database.exists()
+
+
+def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
+    return {place: content_hash(path) for place, path in files.items() if path.is_file()}
+
+
+@dataclass
+class _Arrived:
+    """Replicates of one cell that were not sent yet, and how many values they have."""
+
+    label: str
+    rows: dict[int, dict[str, float]] = field(default_factory=dict)
+    size: int = 0
+
+
+class SimulationTracker:
+    """The one writer of a simulation study's runs; it connects when there is something to send.
+
+    Parameters
+    ----------
+    store
+        The study's folder.
+    uri
+        Tracking address.
+    experiment
+        Name of the MLflow experiment; it is made when it does not exist.
+    study
+        Name of the study, which is the name of the parent run.
+    description
+        What the parent run says of the study until it is finished, Markdown.
+    tags
+        More tags for all runs (git commit, versions).
+
+    Examples
+    --------
+    >>> tracker = SimulationTracker(store, uri, "bayesrun", "coverage")  # doctest: +SKIP
+    >>> for outcome in arriving:  # doctest: +SKIP
+    ...     tracker.record(outcome.cell, outcome.replicate, outcome.diagnostics)
+    >>> tracker.finish(StudyRun(cells, description))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        uri: str,
+        experiment: str,
+        study: str,
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        self.store = store
+        self.uri = uri
+        self.study = study
+        self._link = Link(uri, experiment, study, description, tags)
+        self._runs = CellRuns(store, self._link)
+        self._arrived: dict[str, _Arrived] = {}
+        self._closed = False
+        self._due = time.monotonic() + PACE
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be written, one line; None while all is well.
+
+        A server that cannot be reached is left alone for a minute, so that the study goes on, and then tried again.
+        """
+        return self._link.problem
+
+    @property
+    def refused(self) -> list[str]:
+        """One line for each thing that the server would not take, and for each file that does not exist."""
+        return self._link.refused
+
+    @property
+    def experiment_id(self) -> str:
+        """MLflow's id of the experiment; empty before the first use."""
+        return self._link.experiment_id
+
+    def record(self, label: str, replicate: int, metrics: Mapping[str, float], *, key: str = "") -> None:
+        """Take note of one replicate; it is sent when a request is full, or after half a minute.
+
+        A server that cannot be reached is no error here: see `problem`.
+
+        Parameters
+        ----------
+        label
+            Name of the cell.
+        replicate
+            Number of the replicate, which is the step.
+        metrics
+            Diagnostics by name; values that are not finite are left out.
+        key
+            Identity of the cell, see `CellRun`; empty: the label.
+        """
+        identity = key or label
+        names = distinct(metrics)
+        row = {names[name]: value for name, value in finite(metrics).items()}
+        if identity in self._arrived and self._arrived[identity].size + len(row) > MAX_METRICS:
+            self._send([identity])
+        arrived = self._arrived.setdefault(identity, _Arrived(label))
+        arrived.rows[replicate] = row
+        arrived.size += len(row)
+        if time.monotonic() > self._due:
+            self.flush()
+
+    def flush(self) -> bool:
+        """Send what was recorded; whether nothing is left."""
+        start = time.monotonic()
+        self._send(list(self._arrived))
+        now = time.monotonic()
+        self._due = now + max(PACE, SHARE * (now - start))
+        return not self._arrived
+
+    def finish(self, study: StudyRun) -> bool:
+        """Write what the study says now and close its runs; whether the server has confirmed all of it.
+
+        May be called again as the study grows: only what is new is written, and nothing where nothing is.
+
+        Parameters
+        ----------
+        study
+            The study as it is now, with all of its cells.
+        """
+        if not self._arrived and is_written(self.store, self.uri, study):
+            return True
+        return self._write(study)
+
+    def sync(self, study: StudyRun) -> int:
+        """Send what an address does not have, also where its runs were deleted since.
+
+        Parameters
+        ----------
+        study
+            The study as it is now, with all of its cells.
+
+        Returns
+        -------
+        int
+            How many replicates were sent.
+
+        Raises
+        ------
+        TrackError
+            If the address cannot be used.
+        """
+        self._runs.forget()
+        self._runs.sent = 0
+        self._write(study)
+        if self.problem is not None:
+            raise TrackError(f"{self._runs.sent} replicates sent to MLflow, then: {self.problem}")
+        return self._runs.sent
+
+    def closing_line(self, study: StudyRun) -> str | None:
+        """Say at the end what is not in MLflow yet, and what to do; None where all is."""
+        if self.problem is None and not self.refused and is_written(self.store, self.uri, study):
+            return None
+        left = unsent(self.store, self.uri, study)
+        what = f"{left} replicates are" if left else "some findings are"
+        why = self.problem or "; ".join(self.refused[:3]) or "the study was stopped"
+        return f"{what} not in MLflow yet ({why}); later: bayesrun sync {self.study}"
+
+    def _send(self, identities: Sequence[str]) -> None:
+        for identity in identities:
+            arrived, refusals = self._arrived[identity], len(self.refused)
+            if self._append(identity, arrived) or len(self.refused) > refusals:  # it would be refused again
+                del self._arrived[identity]
+
+    def _append(self, identity: str, arrived: _Arrived) -> bool:
+        def write(client: MlflowClient) -> None:
+            if self._closed:
+                client.update_run(self._link.parent, status="RUNNING")
+                self._closed = False
+            self._runs.append(client, identity, arrived.label, arrived.rows)
+
+        return self._reach(arrived.label, write)
+
+    def _write(self, study: StudyRun) -> bool:
+        self.flush()
+        whole = all([self._write_cell(cell) for cell in study.cells])
+        return self._reach(self.study, lambda client: self._close(client, study, whole=whole)) and whole
+
+    def _write_cell(self, cell: CellRun) -> bool:
+        return self._reach(cell.label, lambda client: self._runs.write(client, cell))
+
+    def _reach(self, what: str, write: Callable[[MlflowClient], None]) -> bool:
+        done = False
+        try:
+            done = self._link.reach(what, write)
+        finally:
+            if not done:  # also where the user interrupted it
+                self._runs.forget()
+        return done
+
+    def _close(self, client: MlflowClient, study: StudyRun, *, whole: bool) -> None:
+        """Write and close the parent run; `whole`: the runs of all cells are written."""
+        files = study.files(self.store.root)
+        hashes = _hashes(files)
+        self.refused.extend(f"{place}: there is no such file" for place in files if place not in hashes)
+        run = client.get_run(self._link.parent)
+        self._upload(client, run, {**{place: files[place] for place in hashes}, **study.texts}, hashes)
+        step = log_new(client, run, study.values, max((len(cell.rows) for cell in study.cells), default=0))
+        retag(client, run, self._link.said("study") | study.tags | {STEP: str(step)}, ("bayesrun.", "study."))
+        client.set_terminated(run.info.run_id, "FINISHED" if study.passed else "FAILED")
+        self._closed = True
+        if whole:
+            self._runs.confirm(WHOLE, run.info.run_id, study.digest(hashes))
+
+    def _upload(
+        self, client: MlflowClient, run: Run, contents: Mapping[str, Path | str], hashes: Mapping[str, str]
+    ) -> None:
+        """Send the files and texts that the parent run does not have with the same content."""
+        run_id = run.info.run_id
+        digests = {place: hashes.get(place) or digest(content) for place, content in contents.items()}
+        self._runs.load(client)
+        new = {place: d for place, d in digests.items() if not self._runs.holds(f"file {place}", run_id, d)}
+        if not new:
+            return
+        with tempfile.TemporaryDirectory(prefix=".artifacts-", dir=self.store.root) as staged:
+            for place in new:
+                target, content = Path(staged) / place, contents[place]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if isinstance(content, str):
+                    target.write_text(content, encoding="utf-8")
+                else:
+                    link_or_copy(content, target)
+            upload(client, run, Path(staged))
+        for place, found in new.items():
+            self._runs.confirm(f"file {place}", run_id, found)
