@@ -233,8 +233,8 @@ def test_a_server_that_comes_back_is_used_again(store: Store, uri: str, monkeypa
     records = [done(store, "k1"), done(store, "k2")]
     tracker = Tracker(store, uri, "bayesrun", "demo")
     with monkeypatch.context() as broken:
-        broken.setattr("bayesrun.track.tracker.RETRY_AFTER", 0.0)
-        broken.setattr("bayesrun.track.tracker._log", lambda *_: (_ for _ in ()).throw(OSError("gone")))
+        broken.setattr("bayesrun.track.link.RETRY_AFTER", 0.0)
+        broken.setattr("bayesrun.track.tracker.log", lambda *_: (_ for _ in ()).throw(OSError("gone")))
         assert not tracker.record(records[0])
         assert tracker.problem is not None
         assert tracker.problem.endswith(": gone")
