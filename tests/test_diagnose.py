@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayesrun.diagnose import diagnose, psis_khat
+from bayesrun.diagnose import diagnose, psis_khat, scalars
 from bayesrun.types import DiagnosticsOptions
 from fakes import fake_tree
 
@@ -77,6 +77,27 @@ def test_summary_agrees_with_arviz(golden, kind):
     assert ours.loc["mu", "median"] == pytest.approx(float(golden["posterior"]["mu"].median()))
 
 
+@pytest.mark.parametrize("kind", ["eti", "hdi"])
+def test_further_intervals_are_further_columns(golden, kind):
+    options = DiagnosticsOptions(ci_prob=0.8, ci_kind=kind, levels=(0.5, 0.95))
+    found = diagnose(golden, "nuts", options).summary
+    assert tuple(found.columns[-4:]) == ("lower_0.5", "upper_0.5", "lower_0.95", "upper_0.95")
+    for level in (0.5, 0.95):
+        alone = diagnose(golden, "nuts", DiagnosticsOptions(ci_prob=level, ci_kind=kind)).summary
+        pd.testing.assert_series_equal(found[f"lower_{level}"], alone["ci_lb"], check_names=False)
+        pd.testing.assert_series_equal(found[f"upper_{level}"], alone["ci_ub"], check_names=False)
+
+
+def test_scalars_are_labelled_in_order_wherever_chain_and_draw_are(golden):
+    posterior = golden["posterior"].to_dataset()
+    found, turned = scalars(posterior), scalars(posterior.transpose("draw", "school", "row", "chain", "col"))
+    assert found.labels == turned.labels
+    assert found.labels[-4:] == ["matrix[a, 10]", "matrix[a, 20]", "matrix[b, 10]", "matrix[b, 20]"]
+    np.testing.assert_array_equal(found.draws, turned.draws)
+    np.testing.assert_array_equal(found.draws[-2], posterior["matrix"].sel(row="b", col=10).values)
+    assert scalars(posterior[["matrix"]].drop_vars("col")).labels[1] == "matrix[a, 1]"
+
+
 def test_extremes_are_those_of_arviz(golden):
     found = diagnose(golden, "nuts", DEFAULT)
     rhat = arviz_stats.rhat(golden)
@@ -103,6 +124,24 @@ def test_loo_agrees_with_arviz_and_can_be_compared_later(golden):
     xr.testing.assert_allclose(found.loo["pareto_k"], theirs.pareto_k.rename("pareto_k"))
     assert found.loo.attrs["elpd"] == pytest.approx(theirs.elpd, rel=1e-12)
     assert {type(value) for value in found.loo.attrs.values()} <= {int, float, str}
+
+
+def test_loo_keeps_what_is_known_of_the_observations():
+    """Dims, labels and what else belongs to observations alone, in the order of the variable."""
+    rng = np.random.default_rng(3)
+    terms = xr.DataArray(
+        rng.standard_normal((3, 4, 2, 50)),
+        dims=("day", "chain", "site", "draw"),
+        coords={"day": [3, 1, 2], "altitude": ("site", [10.0, 500.0]), "weight": ("draw", np.ones(50)), "unit": "mm"},
+        name="y",
+    )
+    tree = tree_of(group(x=rng.standard_normal((4, 50))), log_likelihood=terms.to_dataset())
+    pointwise = diagnose(tree, "mcmc", DEFAULT).loo
+    assert pointwise.elpd_i.dims == ("day", "site")
+    assert set(pointwise.coords) == {"day", "altitude", "unit"}
+    of_one = tree_of(group(x=tree["posterior"]["x"]), log_likelihood=terms.isel(site=1).to_dataset())
+    alone = diagnose(of_one, "mcmc", DEFAULT).loo
+    np.testing.assert_allclose(pointwise.elpd_i.sel(day=1, site=1), alone.elpd_i.sel(day=1))
 
 
 def test_waic_of_normal_terms():
@@ -257,6 +296,7 @@ def test_khat_that_cannot_be_estimated():
     found = diagnose(variational(1, 1.0, draws=3), "variational", DEFAULT)
     assert "too few draws" in found.absent["khat"]
     assert psis_khat(np.full((1, 100), 3.2)) == 0.0
+    assert np.isnan(psis_khat(np.repeat([0.0, 1.0], 50)))
     assert all(np.isfinite(value) for value in found.facts.values())
     assert diagnose(fake_tree(kind="variational"), "variational", DEFAULT).absent["khat"] == (
         "the densities lp and log_q are missing"

@@ -25,7 +25,7 @@ MIN_TAIL = 5
 """Draws of a tail below which no Pareto distribution is fitted to it."""
 
 PRIOR_DRAWS, PRIOR_K = 10, 0.5
-"""Weight, in draws, and mean of the prior of k (Vehtari et al. 2024, appendix G)."""
+"""Weight, in draws, and mean of the prior that keeps k of short tails steady (Vehtari et al. 2024)."""
 
 NEGLIGIBLE = 10 * float(np.finfo(np.float64).eps)
 """Weight of a point of the grid below which it is left out."""
