@@ -19,7 +19,7 @@ from model_oracles import PLAIN, default_data, model_config, points
 
 MODELS = (
     "ar1", "hierarchical", "linear", "logistic", "meta_analysis", "multiple_regression", "polynomial", "survival",
-    "varying_effects", "varying_slopes",
+    "survival_lognormal", "varying_effects", "varying_slopes",
 )  # fmt: skip
 # PyTensor looks for a C BLAS library when it compiles the start of a model with linear algebra, and uses NumPy without.
 pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS installation:UserWarning")

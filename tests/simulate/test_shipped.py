@@ -37,6 +37,7 @@ PRIORS: dict[str, dict[str, Any]] = {
         "a": stats.norm(178, 100), "b1": stats.lognorm(1.0), "b2": stats.norm(0, 1), "sigma": stats.uniform(0, 50),
     },
     "survival": {"alpha": stats.norm(0, 5), "beta": stats.norm(0, 2), "shape": stats.expon()},
+    "survival_lognormal": {"alpha": stats.norm(0, 5), "beta": stats.norm(0, 2), "sigma": stats.halfnorm()},
     "varying_effects": {
         "alpha": stats.norm(0, 1), "beta": stats.norm(0, 1), "sd": stats.expon(), "rho_unit": stats.beta(2, 2),
         "sigma": stats.expon(),
@@ -59,7 +60,7 @@ def base(name: str) -> Dataset:
     data = default_data(name)
     if name == "ar1":
         return Dataset({"y": data["y"][:15]}, {"y": ("obs",)}, {"obs": data.coords["obs"][:15]})
-    if name == "survival":
+    if name.startswith("survival"):
         end = np.linspace(2000.0, 4000.0, len(data["time"]))
         return replace(
             data, arrays={**data.arrays, "censoring_time": end}, dims={**data.dims, "censoring_time": ("obs",)}
@@ -108,6 +109,15 @@ def _survival(d: Simulated) -> np.ndarray:
     log_scale = d.truth["alpha"] + d.dataset["X"] @ d.truth["beta"]
     with np.errstate(over="ignore"):
         reached = -np.expm1(-np.exp(d.truth["shape"] * (np.log(d.dataset["time"]) - log_scale)))
+    return _beyond_the_end(reached, d)
+
+
+def _survival_lognormal(d: Simulated) -> np.ndarray:
+    log_median = d.truth["alpha"] + d.dataset["X"] @ d.truth["beta"]
+    return _beyond_the_end(stats.norm.cdf(np.log(d.dataset["time"]), log_median, d.truth["sigma"]), d)
+
+
+def _beyond_the_end(reached: np.ndarray, d: Simulated) -> np.ndarray:
     beyond = reached + (1.0 - reached) * np.random.default_rng(0).uniform(size=reached.shape)
     return np.where(d.dataset["event"] == 1, reached, beyond)
 
@@ -120,6 +130,7 @@ LIKELIHOODS: Mapping[str, Callable[[Simulated], np.ndarray]] = {
     "multiple_regression": _normal("mu", "sigma"),
     "polynomial": _normal("mu", "sigma"),
     "survival": _survival,
+    "survival_lognormal": _survival_lognormal,
     "varying_effects": _normal("mu", "sigma"),
     "varying_slopes": _normal("mu", "sigma"),
     "formula": lambda d: stats.norm.cdf(d.dataset["invest"], d.truth["mu"], d.truth["sigma"]),

@@ -1,4 +1,4 @@
-"""What the shipped models share: checked prior numbers, labels of their dims, and standard scores.
+"""What the shipped models share: checked prior numbers, labels of their dims, standard scores, ends of observation.
 
 It builds no model.
 """
@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset
 
-__all__ = ["number", "obs_labels", "positive", "standard_scores"]
+__all__ = [
+    "censoring_bounds",
+    "events_and_bounds",
+    "number",
+    "obs_labels",
+    "positive",
+    "standard_scores",
+    "without_planned_ends",
+]
 
 
 def number(name: str, value: float) -> np.float64:
@@ -85,3 +93,77 @@ def standard_scores(values: np.ndarray, role: str) -> np.ndarray:
         raise DataError(f"{role} has a column with one value only, which cannot be standardised. Leave it out.")
     scores: np.ndarray = (values - values.mean(axis=0)) / spread
     return scores
+
+
+def censoring_bounds(data: Dataset) -> np.ndarray:
+    """Return the time at which the observation of each unit ends if no event comes before.
+
+    Parameters
+    ----------
+    data
+        Arrays ``time``, ``event`` (1 seen, 0 censored) and, if known, ``censoring_time``, all (obs,).
+
+    Returns
+    -------
+    numpy.ndarray
+        Dims (obs,): the time of a censored unit, the planned end of observation of a unit with an event, and infinity
+        where none is given.
+
+    Raises
+    ------
+    DataError
+        If a time lies beyond its planned end of observation, or an event exactly on it.
+    """
+    time, seen = data["time"], data["event"] == 1
+    if "censoring_time" not in data:
+        return np.where(seen, np.inf, time)
+    planned = data["censoring_time"]
+    wrong = np.flatnonzero(np.where(seen, time >= planned, time > planned))
+    if wrong.size:
+        rows = ", ".join(str(row) for row in wrong[:5])
+        raise DataError(
+            f"an event must come before censoring_time, and no time may lie beyond it; {wrong.size} rows do not "
+            f"comply, first rows {rows} (counted from 0). Give these rows a later censoring_time."
+        )
+    return np.where(seen, planned, time)
+
+
+def without_planned_ends(model: str, data: Dataset) -> str | None:
+    """Return why survival times cannot be simulated from a dataset's design, or None if they can.
+
+    Parameters
+    ----------
+    model
+        Name of the model, for the message.
+    data
+        See `censoring_bounds`.
+    """
+    if "censoring_time" in data:
+        return None
+    n_events = int((data["event"] == 1).sum())
+    if n_events == 0:
+        return None
+    return (
+        f"{model} needs the planned end of observation of every unit to simulate, and {n_events} of "
+        f"{len(data['time'])} units have an event and none. Map a column to it: data.columns={{censoring_time: COLUMN}}"
+    )
+
+
+def events_and_bounds(data: Dataset, time: np.ndarray) -> dict[str, np.ndarray]:
+    """Give the arrays that drawn survival times replace.
+
+    Parameters
+    ----------
+    data
+        What the model was built on, see `censoring_bounds`.
+    time
+        Times cut at the end of observation, dims (obs,).
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        ``time``, ``event`` (1 where the time lies before the end of observation) and ``censoring_time`` (that end, so
+        that a unit keeps it whether or not its event was seen), all (obs,).
+    """
+    bounds = censoring_bounds(data)
+    return {"time": time, "event": (time < bounds).astype(np.int64), "censoring_time": bounds}
