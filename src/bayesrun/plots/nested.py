@@ -209,7 +209,9 @@ def _factor_steps(axes: Axes, scenarios: Sequence[tuple[object, ...]], names: Se
         axes.stairs(base + 0.1 + 0.4 * step, edges, baseline=None, color="0.35", linewidth=1.1)
         starts = [0, *(i for i in range(1, len(values)) if values[i] != values[i - 1])]
         for start, end in zip(starts, [*starts[1:], len(values)], strict=True):
-            text = f"{_short(name)}={values[start]}" if start == 0 else f"{values[start]}"
+            level = values[start]
+            said = f"{level:g}" if isinstance(level, (int, float, np.number)) else str(level)
+            text = f"{_short(name)}={said}" if start == 0 else said
             if len(starts) <= MOST_STEP_LABELS:
                 axes.text(
                     (start + end - 1) / 2,

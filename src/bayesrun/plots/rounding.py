@@ -12,7 +12,7 @@ __all__ = ["ABSENT", "error_digits", "plain", "plus_minus", "probability", "roun
 ABSENT = "\N{EN DASH}"
 """What stands for a number that is not defined or not there."""
 
-MOST_DECIMALS = 12
+MOST_DECIMALS = 6
 
 
 def error_digits(error: float) -> int:
@@ -30,8 +30,7 @@ def error_digits(error: float) -> int:
     """
     power = math.floor(math.log10(error))
     leading = round(error / 10.0**power, 1)
-    decimals = -power + (1 if leading < 2.0 else 0)
-    return min(decimals, MOST_DECIMALS)
+    return -power + (1 if leading < 2.0 else 0)
 
 
 def plus_minus(value: float, error: float) -> str:
@@ -48,18 +47,14 @@ def plus_minus(value: float, error: float) -> str:
     if not math.isfinite(error) or error <= 0.0:
         return plain(value)
     decimals = error_digits(error)
-    if decimals < -3:
-        return f"{value:.3g} ± {error:.1g}"
-    shown = max(decimals, 0)
-    return f"{_zero(round(value, decimals)):.{shown}f} ± {round(error, decimals):.{shown}f}"
+    return f"{_written(value, decimals)} ± {_written(error, decimals)}"
 
 
 def rounded(value: float, error: float) -> str:
     """Write a number rounded by an error that is not shown; as `plain` where there is none."""
     if not math.isfinite(value) or not math.isfinite(error) or error <= 0.0:
         return plain(value)
-    decimals = error_digits(error)
-    return f"{_zero(round(value, decimals)):.{max(decimals, 0)}f}"
+    return _written(value, error_digits(error))
 
 
 def plain(value: float) -> str:
@@ -85,5 +80,14 @@ def share(value: float) -> str:
     return "< 0.1 %" if 0.0 < value < 0.001 else f"{100.0 * value:.1f} %"
 
 
-def _zero(value: float) -> float:
-    return value if value else 0.0
+def _written(value: float, decimals: int) -> str:
+    """Write a number with so many decimals, and with a power of ten where that is shorter."""
+    value = round(value, decimals)
+    if not value:
+        # also the negative zero
+        value = 0.0
+    if decimals < -3:
+        return f"{value:g}"
+    if decimals > MOST_DECIMALS and value:
+        return f"{value:.{max(math.floor(math.log10(abs(value))) + decimals, 0)}e}"
+    return f"{value:.{min(max(decimals, 0), MOST_DECIMALS)}f}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bayesrun.errors import ConfigError
 from bayesrun.plots import calibration, coverage, nested, outcomes, performance, recovery
 from bayesrun.plots.canvas import save
 from bayesrun.plots.facets import MATRIX_CELLS, MATRIX_QUANTITIES, MAX_PANELS
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StudyFigure", "study_figures"]
 
-FIGURE_ERRORS = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+FIGURE_ERRORS = (ArithmeticError, AttributeError, ConfigError, LookupError, RuntimeError, TypeError, ValueError)
 """What may break a drawing; a study is worth more than its pictures, so these become a reported problem."""
 
 
@@ -60,13 +61,19 @@ def study_figures(kind: str, tables: Mapping[str, pd.DataFrame], folder: Path) -
         ``design`` (one row a cell), ``fits`` (one row a planned fit), ``estimates`` (one row a fit and scalar),
         ``measures`` and ``calibration`` (one row a cell and quantity); a missing table counts as empty.
     folder
-        Where the files go; it is made. Files of an earlier call are overwritten.
+        Where the files go; it is made. Files of an earlier call are overwritten, and removed where a figure does
+        not apply any more.
 
     Returns
     -------
     list of StudyFigure
         In the order in which they should be read. A figure that does not apply is left out, one that broke is
         there without a file.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written to.
     """
     import pandas as pd
 
@@ -107,10 +114,13 @@ def _drawn(name: str, draw: Callable[[], Drawing | None], folder: Path) -> Itera
     path = folder / f"{name}.png"
     try:
         drawing = draw()
-        if drawing is not None:
+        if drawing is None:
+            path.unlink(missing_ok=True)
+        else:
             save(drawing.figure, path)
             yield StudyFigure(name, drawing.title, path, drawing.caption)
     except FIGURE_ERRORS as error:
+        path.unlink(missing_ok=True)
         said = str(error).splitlines()[0] if str(error) else ""
-        title = name.replace("_", " ")
+        title = name.replace("_", " ").capitalize()
         yield StudyFigure(name, title, None, f"This figure could not be drawn: {type(error).__name__}: {said}")
