@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import socket
 import tempfile
@@ -37,6 +38,9 @@ PATIENCE = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
 }
 """MLflow's own defaults keep a study waiting for minutes when its server has gone."""
+
+CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
+"""User name and password in an address; MLflow's own messages show them."""
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -136,8 +140,9 @@ def is_refusal(error: Exception) -> bool:
 
 
 def one_line(error: Exception) -> str:
-    """Say an error in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    """Say an error in one line, without the credentials of addresses in it."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return CREDENTIALS.sub("", line)[:300]
 
 
 def sqlite_file(uri: str) -> Path | None:
