@@ -106,9 +106,10 @@ def summarise(
     Returns
     -------
     Summaries
-        The values of arviz_stats 1.3. NaN where undefined: all of a series with a NaN; moments of infinite
-        draws; R-hat of one chain or of draws that are all equal; R-hat, ESS and Monte Carlo errors of chains
-        shorter than `MIN_DRAWS`. R-hat is infinite where chains differ and none of them moves.
+        The values of arviz_stats 1.3, but exact where nothing varies, which it leaves to rounding: there sd is
+        0, and R-hat is NaN, or infinite if chains differ and none of them moves. NaN where undefined: all of a
+        series with a NaN (no half of an hdi); moments of infinite draws; R-hat of one chain; R-hat, ESS and
+        Monte Carlo errors of chains shorter than `MIN_DRAWS`.
 
     Raises
     ------
