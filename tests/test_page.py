@@ -15,7 +15,8 @@ from bayesrun.calibration import calibration_table, symmetry_table
 from bayesrun.errors import StoreError
 from bayesrun.measures import measures_table
 from bayesrun.page import Ademp, Sentence, StudyReport, render_report, write_report
-from bayesrun.page.tables import MOST_ROWS, failures, frame_grid, trouble
+from bayesrun.page.grids import MOST_ROWS, frame_grid
+from bayesrun.page.tables import failures, trouble
 from bayesrun.plots.coverage import COVERAGE_WARNING
 from bayesrun.plots.rounding import ABSENT
 from bayesrun.plots.studies import StudyFigure

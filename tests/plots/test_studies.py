@@ -216,14 +216,17 @@ def test_a_few_quantities_of_a_few_cells_have_a_row_a_cell() -> None:
 
 def test_symmetry_shows_the_histogram_and_its_mirror() -> None:
     study = fake_study(replicates=100, kind="variational")
-    table = study["calibration"].assign(n_ranks=0)
-    _, panels = drawn(calibration.symmetry(study["estimates"], table))
+    _, panels = drawn(calibration.symmetry(study["estimates"], study["calibration"]))
     assert len(panels) == 2
     shape, mirror = (patch.get_data().values for patch in panels[0].patches)
     np.testing.assert_array_equal(shape, mirror[::-1])
     assert shape.sum() == 100
     assert "p " in second_lines(panels)[0]
     assert calibration.symmetry(fake_study(replicates=10)["estimates"], EMPTY) is None
+    # independent draws have ranks too: what the table judges is drawn all the same
+    ranked = fake_study(replicates=10)
+    _, panels = drawn(calibration.symmetry(ranked["estimates"], ranked["calibration"].iloc[:1]))
+    assert titles(panels) == ["sigma"]
 
 
 # ---- coverage

@@ -97,9 +97,9 @@ class StudyReport:
     verdicts
         What was found, the most important first.
     tables
-        Name to table: ``design``, ``fits``, ``estimates``, ``measures``, ``contrasts``, ``calibration``, ``failures``
-        and any others. A missing or empty one is said to be so where a reader expects it. ``fits`` and ``estimates``
-        have a row for each fit and are only summarised.
+        Name to table: ``design``, ``fits``, ``estimates``, ``measures``, ``contrasts``, ``calibration``, ``symmetry``,
+        ``failures`` and any others. A missing or empty one is said to be so where a reader expects it. ``fits`` and
+        ``estimates`` have a row for each fit and are only summarised.
     figures
         What `study_figures` has drawn; the files are put into the page.
     notes

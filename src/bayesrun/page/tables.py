@@ -7,93 +7,40 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesrun.measures.estimate import wilson
 from bayesrun.measures.names import CLASSES, REASONS, is_share
+from bayesrun.page.grids import LABELS, MOST_ROWS, Grid, distinct, floats_of, frame_grid, left_out, texts_of
 from bayesrun.plots.coverage import COVERAGE_WARNING
 from bayesrun.plots.facets import short_cells
 from bayesrun.plots.performance import rule_label, rules_of, usual_level
-from bayesrun.plots.rounding import ABSENT, plain, plus_minus, probability, rounded, share
+from bayesrun.plots.rounding import ABSENT, plain, plus_minus, share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import pandas as pd
-    from numpy.typing import NDArray
 
-__all__ = ["Grid", "contents", "failures", "frame_grid", "results", "standing_notes", "trouble"]
+__all__ = ["contents", "failures", "results", "standing_notes", "trouble"]
 
-MOST_ROWS = 200
 MOST_TROUBLE = 30
 EXAMPLES = 3
-LONG = 48
-"""Letters from which a column of words may wrap."""
 
 NUMBER = re.compile(r"\d[\d.,eE+-]*")
 SUMMARISED = ("fits", "estimates", "ranks", "datasets", "truth", "failures", "measures")
 """Tables that are not shown row by row: too long, or shown in another form."""
 
 MAIN_MEASURES = ("bias", "empirical_se", "rmse", "model_se", "relative_error_model_se", "z_score")
-LABELS = {
-    "empirical_se": "empirical SE",
-    "rmse": "RMSE",
-    "mse": "MSE",
-    "mae": "MAE",
-    "model_se": "model SE",
-    "relative_error_model_se": "model SE error, %",
-    "z_score": "mean z",
-    "p_value": "p",
-    "p_holm": "p (Holm)",
-    "potc_p": "p (POT-C)",
-    "z_mean": "mean z",
-    "n_ranks": "L",
-    "low_ess_share": "tail-ESS < L",
-    "non_converged": "not converged",
-}
 TITLES = {
     "design": "Design",
     "calibration": "Calibration",
+    "symmetry": "Symmetry of variational posteriors (VSBC)",
     "contrasts": "Contrasts between methods, on the same replicates",
 }
-P_VALUES = ("p_value", "p_holm", "potc_p")
-SHARES = ("rate", "low_ess_share")
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table of text.
-
-    Parameters
-    ----------
-    title
-        A few words.
-    head
-        Names of the columns.
-    rows
-        Text of the cells, as many a row as there are columns.
-    words
-        Positions of the columns that hold words; the others hold numbers.
-    caption
-        What the numbers are; where there are no rows, why.
-    left_out
-        What is not shown and where it is; empty if all is.
-    """
-
-    title: str
-    head: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    words: tuple[int, ...] = ()
-    caption: str = ""
-    left_out: str = ""
-
-    @property
-    def long(self) -> tuple[int, ...]:
-        """Positions of the columns of words that may wrap."""
-        return tuple(place for place in self.words if any(len(row[place]) > LONG for row in self.rows))
+JUDGED = ("design", "calibration", "symmetry")
 
 
 def failures(tables: Mapping[str, pd.DataFrame]) -> Grid:
@@ -105,7 +52,7 @@ def failures(tables: Mapping[str, pd.DataFrame]) -> Grid:
         ``failures`` as `measures.failures_table` makes it, otherwise ``fits`` from which it is made; ``design``.
     """
     counts, sizes = _counts(tables)
-    for cell in _column(tables.get("design"), "cell"):
+    for cell in distinct(tables.get("design"), "cell"):
         counts.setdefault(cell, dict.fromkeys(CLASSES, 0))
         sizes.setdefault(cell, (0, 0))
     if not counts:
@@ -145,7 +92,7 @@ def trouble(tables: Mapping[str, pd.DataFrame]) -> Grid:
     status = fits["status"].astype(str).to_numpy(dtype=object)
     passed = fits["converged"].to_numpy(dtype=bool, na_value=False) if "converged" in fits.columns else status == "done"
     part = fits[(status == "failed") | ((status == "done") & ~passed)]
-    texts = (_texts(part, name) for name in ("status", "reason", "failures", "cell", "replicate"))
+    texts = (texts_of(part, name) for name in ("status", "reason", "failures", "cell", "replicate"))
     found: dict[tuple[str, str], tuple[str, list[str]]] = {}
     for state, reason, why, cell, replicate in zip(*texts, strict=True):
         what = f"failed: {reason}" if state == "failed" else "not converged"
@@ -166,79 +113,38 @@ def trouble(tables: Mapping[str, pd.DataFrame]) -> Grid:
         rows,
         (0, 1, 3),
         "",
-        _left_out(len(rows), len(ranked), "rows"),
+        left_out(len(rows), len(ranked), "rows"),
     )
 
 
 def results(tables: Mapping[str, pd.DataFrame]) -> list[Grid]:
     """Make the tables of results: design, calibration, measures, contrasts, and whatever else there is."""
-    found = [_known(name, tables[name]) for name in ("design", "calibration") if name in tables]
+    found = [_known(name, tables[name]) for name in JUDGED if name in tables]
     measures = tables.get("measures")
     if measures is not None and not measures.empty:
         found += [_measures(measures, "all"), _measures(measures, "converged")]
-    rest = ["contrasts", *(name for name in tables if name not in ("design", "calibration", "contrasts", *SUMMARISED))]
+    rest = ["contrasts", *(name for name in tables if name not in (*JUDGED, "contrasts", *SUMMARISED))]
     found += [_known(name, tables[name]) for name in rest if name in tables]
     return [table for table in found if table.rows]
-
-
-def frame_grid(title: str, name: str, frame: pd.DataFrame, most: int = MOST_ROWS) -> Grid:
-    """Write a table with numbers rounded by their errors.
-
-    Parameters
-    ----------
-    title
-        A few words.
-    name
-        Name of the table: its file is ``tables/NAME.csv``.
-    frame
-        Any table. A column with an error (``value`` and ``mcse``, ``z_mean`` and ``z_mcse``) becomes one column, and
-        so do ``lower`` and ``upper``.
-    most
-        Rows that are shown.
-    """
-    part = frame.iloc[:most]
-    names = [str(column) for column in part.columns]
-    partners = {column: error for column in names if (error := _error_of(column, names))}
-    hidden = {*partners.values(), *(("upper",) if {"lower", "upper"} <= set(names) else ())}
-    columns: dict[str, list[str]] = {}
-    words = []
-    cells = short_cells(_column(frame, "cell")) if name != "design" else {}
-    for column in names:
-        if column in hidden:
-            continue
-        if column == "lower" and "upper" in names:
-            errors = _floats(part, "mcse") if "mcse" in names else np.full(len(part), math.nan)
-            ends = zip(_floats(part, "lower"), _floats(part, "upper"), errors, strict=True)
-            columns["95 % interval"] = [_interval(low, high, error) for low, high, error in ends]
-        elif column in partners:
-            pairs = zip(_floats(part, column), _floats(part, partners[column]), strict=True)
-            columns[LABELS.get(column, column)] = [plus_minus(value, error) for value, error in pairs]
-        else:
-            if not _is_number(part, column):
-                words.append(len(columns))
-            texts = _texts(part, column)
-            columns[LABELS.get(column, column)] = [cells.get(t, t) for t in texts] if column == "cell" else texts
-    rows = tuple(zip(*columns.values(), strict=True)) if columns else ()
-    return Grid(title, tuple(columns), rows, tuple(words), "", _left_out(len(part), len(frame), "rows", name))
 
 
 def standing_notes(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """Write the warnings that every page with such results carries."""
     notes = []
-    if "coverage" in set(_column(tables.get("measures"), "measure")):
+    if "coverage" in set(distinct(tables.get("measures"), "measure")):
         notes.append(COVERAGE_WARNING)
     notes.append(
         "Numbers after \N{PLUS-MINUS SIGN} are Monte Carlo standard errors: how far the estimate would move if the "
         "study were run again with other seeds. Values are rounded by them. A value without one has no error to show."
     )
     fits, estimates = tables.get("fits"), tables.get("estimates")
-    if fits is not None and "rhat_max" in fits.columns and np.isfinite(_floats(fits, "rhat_max")).any():
-        scalars = set(_column(estimates, "variable"))
+    if fits is not None and "rhat_max" in fits.columns and np.isfinite(floats_of(fits, "rhat_max")).any():
+        scalars = set(distinct(estimates, "variable"))
         over = f"of {len(scalars)} scalars and more" if scalars else "of all scalars of a fit"
         notes.append(
             f"rhat_max is the largest R-hat {over}: the maximum of many needs a looser bound than the R-hat of one."
         )
-    if "variational" in set(_column(tables.get("design"), "kind")):
+    if "variational" in set(distinct(tables.get("design"), "kind")):
         notes.append(
             "R-hat and ESS are not defined for draws from a variational approximation and are left out for such fits; "
             "their calibration is a test of symmetry (VSBC), which says whether the centre is biased and nothing of "
@@ -259,9 +165,10 @@ def contents(tables: Mapping[str, pd.DataFrame]) -> Grid:
 def _known(name: str, frame: pd.DataFrame) -> Grid:
     """Write a table that is shown row by row, the worst rows first where not all are shown."""
     title = TITLES.get(name, name.replace("_", " ").capitalize())
-    if name != "calibration":
+    if name not in ("calibration", "symmetry"):
         return frame_grid(title, name, frame)
-    hidden = [column for column in ("gamma", "level") if column in frame.columns]
+    unused = ("gamma", "level") if name == "calibration" else ("gamma", "level", "n_ranks", "potc_p", "low_ess_share")
+    hidden = [column for column in unused if column in frame.columns]
     cut = len(frame) > MOST_ROWS and "p_value" in frame.columns
     shown = frame.sort_values("p_value", kind="stable", na_position="last") if cut else frame
     return frame_grid(f"{title}, smallest p first" if cut else title, name, shown.drop(columns=hidden))
@@ -284,13 +191,13 @@ def _measures(measures: pd.DataFrame, analysis: str) -> Grid:
     names = [name for name in (*MAIN_MEASURES, "coverage", *rules_of(chosen)) if name in there]
     chosen = chosen[chosen["measure"].isin(names).to_numpy(dtype=bool)]
     covers = (chosen["measure"] == "coverage").to_numpy(dtype=bool)
-    chosen = chosen[~covers | np.isclose(_floats(chosen, "level"), level)]
-    pairs = list(dict.fromkeys(zip(_texts(chosen, "cell"), _texts(chosen, "variable"), strict=True)))
+    chosen = chosen[~covers | np.isclose(floats_of(chosen, "level"), level)]
+    pairs = list(dict.fromkeys(zip(texts_of(chosen, "cell"), texts_of(chosen, "variable"), strict=True)))
     kept = set(pairs[:MOST_ROWS])
     found: dict[tuple[str, str], dict[str, str]] = {pair: {} for pair in pairs[:MOST_ROWS]}
     sizes: dict[tuple[str, str], int] = {}
-    numbers = zip(*(_floats(chosen, name) for name in ("value", "mcse", "lower", "upper", "n")), strict=True)
-    keys = zip(_texts(chosen, "cell"), _texts(chosen, "variable"), _texts(chosen, "measure"), strict=True)
+    numbers = zip(*(floats_of(chosen, name) for name in ("value", "mcse", "lower", "upper", "n")), strict=True)
+    keys = zip(texts_of(chosen, "cell"), texts_of(chosen, "variable"), texts_of(chosen, "measure"), strict=True)
     for (cell, variable, measure), (value, error, low, high, n) in zip(keys, numbers, strict=True):
         if (cell, variable) in kept:
             found[cell, variable][measure] = _estimate(measure, value, error, (low, high))
@@ -307,7 +214,7 @@ def _measures(measures: pd.DataFrame, analysis: str) -> Grid:
         (0, 1),
         "Estimate \N{PLUS-MINUS SIGN} Monte Carlo standard error; a share of 0 or 1 with its 95 % Wilson interval. "
         "n: the most replicates that any of the measures used. More measures are in tables/measures.csv.",
-        _left_out(len(rows), len(pairs), "rows", "measures"),
+        left_out(len(rows), len(pairs), "rows", "measures"),
     )
 
 
@@ -318,7 +225,7 @@ def _other_sizes(table: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
         return chosen
     main = table[(table["analysis"] == "all").to_numpy(dtype=bool)].drop_duplicates(keys)
     sizes = chosen.merge(main[[*keys, "n"]], on=keys, how="left", suffixes=("", "_all"))
-    differs = _floats(sizes, "n") != _floats(sizes, "n_all")
+    differs = floats_of(sizes, "n") != floats_of(sizes, "n_all")
     kept: pd.DataFrame = chosen[differs]
     return kept
 
@@ -346,7 +253,7 @@ def _counts(tables: Mapping[str, pd.DataFrame]) -> tuple[dict[str, dict[str, int
     sizes: dict[str, tuple[int, int]] = {}
     if table is None or table.empty:
         return counts, sizes
-    rows = zip(_texts(table, "cell"), _texts(table, "class"), table["count"], table["n"], strict=True)
+    rows = zip(texts_of(table, "cell"), texts_of(table, "class"), table["count"], table["n"], strict=True)
     for cell, name, count, n in rows:
         counts.setdefault(cell, dict.fromkeys(CLASSES, 0))[name] = int(count)
         planned, tried = sizes.get(cell, (0, 0))
@@ -363,59 +270,3 @@ def _with_interval(count: int, of: int) -> str:
         return ABSENT
     low, high = (float(end) for end in wilson(count, of))
     return f"{count:,} ({share(count / of)}; {100 * low:.1f} to {100 * high:.1f} %)"
-
-
-def _error_of(column: str, names: Sequence[str]) -> str:
-    """Name of the column with the standard error of a column; empty where there is none."""
-    if column == "value":
-        return "mcse" if "mcse" in names else ""
-    return next((name for name in (f"{column}_mcse", f"{column.removesuffix('_mean')}_mcse") if name in names), "")
-
-
-def _interval(low: float, high: float, error: float) -> str:
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return ABSENT
-    return f"[{rounded(low, error)}, {rounded(high, error)}]"
-
-
-def _is_number(frame: pd.DataFrame, name: str) -> bool:
-    return frame[name].dtype.kind in "iuf"
-
-
-def _texts(frame: pd.DataFrame, name: str) -> list[str]:
-    """Write a column: numbers rounded, flags as yes and no, what is missing as a dash."""
-    if name not in frame.columns:
-        return [ABSENT] * len(frame)
-    if name in P_VALUES:
-        return [probability(value) for value in _floats(frame, name)]
-    if name in SHARES:
-        return [share(value) for value in _floats(frame, name)]
-    column = frame[name]
-    return [ABSENT if gone else _text(value) for value, gone in zip(column, column.isna(), strict=True)]
-
-
-def _text(value: object) -> str:
-    if isinstance(value, (bool, np.bool_)):
-        return "yes" if value else "no"
-    if isinstance(value, (int, np.integer)):
-        return str(value)
-    if isinstance(value, (float, np.floating)):
-        return plain(float(value))
-    return str(value) or ABSENT
-
-
-def _floats(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    if name not in frame.columns:
-        return np.full(len(frame), math.nan)
-    return frame[name].to_numpy(dtype=float, na_value=math.nan)
-
-
-def _column(frame: pd.DataFrame | None, name: str) -> list[str]:
-    """Distinct values of a column as text; nothing where it is missing."""
-    if frame is None or name not in frame.columns:
-        return []
-    return [str(value) for value in frame[name].unique()]
-
-
-def _left_out(shown: int, total: int, what: str, name: str = "fits") -> str:
-    return f"The first {shown:,} of {total:,} {what}; all are in tables/{name}.csv." if shown < total else ""

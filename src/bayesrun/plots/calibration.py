@@ -67,7 +67,7 @@ def ecdf_differences(estimates: pd.DataFrame, calibration: pd.DataFrame) -> Draw
     """
     from bayesrun.calibration import ecdf_difference
 
-    found, judged = groups(ranked(estimates)), _judged(calibration, ranks=True)
+    found, judged = groups(ranked(estimates)), facts(calibration)
     if not found:
         return None
     facets = choose(list(found), _badness(judged))
@@ -103,7 +103,7 @@ def ecdf_by_cell(estimates: pd.DataFrame, calibration: pd.DataFrame) -> Drawing 
     """
     from bayesrun.calibration import ecdf_difference
 
-    alpha = _alpha(_judged(calibration, ranks=True))
+    alpha = _alpha(facts(calibration))
     found = {pair: ecdf_difference(*ranks_of(part), alpha) for pair, part in groups(ranked(estimates)).items()}
     if not found:
         return None
@@ -150,7 +150,7 @@ def rank_histograms(estimates: pd.DataFrame, calibration: pd.DataFrame) -> Drawi
     """
     from bayesrun.calibration import rank_histogram
 
-    found, judged = groups(ranked(estimates)), _judged(calibration, ranks=True)
+    found, judged = groups(ranked(estimates)), facts(calibration)
     if not found:
         return None
     facets = choose(list(found), _badness(judged))
@@ -167,16 +167,16 @@ def rank_histograms(estimates: pd.DataFrame, calibration: pd.DataFrame) -> Drawi
     return Drawing(figure, title, caption)
 
 
-def symmetry(estimates: pd.DataFrame, calibration: pd.DataFrame) -> Drawing | None:
+def symmetry(estimates: pd.DataFrame, table: pd.DataFrame) -> Drawing | None:
     """Draw where the truth lies in variational posteriors: the histogram should be symmetric, not flat.
 
     Parameters
     ----------
     estimates
-        Columns cell, variable, rank, p_truth (posterior probability below the truth). Used is what has a
-        probability but no rank.
-    calibration
-        As for `ecdf_differences`; used are the rows whose n_ranks is 0.
+        Columns cell, variable, rank, p_truth (posterior probability below the truth).
+    table
+        What the test of symmetry found: columns as of calibration. Drawn are its cells and quantities; without a
+        table those that have a probability but no rank.
 
     Returns
     -------
@@ -187,11 +187,13 @@ def symmetry(estimates: pd.DataFrame, calibration: pd.DataFrame) -> Drawing | No
     ----------
     Yao, Vehtari, Simpson, Gelman (2018), Yes, but did it work?, section 3 (VSBC), arXiv:1802.02538.
     """
-    below = column(estimates, "p_truth")
-    found = groups(estimates[np.isfinite(below) & ~(column(estimates, "rank") >= 0)])
+    judged, known = facts(table), estimates[np.isfinite(column(estimates, "p_truth"))]
+    if judged:
+        found = {pair: part for pair, part in groups(known).items() if pair in judged}
+    else:
+        found = groups(known[~(column(known, "rank") >= 0)])
     if not found:
         return None
-    judged = _judged(calibration, ranks=False)
     facets = choose(list(found), _badness(judged))
     title = "Variational posteriors: is the truth as often below as above?"
     label = "posterior probability below the truth"
@@ -212,11 +214,6 @@ def symmetry(estimates: pd.DataFrame, calibration: pd.DataFrame) -> Drawing | No
         "only."
     )
     return Drawing(figure, title, caption)
-
-
-def _judged(calibration: pd.DataFrame, *, ranks: bool) -> dict[Pair, Mapping[str, object]]:
-    """Facts from ranks, or those from the symmetry of variational posteriors, which have no number of ranks."""
-    return {pair: row for pair, row in facts(calibration).items() if (number(row, "n_ranks") > 0) == ranks}
 
 
 def _alpha(judged: Mapping[Pair, Mapping[str, object]]) -> float:

@@ -33,7 +33,7 @@ PANEL, BAND = 1.5, 0.42
 """Heights in inches: of the panel of a measure, and of the steps of a factor."""
 
 METHOD = ("model", "data", "sampler")
-NOT_FACTORS = ("cell", "kind", *METHOD)
+NOT_FACTORS = ("cell", "kind", "replicates", *METHOD)
 NESTED = ("bias", "rmse", "coverage")
 
 

@@ -59,7 +59,7 @@ def study_figures(kind: str, tables: Mapping[str, pd.DataFrame], folder: Path) -
         calibration.
     tables
         ``design`` (one row a cell), ``fits`` (one row a planned fit), ``estimates`` (one row a fit and scalar),
-        ``measures`` and ``calibration`` (one row a cell and quantity); a missing table counts as empty.
+        ``measures``, ``calibration`` and ``symmetry`` (one row a cell and quantity); a missing table counts as empty.
     folder
         Where the files go; it is made. Files of an earlier call are overwritten, and removed where a figure does
         not apply any more.
@@ -78,8 +78,8 @@ def study_figures(kind: str, tables: Mapping[str, pd.DataFrame], folder: Path) -
     import pandas as pd
 
     empty = pd.DataFrame()
-    design, fits, estimates, measures, judged = (
-        tables.get(name, empty) for name in ("design", "fits", "estimates", "measures", "calibration")
+    design, fits, estimates, measures, judged, centred = (
+        tables.get(name, empty) for name in ("design", "fits", "estimates", "measures", "calibration", "symmetry")
     )
     ranks = kind == "sbc" or not judged.empty
     drawings: dict[str, Callable[[], Drawing | None]] = {
@@ -87,7 +87,7 @@ def study_figures(kind: str, tables: Mapping[str, pd.DataFrame], folder: Path) -
         "ecdf_cells": lambda: calibration.ecdf_by_cell(estimates, judged) if ranks and _overlaid(estimates) else None,
         "ecdf_difference": lambda: calibration.ecdf_differences(estimates, judged) if ranks else None,
         "rank_histogram": lambda: calibration.rank_histograms(estimates, judged) if ranks else None,
-        "symmetry": lambda: calibration.symmetry(estimates, judged) if ranks else None,
+        "symmetry": lambda: calibration.symmetry(estimates, centred) if ranks else None,
         "coverage_levels": lambda: coverage.coverage_levels(estimates),
         "z_contraction": lambda: recovery.z_contraction(estimates, judged),
         "bias_coverage": lambda: performance.bias_and_coverage(measures),
