@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,9 @@ class Work:
 
     folder: Path
 
-    def __call__(self, batch: Batch) -> list[Outcome]:
-        return [self._one(spec) for spec in batch.specs]
+    def __call__(self, batch: Batch) -> Iterator[Outcome]:
+        for spec in batch.specs:
+            yield self._one(spec)
 
     def calls(self, key: str) -> int:
         file = self.folder / key

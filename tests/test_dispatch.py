@@ -175,6 +175,25 @@ def test_a_lost_worker_says_so(cluster, work):
 
 
 @pytest.mark.ray
+def test_a_batch_is_halved_until_the_fit_that_takes_its_worker_down_is_alone(cluster, work):
+    """Nine fits of one batch, one of which kills its worker: eight are done, each once, and the ninth is lost."""
+    names = [f"ok{i}" for i in range(4)] + ["kill"] + [f"ok{i}" for i in range(4, 8)]
+    whole = batch(*(spec(name, cell=name) for name in names))
+    found = ended([whole], work, retries=1)
+    assert found == {name: ("failed", "lost") if name == "kill" else ("done", None) for name in names}
+    assert {work.calls(name) for name in names if name != "kill"} == {1}
+
+
+@pytest.mark.ray
+def test_outcomes_come_before_their_batch_is_done(cluster, work, monkeypatch):
+    """The first fit of a batch is kept although the second one hangs until it is stopped."""
+    monkeypatch.setattr(on_ray, "START_UP_SECONDS", 8.0)
+    slow = batch(spec("ok", cell="ok"), spec("hang", cell="hang"), timeout=0.5)
+    assert ended([slow], work, retries=0) == {"ok": ("done", None), "hang": ("failed", "timeout")}
+    assert work.calls("ok") == 1
+
+
+@pytest.mark.ray
 def test_an_exception_is_never_tried_again(cluster, work):
     first, second = on_ray.dispatch([batch(spec("x", cell="raise"), spec("y"))], work, DispatchOptions(retries=3))
     assert (first.status, first.reason, first.message) == ("failed", "error", "ValueError: out of the work")

@@ -17,6 +17,7 @@ from bayesrun.types import (
     Outcome,
     Resources,
     SamplerOptions,
+    Simulation,
     Steps,
     Target,
 )
@@ -181,3 +182,85 @@ def test_a_study_is_named_after_its_choices():
     many = [checked(f"model_number_{i}", "nuts").cell for i in range(20)]
     assert len(study_name(many, 5, 5)) < 80
     assert study_name(many, 5, 5) != study_name(many[:-1], 5, 5)
+
+
+def batched(name: str, replicates: int, batch="auto", **changes) -> CheckedCell:
+    options = SamplerOptions(batch_size=batch)
+    return checked(name, "numpyro", options=options, batched=True, replicates=replicates, **changes)
+
+
+def sizes(cells, **facts) -> list[int]:
+    return [len(batch.specs) for batch in expand(cells, 7, facts.pop("done", lambda key: None), **facts).batches]
+
+
+@pytest.mark.parametrize(
+    ("n", "batch", "workers", "seconds", "expected"),
+    [
+        (1, "auto", 2, None, [1]),
+        (6, "auto", 2, None, [3, 3]),
+        (500, "auto", 2, None, [250, 250]),
+        (1000, "auto", 1, None, [256, 256, 256, 232]),
+        (500, "auto", 2, 0.3, [100] * 5),
+        (500, "auto", 2, 30.0, [64] * 7 + [52]),  # never fewer than the lanes want
+        (10, 4, 2, None, [4, 4, 2]),
+    ],
+)
+def test_fits_of_one_recipe_go_together(n, batch, workers, seconds, expected):
+    known = {} if seconds is None else {"linear/data/numpyro": seconds}
+    assert sizes([batched("linear", n, batch)], workers=workers, seconds=known) == expected
+
+
+def test_samplers_that_draw_one_by_one_have_batches_of_one():
+    assert sizes([checked("linear", "nuts", replicates=5)], workers=2) == [1] * 5
+    assert sizes([checked("linear", "nuts", replicates=5, options=SamplerOptions(batch_size=3))]) == [3, 2]
+
+
+def test_what_differs_in_the_recipe_is_never_in_one_batch():
+    cells = [batched(m, 4, model=Target(m, f"models.{m}.build")) for m in ("linear", "ar1")]
+    for batch in expand(cells, 7, lambda key: None).batches:
+        assert len({(spec.model, spec.options) for spec in batch.specs}) == 1
+
+
+def test_the_lanes_are_compiled_for_the_whole_study_also_when_little_is_left():
+    """A batch says its planned size, so that a resumed study finds its compiled programs."""
+    cell = batched("linear", 40)
+    keys = [spec.key for spec in expand([cell], 7, lambda key: None).specs]
+    plan = expand([cell], 7, lambda key: outcome() if key in keys[:37] else None, workers=1)
+    (left,) = plan.batches
+    assert len(left.specs) == 3
+    assert {spec.options.batch_size for spec in left.specs} == {40}
+
+
+def test_halves_of_a_batch():
+    (batch,) = expand([batched("linear", 5)], 7, lambda key: None).batches
+    keys = [spec.key for spec in batch.specs]
+    first, second = batch.halves(keys[1:])
+    assert [spec.key for part in (first, second) for spec in part.specs] == keys[1:]
+    (alone,) = batch.halves(keys[:1])
+    assert [spec.key for spec in alone.specs] == keys[:1]
+    assert batch.halves([]) == ()
+
+
+def test_batch_size_resources_and_engine_defaults_change_no_key():
+    plain, sized = checked("linear", "numpyro"), batched("linear", 1, 7)
+    assert fit_key(plain, 1, 0) == fit_key(sized, 1, 0)
+
+
+def test_simulated_data_have_a_seed_of_generator_and_replicate_alone():
+    """The same datasets for every model, sampler and design; another generator or truth is another key."""
+    simulation = Simulation(Target("g", "models.g.build", {"scale": 1.0}), "print of g", base_hash="b" * 16)
+    cells = [checked(m, s, simulation=simulation, replicates=3) for m in ("linear", "ar1") for s in SAMPLERS]
+    specs = expand(cells, 7, lambda key: None).specs
+    by_replicate = {r: {spec.data_seed for spec in specs if spec.replicate == r} for r in range(3)}
+    assert all(len(seeds) == 1 for seeds in by_replicate.values())
+    assert len(set.union(*by_replicate.values())) == 3
+    assert len({spec.key for spec in specs}) == 18
+    one = checked("linear", "nuts", simulation=simulation)
+    for changed in (
+        dataclasses.replace(simulation, fingerprint="another"),
+        dataclasses.replace(simulation, identity={"kind": "fixed", "values": {"a": 1.0}}),
+        dataclasses.replace(simulation, base_hash="c" * 16),
+        dataclasses.replace(simulation, design=Target("design", "data.design", {"n": 5})),
+        None,
+    ):
+        assert fit_key(one, 1, 0) != fit_key(dataclasses.replace(one, simulation=changed), 1, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from bayesrun.page import Ademp
 from bayesrun.types import canonical_json
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import CheckedCell, StudyOptions
 
-__all__ = ["ademp"]
+__all__ = ["ademp", "text_of"]
 
 AIMS: Final = {
     "sbc": "Whether each model with each sampler is calibrated: whether truths drawn from the prior look like draws from "
@@ -33,7 +34,9 @@ MEASURES: Final = {
 }
 
 
-def ademp(study: StudyOptions, cells: Sequence[CheckedCell], estimands: Sequence[str] = ()) -> dict[str, str]:
+def ademp(
+    study: StudyOptions, cells: Sequence[CheckedCell], versions: Mapping[str, str], estimands: Sequence[str] = ()
+) -> Ademp:
     """Describe a study.
 
     Parameters
@@ -42,35 +45,44 @@ def ademp(study: StudyOptions, cells: Sequence[CheckedCell], estimands: Sequence
         What is asked.
     cells
         Its design.
+    versions
+        Of Python and the packages that decide the draws.
     estimands
         Labels of the scalars that are estimated, where they are known.
-
-    Returns
-    -------
-    dict
-        Heading to text: Aims, Data-generating mechanisms, Estimands, Methods, Performance measures, Replicates,
-        Failures, Seed.
     """
-    return {
-        "Aims": study.aims or AIMS[study.kind],
-        "Data-generating mechanisms": _mechanisms(study, cells),
-        "Estimands": _estimands(study, estimands),
-        "Methods": _methods(cells),
-        "Performance measures": _measures(study),
-        "Replicates": _replicates(study, cells),
-        "Failures": "Every simulated dataset is kept, also one that is constant or not finite, and none is drawn again. "
-        "The main analysis uses all replicates with output; the same measures over fits that passed the gate, and over "
-        "replicates that all methods passed, are given beside it. Counts of failures are shown also where they are zero.",
-        "Seed": f"{study.seed}; the dataset of a replicate depends on it, the generator and the replicate's number only, "
-        "so that all methods see the same data.",
+    return Ademp(
+        aims=study.aims or AIMS[study.kind],
+        mechanisms=_mechanisms(study, cells),
+        estimands=_estimands(study, estimands),
+        methods=_methods(cells),
+        measures=_measures(study),
+        replicates=max((checked.replicates for checked in cells), default=0),
+        why=_why(study, cells),
+        seeds={"study.seed": study.seed},
+        versions=versions,
+    )
+
+
+def text_of(described: Ademp) -> str:
+    """Write a description as Markdown, for a tracking server."""
+    parts = {
+        "Aims": [described.aims],
+        "Data-generating mechanisms": described.mechanisms,
+        "Estimands": described.estimands,
+        "Methods": described.methods,
+        "Performance measures": described.measures,
+        "Replicates": [f"{described.replicates} in each cell: {described.why}"],
+        "Failures": [described.handling],
+        "Seeds": [f"{name} = {value}" for name, value in described.seeds.items()],
     }
+    return "\n\n".join(f"**{name}**\n\n" + "\n".join(f"* {line}" for line in lines) for name, lines in parts.items())
 
 
 def _words(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={canonical_json(value)}" for key, value in values.items())
 
 
-def _mechanisms(study: StudyOptions, cells: Sequence[CheckedCell]) -> str:
+def _mechanisms(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
     found: dict[str, None] = {}
     for checked in cells:
         simulation = checked.simulation
@@ -80,46 +92,48 @@ def _mechanisms(study: StudyOptions, cells: Sequence[CheckedCell]) -> str:
         given = _words(generator.params)
         design = "drawn anew for every replicate" if simulation.design else "the same in every replicate"
         found[f"{generator.name}{f' ({given})' if given else ''} on {checked.cell.data.name}, covariates {design}"] = None
-    factors = sorted({key for checked in cells for key in checked.cell.overrides if key.startswith(("data.", "model."))})
     truth = {"prior": "drawn from the prior", "posterior": "drawn from the posterior of an earlier fit"}
-    kinds = {checked.simulation.identity["kind"] for checked in cells if checked.simulation is not None}
-    told = [truth.get(kind, f"fixed: {canonical_json(study.truth)}") for kind in sorted(kinds)]
-    return f"{'; '.join(found)}. Truth {', '.join(told)}." + (f" Factors: {', '.join(factors)}." if factors else "")
+    for kind in sorted({checked.simulation.identity["kind"] for checked in cells if checked.simulation is not None}):
+        found[f"truth {truth.get(kind) or f'fixed: {canonical_json(study.truth)}; what is not fixed is drawn'}"] = None
+    factors = sorted({key for checked in cells for key in checked.cell.overrides if key.startswith(("data.", "model."))})
+    for key in factors:
+        levels = dict.fromkeys(canonical_json(checked.cell.overrides.get(key)) for checked in cells)
+        found[f"factor {key}: {', '.join(levels)}"] = None
+    return list(found)
 
 
-def _estimands(study: StudyOptions, estimands: Sequence[str]) -> str:
-    own = f" and {', '.join(study.quantities)}" if study.quantities else ""
-    if not estimands:
-        return f"Every free variable and Deterministic of the fitted model that the generator has too{own}."
+def _estimands(study: StudyOptions, estimands: Sequence[str]) -> list[str]:
     shown = ", ".join(estimands[:12]) + (f" and {len(estimands) - 12} more" if len(estimands) > 12 else "")
-    return f"{shown}: posterior means, with central intervals of {', '.join(f'{p:g}' for p in study.levels)}{own}."
+    own = ", ".join(study.quantities or {})
+    return [
+        shown or "every free variable and Deterministic of the fitted model that the generator has too",
+        *([f"quantities of the study's own: {own}"] if own else []),
+        f"posterior means, and intervals of {', '.join(f'{p:g}' for p in study.levels)}",
+    ]
 
 
-def _methods(cells: Sequence[CheckedCell]) -> str:
+def _methods(cells: Sequence[CheckedCell]) -> list[str]:
     names: dict[str, None] = {}
     for checked in cells:
         options = checked.cell.options
-        names[
-            f"{checked.cell.sampler.name} with {options.chains} chains of {options.tune} + {options.draws} draws, "
-            f"on model {checked.cell.model.name}"
-        ] = None
-    return "; ".join(names) + "."
+        given = f"{options.chains} x ({options.tune} + {options.draws}) draws"
+        if checked.kind == "variational":
+            given = f"{options.iterations} iterations, {options.chains * options.draws} draws"
+        names[f"{checked.cell.sampler.name} ({given}) on model {checked.cell.model.name}"] = None
+    return list(names)
 
 
-def _measures(study: StudyOptions) -> str:
-    rules = f" Rules: {'; '.join(study.decisions)}." if study.decisions else ""
-    nulls = f" Null values: {_words(study.nulls)}." if study.nulls else ""
-    return MEASURES[study.kind] + rules + nulls
+def _measures(study: StudyOptions) -> list[str]:
+    found = [MEASURES[study.kind], *(f"rule: {rule}" for rule in study.decisions)]
+    return [*found, f"null values: {_words(study.nulls)}"] if study.nulls else found
 
 
-def _replicates(study: StudyOptions, cells: Sequence[CheckedCell]) -> str:
-    counts = sorted({checked.replicates for checked in cells})
-    told = ", ".join(map(str, counts)) + " in each cell"
+def _why(study: StudyOptions, cells: Sequence[CheckedCell]) -> str:
     if study.replicates == "auto":
         return (
-            f"{told}, in rounds until the Monte Carlo standard errors are {_words(study.target_mcse or {})} or "
-            f"{study.max_replicates} replicates are reached; for shares a Wilson interval stands in for the standard "
-            "error, which is 0 where all replicates agree."
+            f"rounds until the Monte Carlo standard errors are {_words(study.target_mcse or {})} or "
+            f"{study.max_replicates} replicates are reached; for shares the width of a Wilson interval stands in for the "
+            "standard error, which is 0 where all replicates agree"
         )
-    error = (0.95 * 0.05 / max(counts[0], 1)) ** 0.5 if counts else float("nan")
-    return f"{told}, as asked; the coverage of a 95 % interval then has a Monte Carlo standard error of {error:.3f}."
+    count = max((checked.replicates for checked in cells), default=1)
+    return f"as asked; the coverage of a 95 % interval then has a Monte Carlo standard error of {(0.0475 / count) ** 0.5:.3f}"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import DiagnosticsOptions
 
-__all__ = ["Diagnosis", "Scalars", "diagnose", "psis_khat", "scalars"]
+__all__ = ["Diagnosis", "Scalars", "diagnose", "psis_khat", "scalars", "summary_of"]
 
 ROUNDING = 64 * np.finfo(np.float64).eps
 """Relative spread up to which a scalar is a constant, such as the ones of a correlation matrix' diagonal."""
@@ -184,7 +184,17 @@ def scalars(posterior: xr.Dataset) -> Scalars:
     return Scalars(labels, np.ascontiguousarray(np.concatenate(blocks), dtype=np.float64))
 
 
-_scalars = scalars
+def summary_of(of: Scalars, kind: str, options: DiagnosticsOptions) -> pd.DataFrame:
+    """Summarise scalars that are no variables of a posterior as `diagnose` does its own.
+
+    Parameters
+    ----------
+    of
+        Labels and draws.
+    kind, options
+        See `diagnose`.
+    """
+    return _summary(_describe(of, kind, options), options)
 
 
 def _describe(scalars: Scalars, kind: str, options: DiagnosticsOptions) -> _Described:

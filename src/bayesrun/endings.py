@@ -6,10 +6,14 @@ It reads the store and fits nothing, so that an ending can be made again at any 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bayesrun import report, results
+from bayesrun import __version__, report, results
 from bayesrun.ademp import ademp
+from bayesrun.calibration import JOINT_LOG_LIKELIHOOD
+from bayesrun.job import versions
+from bayesrun.page import Sentence, StudyReport, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from bayesrun.page import Ademp
     from bayesrun.report import Findings, Known, Row
     from bayesrun.results import Results
     from bayesrun.store import Store
@@ -49,7 +54,7 @@ class Ending:
     findings: Findings | None = None
     results: Results | None = None
     files: tuple[Path, ...] = ()
-    description: Mapping[str, str] = field(default_factory=dict)
+    description: Ademp | None = None
 
     def show(self, console: Console) -> None:
         """Print it."""
@@ -98,7 +103,7 @@ def simulated(
     found = results.tabulate(known, store, study, fresh)
     results.keep(found, store)
     cells = list({checked.cell.label: checked for _, checked in known.values()}.values())
-    told = ademp(study, cells, _estimands(found))
+    told = ademp(study, cells, versions(), _estimands(found))
     files = _written(found, store, study, told)
     failed = [label for label, fine in found.passed.items() if not fine and (own is None or label in own)]
     return Ending(int(bool(failed)), results=found, files=files, description=told)
@@ -106,22 +111,17 @@ def simulated(
 
 def _estimands(found: Results) -> list[str]:
     table = found.tables["measures"]
-    return [name for name in dict.fromkeys(table["variable"]) if name] if "variable" in table else []
+    names = dict.fromkeys(table["variable"]) if "variable" in table else {}
+    return [name for name in names if name and name != JOINT_LOG_LIKELIHOOD]
 
 
-def _written(found: Results, store: Store, study: StudyOptions, told: Mapping[str, str]) -> tuple[Path, ...]:
-    from bayesrun.page import write_report
+def _written(found: Results, store: Store, study: StudyOptions, told: Ademp) -> tuple[Path, ...]:
+    """Draw the figures and write the page; the page comes first."""
     from bayesrun.plots.studies import study_figures
 
     figures = study_figures(study.kind, found.tables, store.root / "figures")
     path = store.root / "report.html"
-    write_report(
-        path,
-        title=store.root.name,
-        facts=told,
-        sentences=found.sentences,
-        tables=found.tables,
-        figures=figures,
-        notes=found.remarks,
-    )
+    verdicts = [Sentence(text, "pass" if fine else "fail") for text, fine in found.sentences]
+    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, bayesrun {__version__}"
+    write_report(path, StudyReport(store.root.name, told, verdicts, found.tables, figures, found.remarks, made))
     return (path, *(figure.path for figure in figures if figure.path is not None))

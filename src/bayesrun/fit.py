@@ -11,7 +11,7 @@ import logging
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -111,6 +111,8 @@ def fits(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
     """
     for group in _alike(cases):
         for case, found in _draw(group):
+            if isinstance(found, Fitted) and case.truth:
+                found.tree["truth"] = xr.DataTree(_truth(found.tree["posterior"].dataset, case.truth))
             yield case, found if isinstance(found, FitError) else _do_steps(found, case, case.spec.steps)
 
 
@@ -131,6 +133,18 @@ def fit_case(case: Case) -> Fitted:
     if isinstance(found, FitError):
         raise found
     return found
+
+
+def _truth(posterior: xr.Dataset, truth: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """Give true values the dims and coords of their draws, where they have the same shape."""
+    variables: dict[str, tuple[tuple[Any, ...], np.ndarray]] = {}
+    for name, values in truth.items():
+        drawn = posterior.variables.get(name)
+        alike = drawn is not None and drawn.shape[2:] == np.shape(values)
+        dims = drawn.dims[2:] if alike else tuple(f"{name}_dim_{i}" for i in range(np.ndim(values)))
+        variables[name] = dims, np.asarray(values)
+    used = {dim for dims, _ in variables.values() for dim in dims}
+    return xr.Dataset(variables, coords={dim: posterior.coords[dim] for dim in used if dim in posterior.coords})
 
 
 def complete(tree: xr.DataTree, had: Steps, case: Case) -> Fitted:

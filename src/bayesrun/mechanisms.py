@@ -177,7 +177,10 @@ def _simulation(
 
     function = import_target("study.generator", target.path)
     bound = bind("study.generator", function, target, 1)
-    base = conform(dataset, module_constant(function, "DATA", {}))
+    try:
+        base = conform(dataset, module_constant(function, "DATA", {}))
+    except BayesrunError as error:
+        raise ConfigError(f"study.generator: model={target.name} on data={dataset.name}: {error}") from error
     found = build(bound, base)
     try:
         ready = simulator(functools.partial(function, **bound.params), base, truth, model or found.model)

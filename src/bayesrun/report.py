@@ -253,8 +253,8 @@ def show_results(console: Console, results: Results) -> None:
         console.print(f"\n{name}", markup=False, style="bold")
         console.print(table)
     console.print()
-    for sentence in results.sentences:
-        console.print(sentence, markup=False, soft_wrap=True)
+    for sentence, fine in results.sentences:
+        console.print(sentence, style=None if fine else "red", markup=False, soft_wrap=True)
     _notes(console, results.remarks)
 
 

@@ -39,7 +39,7 @@ class Results:
         ``design``, ``fits``, ``estimates``, ``failures``, ``measures``, ``contrasts``, ``ranks``, ``calibration`` and,
         for variational samplers, ``symmetry``, by name; see README for their columns.
     sentences
-        One for each cell and question, for people.
+        One for each cell and question, for people, and whether it is good news.
     remarks
         What limits them.
     passed
@@ -47,7 +47,7 @@ class Results:
     """
 
     tables: Mapping[str, pd.DataFrame]
-    sentences: tuple[str, ...]
+    sentences: tuple[tuple[str, bool], ...]
     remarks: tuple[str, ...]
     passed: Mapping[str, bool]
 
@@ -142,7 +142,7 @@ def _fits(known: Known, store: Store, outcomes: Mapping[str, Outcome]) -> pd.Dat
                 "failures": outcome.message if outcome.status == "failed" else "; ".join(verdict.failures),
                 "seconds": sum(outcome.seconds.values()) if outcome.status == "done" else np.nan,
                 "degenerate": bool(outcome.degenerate),
-                **outcome.diagnostics,
+                **dict(sorted(outcome.diagnostics.items())),
             }
         rows.append(row)
     return pd.DataFrame(rows)
@@ -214,12 +214,13 @@ def _symmetry(estimates: pd.DataFrame, cells: Sequence[CheckedCell], study: Stud
 
 def _verdict(
     tables: Mapping[str, pd.DataFrame], cells: Sequence[CheckedCell], study: StudyOptions
-) -> tuple[list[str], list[str], dict[str, bool]]:
-    sentences, remarks = [], []
+) -> tuple[list[tuple[str, bool]], list[str], dict[str, bool]]:
+    sentences: list[tuple[str, bool]] = []
+    remarks: list[str] = []
     passed = {checked.cell.label: True for checked in cells}
     if study.kind == "sbc" and not tables["calibration"].empty:
         for verdict in calibration.verdicts(tables["calibration"]):
-            sentences.append(verdict.sentence)
+            sentences.append((verdict.sentence, verdict.calibrated))
             remarks += [f"{verdict.cell}: {remark}" for remark in verdict.remarks]
             passed[verdict.cell] = verdict.calibrated
         for verdict in calibration.verdicts(tables["symmetry"]) if not tables["symmetry"].empty else ():
@@ -233,7 +234,7 @@ def _verdict(
             "central intervals can cover as they should while calibration is bad: read the ECDF differences too"
         )
     for label, sentence, fine in _shares(tables["fits"], study):
-        sentences.append(sentence)
+        sentences.append((sentence, fine))
         passed[label] = passed[label] and fine
     if any(c.kind == "variational" for c in cells):
         remarks.append("R-hat and ESS are not defined for variational samplers; converged means that k-hat passed")

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayesrun.calibration import probability_below, rank_truth
-from bayesrun.convergence import summarise
-from bayesrun.diagnose import _scalars as scalars
+from bayesrun.diagnose import Scalars, scalars, summary_of
 from bayesrun.errors import FitError
 from bayesrun.measures.decisions import parse_decisions
 from bayesrun.seeds import named_seed
@@ -31,7 +30,6 @@ __all__ = ["LOG_LIKELIHOOD", "score"]
 
 LOG_LIKELIHOOD = "log_likelihood"
 """Row of the joint log-likelihood."""
-CHAINS: Mapping[str, Any] = {"nuts": "markov", "mcmc": "markov", "smc": "whole", "variational": "independent"}
 
 
 def score(summary: pd.DataFrame, tree: xr.DataTree, case: Case, *, kind: str) -> pd.DataFrame:
@@ -51,8 +49,8 @@ def score(summary: pd.DataFrame, tree: xr.DataTree, case: Case, *, kind: str) ->
     Returns
     -------
     pandas.DataFrame
-        With a row for each further quantity, among them `LOG_LIKELIHOOD` for simulated data; columns ``lower_0.5``,
-        ``upper_0.5``, ... for each level; for simulated data truth, p_truth (posterior probability below the truth),
+        With a row for each further quantity, among them `LOG_LIKELIHOOD` for simulated data; for simulated data columns
+        truth, p_truth (posterior probability below the truth),
         rank (among n_ranks draws, -1 where there is none) and n_ranks; a column ``decision_RULE`` for each rule: 1.0,
         0.0, or NaN for scalars that it is not about.
 
@@ -65,18 +63,19 @@ def score(summary: pd.DataFrame, tree: xr.DataTree, case: Case, *, kind: str) ->
     simulated = case.spec.simulation is not None
     if not (simulated or options.levels or options.quantities or options.decisions):
         return summary
-    posterior = tree["posterior"].to_dataset()
+    posterior = tree["posterior"].dataset
     found = scalars(posterior)
-    labels, draws = list(found.labels), [found.draws]
-    truth = [_flat_truth(posterior, case.truth)]
-    for name, values, true in _further(tree, posterior, case):
-        labels.append(name)
-        draws.append(values[None])
-        truth.append(np.array([true]))
-    table = _rows(summary, labels, np.concatenate(draws), options, kind)
+    draws, truth = found.draws, _flat_truth(posterior, case.truth)
+    labels, table = list(found.labels), summary
+    further = _further(tree, posterior, case)
+    if further:
+        own = Scalars([name for name, _, _ in further], np.stack([values for _, values, _ in further]))
+        table = pd.concat([summary, summary_of(own, kind, options)])
+        draws, labels = np.concatenate([draws, own.draws]), labels + own.labels
+        truth = np.concatenate([truth, [true for _, _, true in further]])
     if simulated:
-        _rank(table, np.concatenate(draws), np.concatenate(truth), options, case)
-    _decide(table, labels, np.concatenate(draws), options)
+        _rank(table, draws, truth, options, case)
+    _decide(table, labels, draws, options)
     table.attrs = dict(summary.attrs)
     return table
 
@@ -146,32 +145,6 @@ def _likelihood_at_truth(tree: xr.DataTree, case: Case) -> float:
 
 def _observed(tree: xr.DataTree) -> dict[str, np.ndarray]:
     return {str(name): values.values for name, values in tree["observed_data"].to_dataset().data_vars.items()}
-
-
-def _rows(
-    summary: pd.DataFrame, labels: list[str], draws: np.ndarray, options: DiagnosticsOptions, kind: str
-) -> pd.DataFrame:
-    """Make a table of all scalars: summaries of the further ones, and the intervals of all."""
-    first = len(summary)
-    probs = [options.ci_prob, *options.levels]
-    found = summarise(draws, probs, options.ci_kind, CHAINS[kind])
-    columns = {name: np.concatenate([summary[name].to_numpy(), np.full(len(labels) - first, np.nan)]) for name in summary}
-    own = {
-        "mean": found.mean,
-        "sd": found.sd,
-        "median": found.median,
-        "ci_lb": found.lower[:, 0],
-        "ci_ub": found.upper[:, 0],
-        "mcse_mean": found.mcse_mean,
-        "mcse_sd": found.mcse_sd,
-    }
-    if kind in ("nuts", "mcmc"):
-        own |= {"ess_bulk": found.ess_bulk, "ess_tail": found.ess_tail, "rhat": found.rhat}
-    for name, values in own.items():
-        columns[name][first:] = values[first:]
-    for i, level in enumerate(options.levels, start=1):
-        columns[f"lower_{level:g}"], columns[f"upper_{level:g}"] = found.lower[:, i], found.upper[:, i]
-    return pd.DataFrame(columns, index=pd.Index(labels))
 
 
 def _rank(

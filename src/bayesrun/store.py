@@ -89,7 +89,13 @@ def _write_parquet(summary: pd.DataFrame, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.Table.from_pandas(summary, nthreads=1), path, compression="none", write_statistics=False)
+    columns = {str(name): values.to_numpy() for name, values in summary.items()}
+    table = pa.table({**columns, INDEX: pa.array(summary.index.to_numpy(dtype=object), pa.string())})
+    index = {"name": None, "field_name": INDEX, "pandas_type": "unicode", "numpy_type": "object", "metadata": None}
+    about = {"index_columns": [INDEX], "columns": [index], "column_indexes": [], "attributes": summary.attrs}
+    pq.write_table(
+        table.replace_schema_metadata({"pandas": json.dumps(about)}), path, compression="none", write_statistics=False
+    )
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -345,7 +351,7 @@ class Store:
             found.append(table.append_column("key", pa.array([key] * table.num_rows)).replace_schema_metadata(None))
         if not found:
             return pd.DataFrame()
-        frame = pa.concat_tables(found, promote_options="default").to_pandas()
+        frame = pa.concat_tables(found, promote_options="permissive").to_pandas()
         return frame.rename(columns={INDEX: "variable"})
 
     # the study

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ ATTEMPTS = 11
 """Jittered starts that a chain may try, as in PyMC: one and ten retries."""
 LARGE = 64
 """Elements of the largest prepared argument from which lanes take turns; measured on logistic regressions."""
+NARROW = {"float64": np.dtype(np.float32), "int64": np.dtype(np.int32)}
+"""Dtypes in single precision, where JAX has no 64 bits."""
 JITTER, TRANSITIONS = 0, 1
 """What the streams of a chain are for."""
 
@@ -149,7 +152,7 @@ def program(density: Density, settings: Settings, shapes: tuple[tuple[tuple[int,
     prepared = tuple(jax.eval_shape(density.prepare, given))
     apart = _is_large(prepared)
     kernel = nuts.Kernel(
-        potential=_potential(density, apart),
+        potential=_potential(density, prepared, apart, settings.precision),
         size=size,
         plan=schedule(settings.tune, settings.target_accept),
         transitions=settings.transitions,
@@ -172,9 +175,13 @@ def program(density: Density, settings: Settings, shapes: tuple[tuple[tuple[int,
     return made
 
 
-def _potential(density: Density, apart: bool) -> nuts.Potential:
+def _potential(
+    density: Density, prepared: tuple[jax.ShapeDtypeStruct, ...], apart: bool, precision: str
+) -> nuts.Potential:
     """Turn a log density into minus its values and gradients for all lanes: one after another, or side by side."""
     one = jax.value_and_grad(lambda z, prepared: -density.log_density(z, prepared))
+    if precision == "float32":
+        one = _in_single(one, density.size, prepared)
     if not apart:
         together: nuts.Potential = jax.vmap(one, in_axes=(1, -1), out_axes=(0, 1))
         return together
@@ -184,6 +191,30 @@ def _potential(density: Density, apart: bool) -> nuts.Potential:
         return values, gradients.T
 
     return by_turns
+
+
+def _in_single(
+    one: Callable[..., Any], size: int, prepared: tuple[jax.ShapeDtypeStruct, ...]
+) -> Callable[[jax.Array, Arrays], tuple[jax.Array, jax.Array]]:
+    """Compute a density and its gradient in single precision, constants included; positions stay in double.
+
+    Energies are sums over all observations, so that their rounding is absolute: about 1e-7 of the log density.
+    """
+
+    def narrow(array: Any) -> Any:
+        return array.astype(NARROW.get(array.dtype.name, array.dtype))
+
+    shapes = [jax.ShapeDtypeStruct((size,), np.float32)]
+    shapes += [jax.ShapeDtypeStruct(p.shape, NARROW.get(p.dtype.name, p.dtype)) for p in prepared]
+    with jax.enable_x64(False), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Explicitly requested dtype .*64")
+        traced = jax.make_jaxpr(lambda z, *data: one(z, data))(*shapes)
+
+    def single(z: jax.Array, data: Arrays) -> tuple[jax.Array, jax.Array]:
+        value, gradient = jax.core.eval_jaxpr(traced.jaxpr, traced.consts, narrow(z), *map(narrow, data))
+        return value.astype(np.float64), gradient.astype(np.float64)
+
+    return single
 
 
 def _is_large(prepared: tuple[jax.ShapeDtypeStruct, ...]) -> bool:

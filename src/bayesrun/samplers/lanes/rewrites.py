@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["simplify", "softplus", "substitute"]
 
 NEVER_NEGATIVE = (ps.Exp, Sigmoid, Softplus, ps.Sqr, ps.Abs)
-TERMS = 17
-"""Of the series in `softplus`: the next one is below 2**-53 of the sum."""
+TERMS = {"float64": 17, "float32": 8}
+"""Of the series in `softplus`: the next one is below the rounding of the sum."""
 
 
 def _scalar_op(variable: Variable) -> Any:
@@ -113,8 +113,9 @@ def _softplus(x: jax.Array) -> jax.Array:
 def _value(x: jax.Array, e: jax.Array) -> jax.Array:
     s = e / (2.0 + e)
     square = s * s
-    series = jnp.full_like(s, 2.0 / (2 * TERMS - 1))
-    for k in range(TERMS - 2, -1, -1):
+    terms = TERMS.get(s.dtype.name, TERMS["float64"])
+    series = jnp.full_like(s, 2.0 / (2 * terms - 1))
+    for k in range(terms - 2, -1, -1):
         series = series * square + 2.0 / (2 * k + 1)
     return jnp.maximum(x, 0.0) + s * series
 
