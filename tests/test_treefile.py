@@ -37,7 +37,8 @@ def test_what_it_does_not_know_is_left_to_xarray(tmp_path):
     dates = np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[ns]")
     tree = xr.DataTree.from_dict({"observed_data": xr.Dataset({"y": ("time", [1.0, 2.0])}, coords={"time": dates})})
     write_tree(tree, tmp_path / "dates.nc")
-    xr.testing.assert_identical(read(tmp_path / "dates.nc")["observed_data"].to_dataset(), tree["observed_data"].to_dataset())
+    found = read(tmp_path / "dates.nc")
+    xr.testing.assert_identical(found["observed_data"].to_dataset(), tree["observed_data"].to_dataset())
 
 
 def test_a_file_larger_than_was_planned(tmp_path):

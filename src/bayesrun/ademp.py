@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["ademp", "text_of"]
 
 AIMS: Final = {
-    "sbc": "Whether each model with each sampler is calibrated: whether truths drawn from the prior look like draws from "
-    "their posteriors.",
+    "sbc": "Whether each model with each sampler is calibrated: whether truths drawn from the prior look like draws "
+    "from their posteriors.",
     "recovery": "How well estimates and intervals recover known truths.",
     "power": "How often a decision rule decides for an effect that is there, and for one that is not.",
 }
 MEASURES: Final = {
-    "sbc": "Ranks of the truth among thinned posterior draws, simultaneous bands of their ECDF, exact p-values adjusted "
-    "after Holm within each cell; z-scores, contraction and interval coverage.",
+    "sbc": "Ranks of the truth among thinned posterior draws, simultaneous bands of their ECDF, exact p-values "
+    "adjusted after Holm within each cell; z-scores, contraction and interval coverage.",
     "recovery": "Bias, RMSE, empirical and model SE, coverage and width of intervals, interval scores, each with its "
     "Monte Carlo standard error; paired contrasts between methods.",
     "power": "Rates of the decision rules, split into power and type I error where a null value is given, with Wilson "
@@ -91,11 +91,15 @@ def _mechanisms(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
         generator = simulation.generator
         given = _words(generator.params)
         design = "drawn anew for every replicate" if simulation.design else "the same in every replicate"
-        found[f"{generator.name}{f' ({given})' if given else ''} on {checked.cell.data.name}, covariates {design}"] = None
+        found[f"{generator.name}{f' ({given})' if given else ''} on {checked.cell.data.name}, covariates {design}"] = (
+            None
+        )
     truth = {"prior": "drawn from the prior", "posterior": "drawn from the posterior of an earlier fit"}
     for kind in sorted({checked.simulation.identity["kind"] for checked in cells if checked.simulation is not None}):
         found[f"truth {truth.get(kind) or f'fixed: {canonical_json(study.truth)}; what is not fixed is drawn'}"] = None
-    factors = sorted({key for checked in cells for key in checked.cell.overrides if key.startswith(("data.", "model."))})
+    factors = sorted(
+        {key for checked in cells for key in checked.cell.overrides if key.startswith(("data.", "model."))}
+    )
     for key in factors:
         levels = dict.fromkeys(canonical_json(checked.cell.overrides.get(key)) for checked in cells)
         found[f"factor {key}: {', '.join(levels)}"] = None
@@ -132,8 +136,8 @@ def _why(study: StudyOptions, cells: Sequence[CheckedCell]) -> str:
     if study.replicates == "auto":
         return (
             f"rounds until the Monte Carlo standard errors are {_words(study.target_mcse or {})} or "
-            f"{study.max_replicates} replicates are reached; for shares the width of a Wilson interval stands in for the "
-            "standard error, which is 0 where all replicates agree"
+            f"{study.max_replicates} replicates are reached; for shares the width of a Wilson interval stands in for "
+            "the standard error, which is 0 where all replicates agree"
         )
-    count = max((checked.replicates for checked in cells), default=1)
-    return f"as asked; the coverage of a 95 % interval then has a Monte Carlo standard error of {(0.0475 / count) ** 0.5:.3f}"
+    error = (0.0475 / max((checked.replicates for checked in cells), default=1)) ** 0.5
+    return f"as asked; the coverage of a 95 % interval then has a Monte Carlo standard error of {error:.3f}"

@@ -93,7 +93,9 @@ def _kind(label: str) -> str:
 def known_seconds(store: Store) -> dict[str, float]:
     """Median seconds of the finished fits of every study beside this one, by model, data and sampler."""
     times: dict[str, list[float]] = {}
-    found = (path for study in store.root.parent.glob("*/fits") for path in islice(study.glob("*/outcome.json"), SAMPLE))
+    found = (
+        path for study in store.root.parent.glob("*/fits") for path in islice(study.glob("*/outcome.json"), SAMPLE)
+    )
     for path in found:
         try:
             fields = json.loads(path.read_text())

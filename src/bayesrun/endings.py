@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bayesrun import __version__, report, results
-from bayesrun.ademp import ademp
+from bayesrun.ademp import ademp, text_of
 from bayesrun.calibration import JOINT_LOG_LIKELIHOOD
 from bayesrun.job import versions
 from bayesrun.page import Sentence, StudyReport, write_report
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bayesrun.report import Findings, Known, Row
     from bayesrun.results import Results
     from bayesrun.store import Store
-    from bayesrun.types import Outcome, Plan, StudyOptions
+    from bayesrun.types import CheckedCell, Outcome, Plan, StudyOptions
 
 __all__ = ["Ending", "ending", "simulated"]
 
@@ -44,8 +44,8 @@ class Ending:
         Of real data: every fit, and the comparisons.
     results, files
         Of simulated data: tables and sentences, and what was written for people to look at.
-    description
-        Of simulated data: the study in the order of ADEMP.
+    cells, text
+        Of simulated data: the design, and the study in the order of ADEMP, as Markdown.
     """
 
     exit_code: int
@@ -54,7 +54,8 @@ class Ending:
     findings: Findings | None = None
     results: Results | None = None
     files: tuple[Path, ...] = ()
-    description: Ademp | None = None
+    cells: tuple[CheckedCell, ...] = ()
+    text: str = ""
 
     def show(self, console: Console) -> None:
         """Print it."""
@@ -106,7 +107,7 @@ def simulated(
     told = ademp(study, cells, versions(), _estimands(found))
     files = _written(found, store, study, told)
     failed = [label for label, fine in found.passed.items() if not fine and (own is None or label in own)]
-    return Ending(int(bool(failed)), results=found, files=files, description=told)
+    return Ending(int(bool(failed)), results=found, cells=tuple(cells), files=files, text=text_of(told))
 
 
 def _estimands(found: Results) -> list[str]:

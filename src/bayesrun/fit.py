@@ -140,8 +140,9 @@ def _truth(posterior: xr.Dataset, truth: Mapping[str, np.ndarray]) -> xr.Dataset
     variables: dict[str, tuple[tuple[Any, ...], np.ndarray]] = {}
     for name, values in truth.items():
         drawn = posterior.variables.get(name)
-        alike = drawn is not None and drawn.shape[2:] == np.shape(values)
-        dims = drawn.dims[2:] if alike else tuple(f"{name}_dim_{i}" for i in range(np.ndim(values)))
+        dims: tuple[Any, ...] = tuple(f"{name}_dim_{i}" for i in range(np.ndim(values)))
+        if drawn is not None and drawn.shape[2:] == np.shape(values):
+            dims = drawn.dims[2:]
         variables[name] = dims, np.asarray(values)
     used = {dim for dims, _ in variables.values() for dim in dims}
     return xr.Dataset(variables, coords={dim: posterior.coords[dim] for dim in used if dim in posterior.coords})
@@ -223,9 +224,7 @@ def _draw(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
         left = again
 
 
-def _sample(
-    cases: Sequence[Case], target_accept: float
-) -> Iterator[tuple[Case, xr.DataTree | FitError, float]]:
+def _sample(cases: Sequence[Case], target_accept: float) -> Iterator[tuple[Case, xr.DataTree | FitError, float]]:
     """Call the sampler; with each tree the wall-clock seconds that it took, or its share of a batch's."""
     if not cases:
         return

@@ -10,7 +10,6 @@ import functools
 from typing import TYPE_CHECKING
 
 from bayesrun.errors import BayesrunError, ConfigError
-from bayesrun.preflight import Checked
 from bayesrun.soundness import build
 from bayesrun.targets import bind, import_target, module_constant
 from bayesrun.types import Cell, CheckedCell, DiagnosticsOptions, Simulation, StudyOptions, Target
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     import pymc as pm
 
+    from bayesrun.preflight import Checked
     from bayesrun.simulate.truth import Truth
     from bayesrun.types import Dataset, Settings
 
@@ -112,8 +112,8 @@ def _unpaired(cells: Sequence[CheckedCell]) -> list[str]:
     for one in cells:
         by_data.setdefault(one.data_hash, {})[_words(one.cell.model)] = one.cell.model.name
     return [
-        f"study.generator: several models are fitted ({', '.join(models.values())}), which would not see the same data; "
-        "name the one that the data are drawn from: study.generator=MODEL"
+        f"study.generator: several models are fitted ({', '.join(models.values())}), which would not see the same "
+        "data; name the one that the data are drawn from: study.generator=MODEL"
         for models in by_data.values()
         if len(models) > 1
     ]
@@ -149,9 +149,7 @@ def _refused(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
             "which study=sbc does not do; use study=recovery, or study.truth=prior"
         )
     if study.kind == "power" and not study.decisions:
-        lines.append(
-            'study.decisions: a power study needs a decision rule: study.decisions=["P(beta > 0 | y) > 0.95"]'
-        )
+        lines.append('study.decisions: a power study needs a decision rule: study.decisions=["P(beta > 0 | y) > 0.95"]')
     if study.replicates == "auto" and not study.target_mcse:
         lines.append("study.target_mcse: study.replicates=auto needs a target: 'study.target_mcse={coverage: 0.01}'")
     if study.target_mcse:
@@ -210,8 +208,8 @@ def _check_observed(
     for name, arrays in candidates(model, dataset).items():
         if arrays and not set(arrays) & set(drawn):
             raise ConfigError(
-                f"study.generator: {generator.name} draws {', '.join(drawn)}, and {name} of model={one.cell.model.name} "
-                f"observes {', '.join(arrays)}; choose a generator that draws it"
+                f"study.generator: {generator.name} draws {', '.join(drawn)}, and {name} of "
+                f"model={one.cell.model.name} observes {', '.join(arrays)}; choose a generator that draws it"
             )
 
 

@@ -174,7 +174,10 @@ def batch_size(checked: CheckedCell, n_fits: int, workers: int, seconds: float |
 
 
 def _batches(
-    specs: Iterable[tuple[FitSpec, CheckedCell]], finished: Mapping[str, bool], workers: int, seconds: Mapping[str, float]
+    specs: Iterable[tuple[FitSpec, CheckedCell]],
+    finished: Mapping[str, bool],
+    workers: int,
+    seconds: Mapping[str, float],
 ) -> list[Batch]:
     """Cut what is left of each group of fits that can go together into batches."""
     groups: dict[str, list[tuple[FitSpec, CheckedCell]]] = {}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bayesrun.endings import Ending
-    from bayesrun.report import Findings, Row
+    from bayesrun.report import Row
     from bayesrun.store import Store
 
 __all__ = ["Recorder", "check_reference", "extend_design", "read_design", "read_study", "recorder", "same_study"]
@@ -145,9 +145,10 @@ def _named(cells: Sequence[CheckedCell]) -> tuple[CheckedCell, ...]:
     )
 
 
-def recorder(store: Store, settings: Settings) -> Recorder:
-    """Return what tells MLflow of a study."""
-    return Recorder(store, settings.track, store.root.parent)
+def recorder(store: Store, study: StudyOptions, options: TrackOptions) -> Recorder | SimulationRecorder:
+    """Return what tells MLflow of a study: a run for each fit, or for each cell of simulated data."""
+    kind = Recorder if study.kind == "fit" else SimulationRecorder
+    return kind(store, options, store.root.parent)
 
 
 class Recorder:
@@ -166,10 +167,10 @@ class Recorder:
     def __init__(self, store: Store, options: TrackOptions, output: Path) -> None:
         self.store = store
         self.uri = options.uri or track.default_uri(output)
-        commit = track.git_commit(Path.cwd()) if options.enabled else None
-        tags = {"git_commit": commit} if commit else {}
         self.tracker = (
-            track.Tracker(store, self.uri, options.experiment, store.root.name, tags=tags) if options.enabled else None
+            track.Tracker(store, self.uri, options.experiment, store.root.name, tags=_commit())
+            if options.enabled
+            else None
         )
 
     def check(self) -> None:
@@ -211,7 +212,7 @@ class Recorder:
         """The address as it may be shown: without credentials."""
         return track.public_uri(self.uri)
 
-    def sync(self, rows: Sequence[Row], findings: Findings) -> int:
+    def sync(self, end: Ending) -> int:
         """Send everything that the server does not have; return how many fits were sent.
 
         Raises
@@ -219,12 +220,105 @@ class Recorder:
         TrackError
             If the server cannot be used.
         """
+        if self.tracker is None or end.findings is None:
+            return 0
+        self.check()
+        records = [_record(row) for row in end.rows]
+        sent = track.sync(self.tracker, records)
+        self.tracker.finish(end.findings.by_name(), records)
+        return sent
+
+
+class SimulationRecorder:
+    """Tells MLflow of a simulation study, or nothing where tracking is off; see `Recorder`."""
+
+    def __init__(self, store: Store, options: TrackOptions, output: Path) -> None:
+        self.store = store
+        self.uri = options.uri or track.default_uri(output)
+        self._identities: dict[str, str] = {}
+        self.tracker = (
+            track.SimulationTracker(store, self.uri, options.experiment, store.root.name, tags=_commit())
+            if options.enabled
+            else None
+        )
+
+    def check(self) -> None:
+        """Make sure, before any fit, that runs can be written."""
+        if self.tracker is not None:
+            track.check(self.uri)
+
+    def tell(self, row: Row) -> None:
+        """Record one replicate."""
+        if self.tracker is not None and row.outcome.status == "done":
+            seconds = sum(row.outcome.seconds.values())
+            facts = {**row.outcome.diagnostics, "seconds": seconds, "converged": float(row.verdict.passed)}
+            self.tracker.record(row.spec.cell, row.spec.replicate, facts, key=self._identity(row.checked))
+
+    def finish(self, end: Ending) -> list[str]:
+        """Write what the study says now and close its runs."""
+        if self.tracker is None or end.results is None:
+            return []
+        study = self._study(end)
+        self.tracker.finish(study)
+        line = self.tracker.closing_line(study)
+        return [line] if line else [f"runs: {self.where()}"]
+
+    def sync(self, end: Ending) -> int:
+        """Send everything that the server does not have; return how many replicates were sent."""
         if self.tracker is None:
             return 0
         self.check()
-        sent = track.sync(self.tracker, [_record(row) for row in rows])
-        self.tracker.finish(findings.by_name(), [_record(row) for row in rows])
-        return sent
+        return self.tracker.sync(self._study(end))
+
+    def where(self) -> str:
+        """Say how to look at the runs."""
+        return track.ui_command(self.uri, self.tracker.experiment_id if self.tracker else "")
+
+    @property
+    def shown(self) -> str:
+        """The address as it may be shown: without credentials."""
+        return track.public_uri(self.uri)
+
+    def _identity(self, checked: CheckedCell) -> str:
+        """Return what stands for a cell: the key of its first replicate."""
+        label = checked.cell.label
+        if label not in self._identities:
+            self._identities[label] = fit_key(checked, int(self.store.read_study()["seed"]), 0)
+        return self._identities[label]
+
+    def _study(self, end: Ending) -> track.StudyRun:
+        assert end.results is not None
+        tables = end.results.tables
+        cells = [
+            track.CellRun(
+                label=checked.cell.label,
+                params=_params(checked),
+                tags={"study": self.store.root.name},
+                aggregates=track.aggregates(tables, checked.cell.label),
+                metrics=track.replicate_metrics(tables["fits"], checked.cell.label),
+                key=self._identity(checked),
+                passed=end.results.passed[checked.cell.label],
+            )
+            for checked in end.cells
+        ]
+        return track.StudyRun(
+            cells,
+            description=end.text,
+            artifacts=(self.store.tables, *end.files),
+            verdicts=track.verdicts(tables),
+            passed=all(end.results.passed.values()),
+        )
+
+
+def _params(checked: CheckedCell) -> dict[str, Any]:
+    cell = checked.cell
+    names = {"model": cell.model.name, "data": cell.data.name, "sampler": cell.sampler.name}
+    return {**names, "draws": cell.options.draws, "chains": cell.options.chains, **cell.overrides}
+
+
+def _commit() -> dict[str, str]:
+    commit = track.git_commit(Path.cwd())
+    return {"git_commit": commit} if commit else {}
 
 
 def _record(row: Row) -> track.Record:

@@ -15,18 +15,16 @@ from bayesrun import calibration, measures
 from bayesrun.compare import SAMPLER_ORDER
 from bayesrun.gates import judge
 from bayesrun.plan import data_digest
-from bayesrun.types import StudyOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bayesrun.store import Store
-    from bayesrun.types import CheckedCell, FitSpec, Outcome
+    from bayesrun.types import CheckedCell, FitSpec, Outcome, StudyOptions
 
 __all__ = ["Results", "groups", "keep", "tabulate"]
 
 type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
-
 
 
 @dataclass(frozen=True, eq=False)

@@ -117,8 +117,8 @@ def _asked(
         raise FitError(f"study.quantities.{name} failed: {type(error).__name__}: {error}") from error
     if values.shape != shape:
         raise FitError(
-            f"study.quantities.{name} returned shape {values.shape}; wanted {shape}, one number for each draw of arrays "
-            "with dims (chain, draw, ...)"
+            f"study.quantities.{name} returned shape {values.shape}; wanted {shape}, one number for each draw of "
+            "arrays with dims (chain, draw, ...)"
         )
     return values
 
@@ -127,7 +127,7 @@ _likelihoods: dict[tuple[str, str], Any] = {}
 
 
 def _likelihood_at_truth(tree: xr.DataTree, case: Case) -> float:
-    """log p(y | truth) under the model that was fitted; compiled once for a model and its covariates."""
+    """Log p(y | truth) under the model that was fitted; compiled once for a model and its covariates."""
     from bayesrun.simulate.likelihood import joint_log_likelihood
 
     spec = case.spec
@@ -147,9 +147,7 @@ def _observed(tree: xr.DataTree) -> dict[str, np.ndarray]:
     return {str(name): values.values for name, values in tree["observed_data"].to_dataset().data_vars.items()}
 
 
-def _rank(
-    table: pd.DataFrame, draws: np.ndarray, truth: np.ndarray, options: DiagnosticsOptions, case: Case
-) -> None:
+def _rank(table: pd.DataFrame, draws: np.ndarray, truth: np.ndarray, options: DiagnosticsOptions, case: Case) -> None:
     """Rank the truth among the draws; ties are broken by numbers that belong to the fit."""
     table["truth"] = truth
     table["p_truth"] = probability_below(draws, truth)

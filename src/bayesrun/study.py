@@ -66,10 +66,8 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
         checked = following
 
 
-def _work(
-    settings: Settings, plan: Plan, checked: preflight.Checked, store: Store, console: Console
-) -> Ending:
-    recorder = records.recorder(store, settings)
+def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Store, console: Console) -> Ending:
+    recorder = records.recorder(store, settings.study, settings.track)
     if plan.batches:
         recorder.check()
         store.write_datasets(checked.datasets.values())

@@ -160,17 +160,16 @@ def study_tables(frames: Mapping[str, pd.DataFrame], top: int = 12) -> list[tupl
         for name in ("n", "p", "p (Holm)", "z-score", "contraction"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("reads", overflow="fold")
-        for row in judged.sort_values("p_value", kind="stable").head(top).itertuples(index=False):
-            style = "green" if row.calibrated else "red"
+        for row in judged.sort_values("p_value", kind="stable").head(top).to_dict("records"):
             table.add_row(
-                escape(str(row.cell)),
-                escape(str(row.variable)),
-                str(row.n),
-                _number(row.p_value, ".3f"),
-                _number(row.p_holm, ".3f"),
-                _with_error(row.z_mean, row.z_mcse),
-                _number(row.contraction, ".2f"),
-                Text(str(row.shape), style=style),
+                escape(str(row["cell"])),
+                escape(str(row["variable"])),
+                str(row["n"]),
+                _number(row["p_value"], ".3f"),
+                _number(row["p_holm"], ".3f"),
+                _with_error(row["z_mean"], row["z_mcse"]),
+                _number(row["contraction"], ".2f"),
+                Text(str(row["shape"]), style="green" if row["calibrated"] else "red"),
             )
         shown.append(("calibration", _captioned(table, len(judged) - top)))
     measured = frames["measures"]

@@ -62,13 +62,13 @@ def _bytes(tree: xr.DataTree) -> memoryview:
     size = sum(node.to_dataset(inherit=False).nbytes for node in tree.children.values())
     file = netCDF4.Dataset("tree.nc", "w", format="NETCDF4", memory=size + SPARE)
     file.set_fill_off()
-    file.setncatts(tree.attrs)
+    file.setncatts({str(key): value for key, value in tree.attrs.items()})
     filled: list[tuple[Any, np.ndarray]] = []
     for name, node in tree.children.items():
         dataset, group = node.to_dataset(inherit=False), file.createGroup(name)
         group.setncatts(dataset.attrs)
         for dim, length in dataset.sizes.items():
-            group.createDimension(dim, length)
+            group.createDimension(str(dim), length)
         filled += [_defined(group, str(key), variable) for key, variable in dataset.variables.items()]
     for variable, values in filled:
         variable.set_auto_maskandscale(False)

@@ -122,8 +122,8 @@ def _replay(words: Sequence[str]) -> int:
     chosen = [s for k, (s, _) in known.items() if k == arguments.fit or str(s.replicate) == arguments.fit]
     if len(chosen) != 1:
         raise ConfigError(
-            f"{arguments.fit}: study {store.root.name} has {len(chosen)} fits of that key or number; wanted one key, as "
-            "in tables/fits.csv"
+            f"{arguments.fit}: study {store.root.name} has {len(chosen)} fits of that key or number; wanted one key, "
+            "as in tables/fits.csv"
         )
     make_importable(Path.cwd())
     case = Sources(store).case(chosen[0])
@@ -147,7 +147,6 @@ def _plan(words: Sequence[str]) -> int:
     """Say how many replicates a target needs."""
     from bayesrun import terminal
     from bayesrun.measures import check_targets, needed
-    from bayesrun.store import Store
 
     parser = argparse.ArgumentParser(
         prog="bayesrun plan", description="How many replicates a Monte Carlo standard error needs."
@@ -196,24 +195,34 @@ def _compare(words: Sequence[str]) -> int:
 def _sync(words: Sequence[str]) -> int:
     import dataclasses
 
-    from bayesrun import records, report, terminal
+    from bayesrun import endings, records, report, terminal
 
     parser = _parser("sync", "Write to MLflow what it does not have of a study; runs are made again from the store.")
     parser.add_argument("--uri", help="address of the tracking server (default: the study's own)")
     arguments = parser.parse_args(words)
-    store, options, rows, _ = _open(arguments)
+    simulated = _simulated(arguments)
+    if simulated is not None:
+        store, study, known = simulated
+        _, options, _ = records.read_design(store)
+        end, fits = endings.simulated(known, store, study, {}), len(known)
+    else:
+        store, options, rows, _ = _open(arguments)
+        study, fits = records.read_study(store), len(rows)
+        end = endings.Ending(0, rows=rows, findings=report.compared(rows, store, None))
     wanted = dataclasses.replace(options, enabled=True, uri=arguments.uri or options.uri)
-    recorder = records.Recorder(store, wanted, store.root.parent)
-    sent = recorder.sync(rows, report.compared(rows, store, None))
-    terminal.console().print(f"{sent} fits sent, {len(rows) - sent} were there: {recorder.shown}", markup=False)
+    recorder = records.recorder(store, study, wanted)
+    sent = recorder.sync(end)
+    terminal.console().print(f"{sent} fits sent, {fits - sent} were there: {recorder.shown}", markup=False)
     return 0
 
 
 def _ui(words: Sequence[str]) -> int:
     from bayesrun import records, terminal
 
-    store, options, _, _ = _open(_parser("ui", "Say how to open the MLflow page of a study.").parse_args(words))
-    terminal.console().print(records.Recorder(store, options, store.root.parent).where(), markup=False, soft_wrap=True)
+    store = _store(_parser("ui", "Say how to open the MLflow page of a study.").parse_args(words))
+    _, options, _ = records.read_design(store)
+    recorder = records.recorder(store, records.read_study(store), options)
+    terminal.console().print(recorder.where(), markup=False, soft_wrap=True)
     return 0
 
 

@@ -208,9 +208,7 @@ def _next(stream: Any, task: _Task) -> Outcome | BaseException | None:
     return outcome
 
 
-def _broken(
-    error: BaseException, task: _Task, options: DispatchOptions, waiting: deque[_Task]
-) -> Iterator[Outcome]:
+def _broken(error: BaseException, task: _Task, options: DispatchOptions, waiting: deque[_Task]) -> Iterator[Outcome]:
     """Say what becomes of a task whose worker broke."""
     from ray.exceptions import OutOfMemoryError, RayTaskError
 

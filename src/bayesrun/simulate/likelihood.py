@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from pytensor.graph.basic import Variable
 
-    from bayesrun.types import Dataset
 
 __all__ = ["joint_log_likelihood"]
 

@@ -54,10 +54,11 @@ class Member:
         """Return what the density needs to know of this dataset."""
         leaves = self.surveyed.leaves
         return tuple(
-            np.asarray(self.dataset[self.taken[i]]).astype(leaves[i].value.dtype) if i in self.taken else leaves[i].value
+            np.asarray(self.dataset[self.taken[i]]).astype(leaves[i].value.dtype)
+            if i in self.taken
+            else leaves[i].value
             for i in density.varying
         )
-
 
     def named(self) -> dict[str, np.ndarray]:
         """Observed values and data that are not those of the model, by name."""

@@ -55,9 +55,7 @@ class Mould:
     def __init__(self, tree: xr.DataTree) -> None:
         self.groups = {name: node.to_dataset() for name, node in tree.children.items()}
 
-    def cast(
-        self, arrays: Mapping[str, Mapping[str, np.ndarray]], attrs: groups.Attributes
-    ) -> xr.DataTree:
+    def cast(self, arrays: Mapping[str, Mapping[str, np.ndarray]], attrs: groups.Attributes) -> xr.DataTree:
         """Make a tree like the first one.
 
         Parameters
@@ -71,7 +69,10 @@ class Mould:
         for name, first in self.groups.items():
             own = arrays.get(name, {})
             made[name] = xr.Dataset(
-                {key: (v.dims, _like(own[str(key)], v) if key in own else v.values, v.attrs) for key, v in first.data_vars.items()},
+                {
+                    key: (v.dims, _like(own[str(key)], v) if key in own else v.values, v.attrs)
+                    for key, v in first.data_vars.items()
+                },
                 coords=first.coords,
                 attrs=first.attrs | (attrs if name in ("posterior", "sample_stats") else {}),
             )
