@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +21,24 @@ from mlflow.utils.validation import _validate_metric_name
 
 from bayesrun.errors import TrackError
 from bayesrun.store import Store
-from bayesrun.track import CellRun, SimulationTracker, StudyRun, default_uri, is_written, unsent
+from bayesrun.track import (
+    CellRun,
+    SimulationTracker,
+    StudyRun,
+    aggregates,
+    default_uri,
+    is_written,
+    replicate_metrics,
+    unsent,
+    verdicts,
+)
 from bayesrun.track.cells import distinct
 from bayesrun.track.journal import Confirmation, confirm, confirm_rows, confirmations, confirmed_points
 from bayesrun.track.records import legal
+from tracking_server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from mlflow.entities import Run
 
@@ -273,10 +279,11 @@ def test_a_long_description_is_cut_and_kept_whole_as_a_file(store: Store, uri: s
 def test_files_are_sent_once_for_each_content(store: Store, uri: str, tmp_path: Path) -> None:
     store.write_table("measures", pd.DataFrame({"bias": [0.1]}))
     (store.root / "figures").mkdir()
-    (store.root / "figures" / "zip.png").write_bytes(b"PNG")
+    figure = store.root / "figures" / "zip.png"
+    figure.write_bytes(b"PNG")
     report = tmp_path / "report.html"
-    report.write_text("one")
-    study = StudyRun([cell()], artifacts=[store.tables, store.root / "figures" / "zip.png", report])
+    report.write_text("made at noon")
+    study = StudyRun([cell()], artifacts=[store.tables, figure, report])
     assert tracker(store, uri).finish(study)
     top = parent(uri)
     assert names(uri, top) == {"tables", "figures", "report.html"}
@@ -285,13 +292,15 @@ def test_files_are_sent_once_for_each_content(store: Store, uri: str, tmp_path: 
     before = {path: path.stat().st_ino for path in kept.rglob("*") if path.is_file()}
 
     report.unlink()
-    report.write_text("two")
-    again = replace(study)
-    assert not is_written(store, uri, again)
-    assert tracker(store, uri).finish(again)
-    assert (kept / "report.html").read_text() == "two"
-    after = {path: path.stat().st_ino for path in before}
-    assert {path.name for path in before if after[path] != before[path]} == {"report.html"}
+    report.write_text("made at one")
+    assert is_written(store, uri, study)  # a page alone is no news
+    figure.unlink()
+    figure.write_bytes(b"PNG 2")
+    assert not is_written(store, uri, study)
+    assert tracker(store, uri).finish(study)
+    assert (kept / "report.html").read_text() == "made at one"
+    assert (kept / "figures" / "zip.png").read_bytes() == b"PNG 2"
+    assert {path.name for path in before if path.stat().st_ino != before[path]} == {"report.html", "zip.png"}
 
 
 def test_a_file_that_does_not_exist_is_named(store: Store, uri: str) -> None:
@@ -526,13 +535,13 @@ def test_a_server_that_comes_back_gets_what_waited(store: Store, uri: str, monke
     track = tracker(store, uri)
     with monkeypatch.context() as broken:
         break_after(broken, 0, OSError("gone"), taken=True)
-        for replicate in range(400):
+        for replicate in range(343):
             track.record(one.label, replicate, row(one, replicate))
         assert track.problem is not None
-    for replicate in range(400, 800):
+    for replicate in range(343, 743):
         track.record(one.label, replicate, row(one, replicate))
     assert track.problem is None
-    assert len(history(uri, one.label, "rhat_max")) == 733  # 400 that waited, then a full request
+    assert len(history(uri, one.label, "rhat_max")) == 676  # 343 that waited, then a full request
     assert track.finish(StudyRun([one]))
     assert history(uri, one.label, "rhat_max") == steps(one, "rhat_max")
 
@@ -627,6 +636,65 @@ def test_asking_whether_a_study_is_written_imports_no_mlflow(store: Store, uri: 
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+# ---- from the tables of a study
+
+
+def tables() -> dict[str, pd.DataFrame]:
+    measures = [
+        ("a", "mu", "bias", math.nan, 0.01, 0.002, "all"),
+        ("a", "mu", "bias", math.nan, 0.02, 0.002, "converged"),
+        ("a", "mu", "coverage", 0.95, 0.94, 0.01, "all"),
+        ("a", "mu", "mae", math.nan, 1.0, 0.1, "all"),
+        ("a", "mu", "decision:P(mu > 0 | y) > 0.95", math.nan, 0.8, math.nan, "all"),
+        ("a", "", "failure", math.nan, 0.25, 0.2, "all"),
+        ("b", "mu", "bias", math.nan, 9.0, 9.0, "all"),
+    ]
+    fits = {
+        "cell": ["a", "a", "a", "b"],
+        "replicate": [0, 1, 2, 0],
+        "status": ["done", "failed", "missing", "done"],
+        "reason": ["", "oom", "", ""],
+        "converged": [True, False, False, False],
+        "seconds": [1.5, math.nan, math.nan, 3.0],
+        "degenerate": [False] * 4,
+        "rhat_max": [1.01, math.nan, math.nan, 1.2],
+        "khat": [math.nan, math.nan, math.nan, 0.5],
+    }
+    calibration = {"cell": ["a", "a", "b"], "p_holm": [0.4, 0.03, 0.5], "calibrated": [True, False, True]}
+    columns = ["cell", "variable", "measure", "level", "value", "mcse", "analysis"]
+    return {
+        "measures": pd.DataFrame(measures, columns=columns),
+        "fits": pd.DataFrame(fits),
+        "calibration": pd.DataFrame(calibration),
+    }
+
+
+def test_headlines_of_a_cell() -> None:
+    assert aggregates(tables(), "a") == {
+        "calibrated": (0.0, None),
+        "p_holm_min": (0.03, None),
+        "bias/mu": (0.01, 0.002),
+        "coverage_0.95/mu": (0.94, 0.01),
+        "decision:P(mu > 0 | y) > 0.95/mu": (0.8, None),
+        "failure": (0.25, 0.2),
+    }
+    assert aggregates(tables(), "b", ["rmse"]) == {"calibrated": (1.0, None), "p_holm_min": (0.5, None)}
+    assert aggregates({"measures": pd.DataFrame()}, "a") == {}
+
+
+def test_diagnostics_of_a_cell_are_those_of_the_fits_that_came_back() -> None:
+    frame = replicate_metrics(tables()["fits"], "a")
+    assert list(frame.columns) == ["converged", "seconds", "rhat_max"]
+    rows = cell(metrics=frame).rows
+    assert rows == {0: {"converged": 1.0, "seconds": 1.5, "rhat_max": 1.01}, 1: {"converged": 0.0}}
+
+
+def test_verdicts_of_a_study() -> None:
+    counts = {"n_done": 2.0, "n_failed": 1.0, "n_missing": 1.0, "n_not_converged": 1.0}
+    assert verdicts(tables()) == counts | {"calibrated": 0.0}
+    assert verdicts({"fits": tables()["fits"]}) == counts
+
+
 # ---- the journal
 
 
@@ -649,57 +717,14 @@ def test_the_journal_holds_both_kinds_of_lines(tmp_path: Path) -> None:
 # ---- a real server
 
 
-@dataclass
-class Server:
-    """A real tracking server on a free port, which can be killed and started again."""
-
-    folder: Path
-    port: int = 0
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-
-    @property
-    def uri(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        if not self.port:
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                self.port = free.getsockname()[1]
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder}/server.db", "--workers", "1"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
-        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, cwd=self.folder, start_new_session=True
-            )
-        self._wait(lambda: urllib.request.urlopen(f"{self.uri}/health", timeout=2).close())
-
-    def stop(self) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-    def _wait(self, ask: Callable[[], None]) -> None:
-        for _ in range(240):
-            try:
-                ask()
-            except OSError:
-                time.sleep(0.25)
-            else:
-                return
-        raise AssertionError((self.folder / "server.log").read_text())
-
-
 @pytest.fixture
 def server(tmp_path: Path, empty_database: Path) -> Iterator[Server]:
     folder = tmp_path / "server"
     folder.mkdir()
     shutil.copy(empty_database, folder / "server.db")
     server = Server(folder)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop()

@@ -10,6 +10,7 @@ from bayesrun.track.journal import public_uri
 from bayesrun.track.records import Record, git_commit
 from bayesrun.track.server import check, default_uri, ui_command
 from bayesrun.track.simulations import SimulationTracker, is_written, unsent
+from bayesrun.track.study_tables import aggregates, replicate_metrics, verdicts
 from bayesrun.track.tracker import Tracker, is_closed, pending, sync
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "SimulationTracker",
     "StudyRun",
     "Tracker",
+    "aggregates",
     "check",
     "default_uri",
     "git_commit",
@@ -25,7 +27,9 @@ __all__ = [
     "is_written",
     "pending",
     "public_uri",
+    "replicate_metrics",
     "sync",
     "ui_command",
     "unsent",
+    "verdicts",
 ]

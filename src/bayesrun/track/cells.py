@@ -113,7 +113,8 @@ class StudyRun:
     facts
         More about the study as tags ``study.NAME``: how many replicates and why, how it was stopped.
     artifacts
-        Files, and folders of files, for the parent run: tables, figures, report.html.
+        Files, and folders of files, for the parent run: tables, figures, report.html. A page has the time on it
+        when it was made, so that it is new each time; it is sent when something else is new too.
     verdicts
         Metrics of the parent run: ``calibrated`` as 0 or 1, shares of failed fits.
     passed
@@ -176,7 +177,8 @@ class StudyRun:
             Content hashes of the files.
         """
         cells = sorted([cell.identity, cell.digest] for cell in self.cells)
-        return digest([cells, self.description, self.tags, self.values, hashes, self.passed])
+        files = {place: "" if place.endswith(".html") else found for place, found in hashes.items()}
+        return digest([cells, self.description, self.tags, self.values, files, self.passed])
 
 
 def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
