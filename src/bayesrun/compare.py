@@ -32,7 +32,7 @@ __all__ = [
     "loo_comparisons",
 ]
 
-SAMPLER_ORDER = ("nuts", "numpyro", "smc", "metropolis", "fullrank_advi", "advi")
+SAMPLER_ORDER = ("nuts", "numpyro", "numpyro_gpu", "smc", "metropolis", "fullrank_advi", "advi")
 """Which sampler the others are held against, the first that is there; samplers of a user's own come last."""
 
 MAX_MEAN_DIFFERENCE = 0.1

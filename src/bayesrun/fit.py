@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["Case", "Fitted", "complete", "fit", "fit_case", "fits"]
 
 
+LARGEST_ROUNDING = 0.05
+"""Difference of log densities from which the acceptance of a draw is changed by more than 5 %."""
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """A fit with what it is conditioned on.
@@ -77,11 +81,18 @@ class Fitted:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """For people: what the attempts say, also of a fit that is completed later."""
-        if len(self.attempts) < 2:
-            return ()
-        told = ", ".join(f"{a['target_accept']:g}: {a['n_divergent']:.0f} divergences" for a in self.attempts)
-        return (f"target_accept was raised because of divergences ({told})",)
+        """For people: what the attempts and the sampler say, also of a fit that is completed later."""
+        found = []
+        if len(self.attempts) > 1:
+            told = ", ".join(f"{a['target_accept']:g}: {a['n_divergent']:.0f} divergences" for a in self.attempts)
+            found.append(f"target_accept was raised because of divergences ({told})")
+        error = float(self.tree.attrs.get("lp_error", 0.0))
+        if not error <= LARGEST_ROUNDING:
+            found.append(
+                f"single precision moves the log density by up to {error:.2g}, which changes what is accepted; use "
+                "sampler.precision=float64"
+            )
+        return tuple(found)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -94,6 +94,12 @@ def test_shipped_models(name):
     assert_agrees(shipped(name), default_data(name))
 
 
+@pytest.mark.slow
+def test_a_formula():
+    """Bambi's own graph, with a group effect and priors scaled by the outcome."""
+    assert_agrees(shipped("formula"), default_data("formula"))
+
+
 def scaled_prior(data):
     with pm.Model() as model:
         mu = pm.Normal("mu", data["y"].mean(), 2.5 * data["y"].std())

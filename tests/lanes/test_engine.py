@@ -17,40 +17,15 @@ from bayesrun.samplers.lanes import engine
 from bayesrun.samplers.lanes.program import program
 from bayesrun.types import Dataset, SamplerOptions
 from model_oracles import assert_moments, normal_effects
+from schools import ERRORS, SCHOOLS, centred_schools, eight_schools, simulated
 from test_samplers import FIRST, INTERPRETED, PRIOR_SD, SECOND, conjugate, constrained, exact
 
 OPTIONS = SamplerOptions(draws=400, tune=400, chains=2)
 SHORT = SamplerOptions(draws=50, tune=50, chains=2)
 pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS installation:UserWarning")
 
-SCHOOLS = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
-ERRORS = np.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
 # of the posterior with mu ~ N(0, 5), tau ~ HalfCauchy(5): mean and SD by quadrature
 MU, TAU = (4.397, 3.318), (3.598, 3.220)
-
-
-def eight_schools(data):
-    with pm.Model() as model:
-        mu, tau = pm.Normal("mu", 0.0, 5.0), pm.HalfCauchy("tau", 5.0)
-        eta = pm.Normal("eta", 0.0, 1.0, shape=8)
-        theta = pm.Deterministic("theta", mu + tau * eta)
-        pm.Normal("y", theta, ERRORS, observed=data["y"])
-    return model
-
-
-def centred_schools(data):
-    with pm.Model() as model:
-        mu, tau = pm.Normal("mu", 0.0, 5.0), pm.HalfCauchy("tau", 5.0)
-        theta = pm.Normal("theta", mu, tau, shape=8)
-        pm.Normal("y", theta, ERRORS, observed=data["y"])
-    return model
-
-
-def simulated(n, seed=0):
-    """Datasets of eight schools whose truth comes from the prior, as in simulation-based calibration."""
-    rng = np.random.default_rng(seed)
-    theta = rng.normal(rng.normal(0, 5, (n, 1)), abs(5 * rng.standard_cauchy((n, 1))), (n, 8))
-    return [Dataset({"y": row}) for row in theta + ERRORS * rng.standard_normal((n, 8))]
 
 
 def drawn(build, datasets, seeds, options=OPTIONS):
@@ -281,6 +256,29 @@ def test_starts_from_the_prior():
 def test_options_are_checked():
     with pytest.raises(FitError, match="no option chain_method"):
         drawn(conjugate, [FIRST], [1], replace(SHORT, extra={"chain_method": "vectorized"}))
+
+
+def test_single_precision_draws_from_the_same_posterior():
+    options = replace(OPTIONS, precision="float32")
+    for tree, data in zip(drawn(conjugate, [FIRST, SECOND], [11, 12], options), (FIRST, SECOND), strict=True):
+        mean, sd, _ = exact(data)
+        assert_moments(tree, {"theta": (mean, sd)})
+        assert 0.0 < tree.attrs["lp_error"] < 1e-3
+        assert tree["posterior"]["theta"].dtype == np.float64
+
+
+def test_single_precision_that_is_too_coarse_is_measured():
+    """A log density of a million has no decimals in single precision."""
+
+    def build(data):
+        with pm.Model() as model:
+            theta = pm.Normal("theta", 0.0, 1.0)
+            pm.Potential("level", pt.as_tensor(3.0e7) + 0.0 * theta)
+            pm.Normal("y", theta, 1.0, observed=data["y"])
+        return model
+
+    (tree,) = drawn(build, [FIRST], [1], replace(SHORT, precision="float32"))
+    assert tree.attrs["lp_error"] > 0.05
 
 
 @pytest.mark.slow

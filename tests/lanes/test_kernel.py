@@ -60,6 +60,16 @@ def double_precision():
     engine.prepare_jax()
 
 
+def centred_schools(z):
+    """Eight schools as they should not be written: the neck of a funnel, in log tau."""
+    y = jnp.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
+    error = jnp.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
+    mu, log_tau, theta = z[0], z[1], z[2:]
+    prior = -0.5 * (mu / 5.0) ** 2 - jnp.log1p((jnp.exp(log_tau) / 5.0) ** 2) + log_tau
+    effects = -0.5 * (((theta - mu) * jnp.exp(-log_tau)) ** 2).sum() - 8.0 * log_tau
+    return prior + effects - 0.5 * (((y - theta) / error) ** 2).sum()
+
+
 def drawn(logp, size, n=4, seed=1, **changes):
     """Draws of n fits as one dataset of 4 n chains, and their statistics."""
     compiled = program(density(logp, size), dataclasses.replace(SETTINGS, **changes), ())
@@ -136,8 +146,9 @@ def test_short_warm_up(tune):
         pytest.param(scaled, 20, False, marks=pytest.mark.slow),
         pytest.param(correlated, 5, True, marks=pytest.mark.slow),
         (funnel, 5, False),
+        pytest.param(centred_schools, 10, False, marks=pytest.mark.slow),
     ],
-    ids=["normal", "scales", "dense", "funnel"],
+    ids=["normal", "scales", "dense", "funnel", "schools"],
 )
 def test_same_as_numpyro(logp, size, dense):
     """Acceptance, steps, step sizes and effective draws, within the spread between chains."""

@@ -171,7 +171,9 @@ def dispatch(
 def _environment(resources: Resources) -> dict[str, str]:
     """Environment of a worker: the cores it may use, and no search for a GPU that it was not given."""
     cores = {"BAYESRUN_CORES": str(max(1, int(resources.num_cpus)))}
-    return THREADS | cores | ({} if resources.num_gpus else {"JAX_PLATFORMS": "cpu"})
+    # several workers may share a GPU, of which JAX would otherwise take three quarters at once
+    gpu = {"BAYESRUN_GPUS": f"{resources.num_gpus:g}", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    return THREADS | cores | (gpu if resources.num_gpus else {"JAX_PLATFORMS": "cpu"})
 
 
 def _submit(remote: Any, batch: Batch, work: Callable[[Batch], Iterable[Outcome]], per_task: bool) -> Any:

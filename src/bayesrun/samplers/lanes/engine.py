@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
+    from bayesrun.samplers.lanes.density import Density
     from bayesrun.samplers.lanes.graphs import Survey
     from bayesrun.types import Dataset, SamplerOptions
 
@@ -39,8 +40,12 @@ VERSION: Final = 3
 EXTRA: Final = ("dense_mass", "lanes")
 """Keys of ``extra`` that it knows."""
 
-LANES = 64
-"""Chains that run side by side, unless the options say otherwise: the cost of a fit is flat from here on."""
+LANES = {"cpu": 64}
+"""Chains that run side by side, unless the options say otherwise: on a core the cost of a fit is flat from here on."""
+MANY_LANES = 2048
+"""The same for other devices, which are idle with fewer."""
+STATE_BYTES = 2**30
+"""Bound on the state of all lanes, which keeps those of large models fewer."""
 WINDOW = 256
 """Datasets whose models are compared and queued together."""
 
@@ -114,6 +119,11 @@ def prepare_jax() -> None:
             jax.devices()
         finally:
             del os.environ["NPROC"]
+    if os.environ.get("BAYESRUN_GPUS") and jax.default_backend() == "cpu":
+        raise FitError(
+            "sampler.resources.num_gpus asks for a GPU, and JAX sees none in the worker; install JAX for it "
+            "(pip install 'jax[cuda13]'), or use sampler=numpyro"
+        )
     if jax.config.jax_compilation_cache_dir is None:
         root = os.environ.get("BAYESRUN_CACHE") or Path.home() / ".cache" / "bayesrun"
         jax.config.update("jax_compilation_cache_dir", str(Path(root) / "jax"))
@@ -135,7 +145,7 @@ def _fit_group(
             yield from _fit_group(build, [member], options)
         return
     shapes = tuple((value.shape, value.dtype.str) for value in members[0].arguments(density))
-    compiled = program(density, _settings(options, len(members)), shapes)
+    compiled = program(density, _settings(density, options, len(members)), shapes)
     compile_seconds = (time.perf_counter() - begin) / len(members)
     by_index = {member.index: member for member in members}
     moulds: dict[int, Mould] = {}
@@ -156,6 +166,8 @@ def _fit_group(
             "compile_seconds": compile_seconds,
             "useful_steps": share,
         }
+        if options.precision == "float32":
+            attrs["lp_error"] = _rounding(density, member, chains)
         yield member.index, _tree(compiled, moulds, member, chains, attrs)
 
 
@@ -167,12 +179,15 @@ def _no_start(surveyed: Survey) -> FitError:
     )
 
 
-def _settings(options: SamplerOptions, n_datasets: int) -> Settings:
+def _settings(density: Density, options: SamplerOptions, n_datasets: int) -> Settings:
     extra = dict(options.extra)
-    dense, limit = bool(extra.pop("dense_mass", False)), int(extra.pop("lanes", LANES))
+    dense = bool(extra.pop("dense_mass", False))
+    limit = int(extra.pop("lanes", LANES.get(jax.default_backend(), MANY_LANES)))
     if extra:
         raise FitError(f"the batched engine has no option {', '.join(sorted(extra))}; it takes {', '.join(EXTRA)}")
     planned = n_datasets if options.batch_size == "auto" else options.batch_size
+    of_a_lane = 8 * density.size * (2 * options.max_treedepth + 20 + 3 * density.size * dense)
+    limit = min(limit, STATE_BYTES // of_a_lane)
     # few shapes, so that few programs are compiled: powers of two until the lanes are used up
     slots = min(1 << (planned - 1).bit_length(), max(limit // options.chains, 1))
     return Settings(
@@ -234,6 +249,15 @@ def _tree(
             {name: member.named() for name in ("observed_data", "constant_data")}, attrs
         )
     return tree
+
+
+def _rounding(density: Density, member: Member, chains: Chains) -> float:
+    """Largest difference between the log densities of some draws in single and in double precision."""
+    arguments = tuple(jax.numpy.asarray(value) for value in member.arguments(density))
+    every = max(chains.z.shape[1] // 16, 1)
+    points = chains.z[:, ::every].reshape(-1, density.size)
+    exact = jax.jit(jax.vmap(density.log_density, in_axes=(0, None)))(points, density.prepare(arguments))
+    return float(np.max(np.abs(np.asarray(exact) + chains.stats["potential"][:, ::every].ravel())))
 
 
 def _statistics(chains: Chains) -> dict[str, np.ndarray]:
