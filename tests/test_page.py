@@ -114,7 +114,7 @@ def test_a_page_has_description_verdicts_tables_figures_and_notes(tmp_path: Path
     for words in (
         "Is the sampler calibrated?",
         "data.n: 20, 50",
-        "200 a cell",
+        "200 in each cell: an MCSE",
         "needs 211",
         "study_seed: 42",
         "pymc 6.4.1",
@@ -236,6 +236,14 @@ def test_long_tables_are_cut_and_say_where_the_rest_is() -> None:
     cut = page({"calibration": judged})
     assert [row[1] for row in cut.table("cell", "variable")[1:4]] == ["v299", "v298", "v297"]
     assert "smallest p first" in cut.words["results"]
+
+
+def test_a_long_table_of_measures_begins_with_the_parameters() -> None:
+    names = [*(f"mu[{i}]" for i in range(250)), "sigma"]
+    rows = pd.DataFrame({"cell": "c", "variable": names, "measure": "bias", "value": 0.5, "mcse": 0.1, "n": 9})
+    shown = page({"measures": rows})
+    assert [row[1] for row in shown.table("cell", "quantity")[1:3]] == ["sigma", "mu[0]"]
+    assert "The first 200 of 251 rows" in shown.words["results"]
 
 
 def test_columns_with_errors_and_intervals_are_joined() -> None:

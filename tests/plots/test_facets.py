@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bayesrun.plots.facets import choose, evenly, short_cells, span
-from bayesrun.plots.reading import column, estimands, fixed_truth, groups, interval_levels, widest_level
+from bayesrun.plots.reading import column, estimands, fixed_truth, groups, interval_levels, small, widest_level
 from bayesrun.plots.rounding import ABSENT, plain, plus_minus, probability, rounded, share
 
 
@@ -33,6 +33,19 @@ def test_what_has_no_badness_comes_last() -> None:
     facets = choose(every, dict.fromkeys(every, float("nan")) | {every[19]: -1.0})
     assert every[19] in facets.pairs
     assert list(facets.pairs[:11]) == every[:11]
+
+
+def test_parameters_are_not_hidden_by_what_is_derived_for_each_observation() -> None:
+    labels = ["alpha", "beta[x1]", "beta[x2]", *(f"mu[{i}]" for i in range(50)), "sigma"]
+    assert small(labels) == {"alpha", "beta[x1]", "beta[x2]", "sigma"}
+    assert small(f"mu[{i}]" for i in range(50)) == set()
+    every = [("c", label) for label in labels]
+    badness = {pair: float("mu" in pair[1]) for pair in every}
+    assert ("c", "alpha") not in choose(every, badness).pairs
+    facets = choose(every, badness, small_first=True)
+    assert [label for _, label in facets.pairs if "mu" not in label] == ["alpha", "beta[x1]", "beta[x2]", "sigma"]
+    assert len(facets.pairs) == 12
+    assert "first those of small variables, then those with a reason" in facets.selection("a reason")
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ def test_the_worst_quantities_are_shown_and_the_caption_says_so() -> None:
     assert drawing is not None
     worst = study["calibration"].nsmallest(MAX_PANELS, "p_value")["variable"]
     assert set(titles(panels)) == set(worst)
-    assert drawing.caption.startswith("Shown are the 12 quantities with the smallest p-values, of 31. ")
+    assert drawing.caption.startswith("Shown are 12 of 31 quantities: those with the smallest p-values. ")
 
 
 def test_all_curves_of_a_cell_are_in_its_panel() -> None:
@@ -363,9 +363,11 @@ def test_many_rows_keep_whole_quantities_that_are_farthest_off() -> None:
     drawing = performance.bias_and_coverage(study["measures"])
     _, (left, _) = drawn(drawing)
     assert len(left.get_yticks()) == performance.MOST_ROWS
-    assert {"beta[x7]", "beta[x14]"} <= {text.get_text() for text in left.texts}
+    assert {"sigma", "beta[x7]", "beta[x14]"} <= {text.get_text() for text in left.texts}
     assert drawing is not None
-    assert drawing.caption.startswith("Shown are the 36 rows of the quantities farthest off, of 90. ")
+    assert drawing.caption.startswith(
+        "Shown are 36 of 90 rows: quantities of small variables, then those farthest off. "
+    )
 
 
 def test_measures_that_are_checks_or_of_other_analyses_are_not_drawn() -> None:
@@ -398,7 +400,7 @@ def test_nested_loops_have_a_line_a_method_and_steps_of_the_factors() -> None:
     assert nested.factors(study["design"]) == ["model.scale", "data.n"]
     figure, panels = drawn(nested.nested_loop(study["design"], study["measures"]))
     assert figure.get_suptitle() == "Nested loops over scale, n"
-    assert [axes.get_ylabel() for axes in panels][::2] == ["bias", "RMSE", "coverage, 95%", "positive", ""]
+    assert [axes.get_ylabel() for axes in panels][::2] == ["bias", "RMSE", "coverage, 95%", "says yes\npositive", ""]
     bias = panels[0]
     assert [line.get_label() for line in bias.patches] == ["numpyro", "nuts"]
     table = study["measures"].query("measure == 'bias' and variable == 'beta[x1]'")
@@ -406,6 +408,16 @@ def test_nested_loops_have_a_line_a_method_and_steps_of_the_factors() -> None:
         of_sampler = table[table["cell"].str.contains(sampler)]
         np.testing.assert_allclose(line.get_data().values, of_sampler["value"])
     assert [text.get_text() for text in panels[-1].texts] == ["scale=1", "2", "n=20", "50", "200"]
+
+
+def test_nested_loops_show_quantities_that_a_rule_is_about() -> None:
+    study = fake_study(cells=3, variables=6, replicates=20)
+    measures = study["measures"]
+    about = measures["measure"].ne("decision:positive") | measures["variable"].isin(["beta[x2]", "beta[x4]"])
+    _, panels = drawn(nested.nested_loop(study["design"], measures[about]))
+    assert titles(panels)[:3] == ["beta[x2]", "beta[x4]", "sigma"]
+    rule = panels[9:12]
+    assert [[text.get_text() for text in axes.texts] for axes in rule] == [[], [], ["not defined"]]
 
 
 def test_scenarios_without_a_method_are_gaps_and_one_level_is_no_factor() -> None:

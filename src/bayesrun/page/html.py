@@ -186,14 +186,14 @@ def _progress(tables: Mapping[str, pd.DataFrame]) -> str:
 
 def _facts(ademp: Ademp) -> list[tuple[str, list[str]]]:
     """List the points of the protocol: name and lines; what was not said is said to be missing."""
-    many = f"{ademp.replicates:,} a cell" if ademp.replicates else ""
+    many = f"{ademp.replicates:,} in each cell" if ademp.replicates else ""
     return [
         ("Aims", _lines([ademp.aims])),
         ("Data-generating mechanisms", _lines(ademp.mechanisms)),
         ("Estimands", _lines(ademp.estimands)),
         ("Methods", _lines(ademp.methods)),
         ("Performance measures", _lines(ademp.measures)),
-        ("Replicates", _lines([". ".join(word for word in (many, ademp.why) if word)])),
+        ("Replicates", _lines([": ".join(word for word in (many, ademp.why) if word)])),
         ("Missing and non-converged fits", _lines([ademp.handling])),
         ("Seeds", _lines(f"{name}: {value}" for name, value in ademp.seeds.items())),
         ("Versions", _lines([", ".join(f"{name} {value}" for name, value in ademp.versions.items())])),

@@ -17,6 +17,7 @@ from bayesrun.page.grids import LABELS, MOST_ROWS, Grid, distinct, floats_of, fr
 from bayesrun.plots.coverage import COVERAGE_WARNING
 from bayesrun.plots.facets import short_cells
 from bayesrun.plots.performance import rule_label, rules_of, usual_level
+from bayesrun.plots.reading import small
 from bayesrun.plots.rounding import ABSENT, plain, plus_minus, share
 
 if TYPE_CHECKING:
@@ -193,6 +194,9 @@ def _measures(measures: pd.DataFrame, analysis: str) -> Grid:
     covers = (chosen["measure"] == "coverage").to_numpy(dtype=bool)
     chosen = chosen[~covers | np.isclose(floats_of(chosen, "level"), level)]
     pairs = list(dict.fromkeys(zip(texts_of(chosen, "cell"), texts_of(chosen, "variable"), strict=True)))
+    if len(pairs) > MOST_ROWS:
+        early = small(variable for _, variable in pairs)
+        pairs.sort(key=lambda pair: pair[1] not in early)
     kept = set(pairs[:MOST_ROWS])
     found: dict[tuple[str, str], dict[str, str]] = {pair: {} for pair in pairs[:MOST_ROWS]}
     sizes: dict[tuple[str, str], int] = {}

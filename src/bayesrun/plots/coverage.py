@@ -106,7 +106,9 @@ def zip_plot(estimates: pd.DataFrame) -> Drawing | None:
     if not found:
         return None
     covered = {pair: _covered(part, level) for pair, part in found.items()}
-    facets = choose(list(found), {pair: abs(float(hit.mean()) - level) for pair, hit in covered.items()})
+    facets = choose(
+        list(found), {pair: abs(float(hit.mean()) - level) for pair, hit in covered.items()}, small_first=True
+    )
     title = f"Zip plot: {level:.0%} intervals sorted by |z|"
     figure, shown = grid(title, facets, xlabel="interval less truth", ylabel="centile of |z|", yscale=CENTILES)
     thinned = False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesrun.plots.canvas import CHAIN_COLOURS, blank, safe_text
-from bayesrun.plots.reading import ordered
+from bayesrun.plots.reading import ordered, small
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,18 +101,22 @@ class Facets:
         How many there are, shown or not.
     matrix
         Whether each cell has a row of its own.
+    small_first
+        Whether scalars of small variables were chosen before all others.
     """
 
     pairs: tuple[Pair, ...]
     total: int
     matrix: bool = False
+    small_first: bool = False
 
     def selection(self, criterion: str) -> str:
         """Say which panels these are, as a sentence with a space after it; nothing if all are there."""
         if len(self.pairs) == self.total:
             return ""
         kind = "quantities" if len({cell for cell, _ in self.pairs}) == 1 else "panels (cell and quantity)"
-        return f"Shown are the {len(self.pairs)} {kind} with {criterion}, of {self.total}. "
+        first = "first those of small variables, then " if self.small_first else ""
+        return f"Shown are {len(self.pairs)} of {self.total} {kind}: {first}those with {criterion}. "
 
 
 def evenly(count: int, most: int) -> NDArray[np.intp]:
@@ -141,7 +145,7 @@ def span(values: Floats, tail: float = 0.005, margin: float = 0.05) -> tuple[flo
     return low - room, high + room
 
 
-def choose(pairs: Sequence[Pair], badness: Mapping[Pair, float], limit: int = MAX_PANELS) -> Facets:
+def choose(pairs: Sequence[Pair], badness: Mapping[Pair, float], *, small_first: bool = False) -> Facets:
     """Choose the panels of a figure: all that fit, otherwise the worst.
 
     Parameters
@@ -150,17 +154,21 @@ def choose(pairs: Sequence[Pair], badness: Mapping[Pair, float], limit: int = MA
         Every cell and quantity that could be shown.
     badness
         The larger, the sooner it is shown; missing or NaN comes last.
-    limit
-        How many panels at most, unless cells can be rows.
+    small_first
+        Whether scalars of small variables come before all others, or what is derived for each of many observations
+        would hide the parameters.
     """
     cells, quantities = ordered([cell for cell, _ in pairs]), ordered([variable for _, variable in pairs])
     matrix = 1 < len(cells) <= MATRIX_CELLS and 2 < len(quantities) <= MATRIX_QUANTITIES
-    if matrix or len(pairs) <= limit:
+    if matrix or len(pairs) <= MAX_PANELS:
         return Facets(tuple(pairs), len(pairs), matrix)
     score = {pair: badness.get(pair, math.nan) for pair in pairs}
-    worst = sorted(pairs, key=lambda pair: -math.inf if math.isnan(score[pair]) else score[pair], reverse=True)
-    kept = set(worst[:limit])
-    return Facets(tuple(pair for pair in pairs if pair in kept), len(pairs))
+    early = small(quantities) if small_first else set()
+    worst = sorted(
+        pairs, key=lambda pair: (pair[1] not in early, math.inf if math.isnan(score[pair]) else -score[pair])
+    )
+    kept = set(worst[:MAX_PANELS])
+    return Facets(tuple(pair for pair in pairs if pair in kept), len(pairs), small_first=bool(early))
 
 
 def short_cells(cells: Sequence[str]) -> dict[str, str]:

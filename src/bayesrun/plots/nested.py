@@ -14,7 +14,7 @@ import pandas as pd
 from bayesrun.plots.canvas import CHAIN_COLOURS, blank, safe_text, tidy
 from bayesrun.plots.facets import Drawing
 from bayesrun.plots.performance import Points, far_off, main_analysis, points_of, rule_label, rules_of, usual_level
-from bayesrun.plots.reading import ordered
+from bayesrun.plots.reading import ordered, small
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +50,8 @@ def nested_loop(design: pd.DataFrame, measures: pd.DataFrame) -> Drawing | None:
     Returns
     -------
     Drawing or None
-        One column for each quantity, the three farthest off where there are more; one line a method. None unless
-        a factor has several levels.
+        One column for each quantity, at most three: those with most of the measures, those of small variables,
+        those farthest off. One line a method. None unless a factor has several levels.
 
     References
     ----------
@@ -91,7 +91,7 @@ def nested_loop(design: pd.DataFrame, measures: pd.DataFrame) -> Drawing | None:
         for axes, (name, points) in zip(panels[:, place], found.items(), strict=False):
             _method_lines(axes, design, scenarios, names, points, variable)
             _reference(axes, name, level)
-            axes.set_ylabel(safe_text(_measure_label(name, level), 24) if place == 0 else "", fontsize=8)
+            axes.set_ylabel(_measure_label(name, level) if place == 0 else "", fontsize=8)
         _factor_steps(panels[-1][place], scenarios, names)
     figure.align_ylabels(panels[:, 0])
     lines = panels[0][0].get_legend_handles_labels()
@@ -99,7 +99,7 @@ def nested_loop(design: pd.DataFrame, measures: pd.DataFrame) -> Drawing | None:
         figure.legend(*lines, loc="lower center", ncols=min(4, len(lines[0])), frameon=False, fontsize=8)
     caption = (
         (
-            f"Shown are the {len(kept)} quantities farthest off, of {len(quantities)}. "
+            f"Shown are {len(kept)} of {len(quantities)} quantities: of small variables, then those farthest off. "
             if len(kept) < len(quantities)
             else ""
         )
@@ -148,7 +148,10 @@ def _worst_quantities(quantities: Sequence[str], found: dict[str, Points], level
     bias, coverage = found.get("bias", empty), found.get("coverage", empty)
     for pair in {**bias.values, **coverage.values}:
         score[pair[1]] = max(score[pair[1]], far_off(pair, bias, coverage, level))
-    kept = set(sorted(quantities, key=lambda variable: -score[variable])[:MOST_QUANTITIES])
+    drawn = {v: sum(any(pair[1] == v for pair in points.values) for points in found.values()) for v in quantities}
+    early = small(quantities)
+    worst = sorted(quantities, key=lambda variable: (-drawn[variable], variable not in early, -score[variable]))
+    kept = set(worst[:MOST_QUANTITIES])
     return [variable for variable in quantities if variable in kept]
 
 
@@ -167,6 +170,9 @@ def _method_lines(
         line = lines.setdefault(method, np.full((len(scenarios), 3), np.nan))
         if at is not None and (str(row["cell"]), variable) in points.values:
             line[at] = points.values[str(row["cell"]), variable]
+    if all(np.isnan(line).all() for line in lines.values()):
+        axes.text(0.5, 0.5, "not defined", transform=axes.transAxes, ha="center", va="center", color="0.5", fontsize=8)
+        axes.set_yticks(())
     edges = np.arange(len(scenarios) + 1) - 0.5
     for number, (method, line) in enumerate(lines.items()):
         colour = CHAIN_COLOURS[number % len(CHAIN_COLOURS)]
@@ -190,7 +196,10 @@ def _reference(axes: Axes, measure: str, level: float) -> None:
 def _measure_label(measure: str, level: float) -> str:
     if measure == "coverage" and level == level:
         return f"coverage, {level:.0%}"
-    return rule_label(measure) if ":" in measure else {"rmse": "RMSE"}.get(measure, measure)
+    prefix, colon, rule = measure.partition(":")
+    if colon:
+        return f"{rule_label(prefix + ':').rstrip(': ') or 'says yes'}\n{safe_text(rule, 24)}"
+    return {"rmse": "RMSE"}.get(measure, measure)
 
 
 def _short(factor: str) -> str:

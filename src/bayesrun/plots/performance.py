@@ -14,7 +14,7 @@ import numpy as np
 from bayesrun.measures.names import CHECKS, PREFIXES
 from bayesrun.plots.canvas import blank, safe_text, tidy
 from bayesrun.plots.facets import BLUE, ORANGE, Drawing, short_cells, span
-from bayesrun.plots.reading import USUAL_LEVEL, column, ordered
+from bayesrun.plots.reading import USUAL_LEVEL, column, ordered, small
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,8 +76,8 @@ def bias_and_coverage(measures: pd.DataFrame) -> Drawing | None:
     Returns
     -------
     Drawing or None
-        At most 36 rows: the quantities that are farthest off in any cell where there are more. None without
-        bias and coverage.
+        At most 36 rows: where there are more, scalars of small variables, then those that are farthest off in any
+        cell. None without bias and coverage.
     """
     table = main_analysis(measures)
     level = usual_level(table)
@@ -97,7 +97,9 @@ def bias_and_coverage(measures: pd.DataFrame) -> Drawing | None:
     _lollipops(right, coverage, places, level)
     right.set_xlabel(f"coverage of {level:.0%} intervals" if level == level else "coverage", fontsize=9)
     left_out = (
-        f"Shown are the {len(shown)} rows of the quantities farthest off, of {total}. " if total > len(shown) else ""
+        f"Shown are {len(shown)} of {total} rows: quantities of small variables, then those farthest off. "
+        if total > len(shown)
+        else ""
     )
     caption = (
         f"{left_out}Orange: 0 bias or the nominal level lies outside the bar; by chance one in twenty does. "
@@ -213,12 +215,13 @@ def far_off(pair: Pair, bias: Points, coverage: Points, level: float) -> float:
 
 
 def _rows(pairs: Sequence[Pair], badness: dict[Pair, float]) -> tuple[list[Pair], int]:
-    """Choose whole quantities until the rows are full, and group the rows by quantity."""
+    """Choose whole quantities, those of small variables first, until the rows are full; group rows by quantity."""
     cells, quantities = ordered([cell for cell, _ in pairs]), ordered([variable for _, variable in pairs])
     most = max(1, MOST_ROWS // len(cells))
     if len(quantities) > most:
         score = {v: max(badness.get(pair, 0.0) for pair in pairs if pair[1] == v) for v in quantities}
-        kept = set(sorted(quantities, key=lambda variable: -score[variable])[:most])
+        early = small(quantities)
+        kept = set(sorted(quantities, key=lambda variable: (variable not in early, -score[variable]))[:most])
         quantities = [variable for variable in quantities if variable in kept]
     there = set(pairs)
     rows = [(cell, variable) for variable in quantities for cell in cells if (cell, variable) in there]

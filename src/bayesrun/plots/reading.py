@@ -6,6 +6,7 @@ It computes no measure and draws nothing.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from bayesrun.measures.names import CHECKS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -35,6 +36,7 @@ __all__ = [
     "ordered",
     "ranked",
     "ranks_of",
+    "small",
     "widest_level",
 ]
 
@@ -42,6 +44,7 @@ type Pair = tuple[str, str]
 """A cell and a quantity."""
 
 USUAL_LEVEL = 0.95
+FEW = 4
 
 
 def groups(frame: pd.DataFrame) -> dict[Pair, pd.DataFrame]:
@@ -64,6 +67,13 @@ def column(frame: pd.DataFrame, name: str) -> Floats:
 def ordered(values: Sequence[str]) -> list[str]:
     """Distinct values in the order of their first appearance."""
     return list(dict.fromkeys(values))
+
+
+def small(labels: Iterable[str]) -> set[str]:
+    """Scalars of variables that have at most four: parameters, rather than what is derived for each observation."""
+    distinct = set(labels)
+    sizes = Counter(label.partition("[")[0] for label in distinct)
+    return {label for label in distinct if sizes[label.partition("[")[0]] <= FEW}
 
 
 def interval_levels(estimates: pd.DataFrame) -> dict[float, tuple[str, str]]:

@@ -70,7 +70,7 @@ def recovery_scatter(estimates: pd.DataFrame) -> Drawing | None:
     found = {pair: part for pair, part in groups(known).items() if pair[1] not in fixed}
     if not found:
         return None
-    facets = choose(list(found), {pair: _distance(part) for pair, part in found.items()})
+    facets = choose(list(found), {pair: _distance(part) for pair, part in found.items()}, small_first=True)
     level = widest_level(known)
     title = "Recovery: posterior mean against truth"
     figure, shown = grid(title, facets, xlabel="truth", ylabel="posterior mean and interval")
@@ -129,7 +129,7 @@ def recovery_strips(estimates: pd.DataFrame) -> Drawing | None:
         ("", variable): max(_distance(part) for pair, part in found.items() if pair[1] == variable)
         for variable in quantities
     }
-    facets = choose([("", variable) for variable in quantities], worst)
+    facets = choose([("", variable) for variable in quantities], worst, small_first=True)
     title = "Recovery: posterior means around a fixed truth"
     names = short_cells(cells)
     drawn = cells[:MOST_CELLS]
