@@ -209,6 +209,8 @@ def test_the_analysis_of_converged_fits_is_shown_where_it_differs() -> None:
     study = fake_study(cells=2, replicates=60)
     first, second = study["design"]["cell"]
     study["fits"]["converged"] = study["fits"]["cell"] == first
+    none = page(with_results(dict(study)))
+    assert len([table for table in none.tables if table[0][:2] == ["cell", "quantity"]]) == 1
     study["fits"].loc[study["fits"].index[-10:], "converged"] = True
     text = page(with_results(study))
     main, other = [table for table in text.tables if table[0][:2] == ["cell", "quantity"]]

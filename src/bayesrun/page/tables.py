@@ -177,7 +177,11 @@ def _known(name: str, frame: pd.DataFrame) -> Grid:
 
 def _measures(measures: pd.DataFrame, analysis: str) -> Grid:
     """Write measures with a row for each cell and quantity; of another analysis than the main one only what differs."""
-    title = "Performance" if analysis == "all" else "Performance over the replicates that converged, where it differs"
+    title = (
+        "Performance"
+        if analysis == "all"
+        else "Performance over the replicates that converged, where there are some and not all"
+    )
     table = measures[(measures["variable"].astype(str) != "").to_numpy(dtype=bool)]
     if "analysis" in table.columns:
         chosen = table[(table["analysis"] == analysis).to_numpy(dtype=bool)]
@@ -185,6 +189,7 @@ def _measures(measures: pd.DataFrame, analysis: str) -> Grid:
         chosen = table if analysis == "all" else table.iloc[:0]
     if analysis != "all":
         chosen = _other_sizes(table, chosen)
+        chosen = chosen[floats_of(chosen, "n") > 0]
     if chosen.empty:
         return Grid(title)
     level = usual_level(chosen)
