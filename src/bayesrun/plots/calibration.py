@@ -244,6 +244,8 @@ def _bars(axes: Axes, counts: NDArray[np.int64], lower: Floats, upper: Floats) -
     axes.fill_between(edges, np.append(lower, lower[-1]), np.append(upper, upper[-1]), step="post", color="0.85", lw=0)
     outside = (counts < lower) | (counts > upper)
     for hit, colour in ((outside, ORANGE), (~outside, BLUE)):
-        axes.bar(edges[:-1][hit], counts[hit], 0.86 / counts.size, align="edge", color=colour, alpha=0.6)
+        # one patch for all bars: two hundred single ones take a third of a second
+        axes.stairs(np.where(hit, counts, 0), edges, fill=True, color=colour, alpha=0.6)
+    axes.vlines(edges[1:-1], 0.0, np.maximum(counts[1:], counts[:-1]), color="white", linewidth=0.8)
     axes.locator_params(axis="y", integer=True)
     axes.set_ylim(0.0, 1.08 * max(1.0, float(counts.max()), float(upper.max())))
