@@ -1,13 +1,15 @@
 # Every target after `##` is listed by `make help`. Nothing but make, a shell and a Python (or uv) is needed.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint types imports check lock build clean
+.PHONY: help setup demo test test-all bench lint types imports check lock build clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := requirements.lock
 EXTRAS := dev formula s3
+BENCH := .venv-bench
+BENCH_STAMP := $(BENCH)/.installed
 
 # PyMC 6 needs 3.12. The venv module is asked for too, because some systems ship Python without it.
 USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))
@@ -28,6 +30,9 @@ test: setup ## Run the tests that need no GPU, browser or more than a minute eac
 
 test-all: setup ## Run the slow tests too
 	$(BIN)/pytest -m "not gpu and not browser"
+
+bench: $(BENCH_STAMP) ## Time bayesrun against loops of PyMC, NumPyro and nutpie (QUICK=1: a few fits only)
+	$(BENCH)/bin/python -m benchmarks.run $(if $(QUICK),--quick)
 
 lint: setup ## Check style and format of the code
 	$(BIN)/ruff check .
@@ -79,3 +84,10 @@ $(STAMP): pyproject.toml $(LOCK)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement $(LOCK)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 	@touch $(STAMP)
+
+# The benchmarks have an environment of their own: pm.sample would choose nutpie where it is installed.
+$(BENCH_STAMP): $(STAMP) benchmarks/requirements.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BENCH)
+	$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --requirement $(LOCK) --requirement benchmarks/requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --no-build-isolation --no-deps --editable .
+	@touch $@
