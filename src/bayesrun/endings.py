@@ -44,8 +44,8 @@ class Ending:
         Of real data: every fit, and the comparisons.
     results, files
         Of simulated data: tables and sentences, and what was written for people to look at.
-    cells, text
-        Of simulated data: the design, and the study in the order of ADEMP, as Markdown.
+    cells, told
+        Of simulated data: the design, and the study in the order of ADEMP.
     """
 
     exit_code: int
@@ -55,7 +55,17 @@ class Ending:
     results: Results | None = None
     files: tuple[Path, ...] = ()
     cells: tuple[CheckedCell, ...] = ()
-    text: str = ""
+    told: Ademp | None = None
+
+    @property
+    def text(self) -> str:
+        """Describe simulated data as Markdown."""
+        return "" if self.told is None else text_of(self.told)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Say how many replicates there are, and why."""
+        return {} if self.told is None else {"replicates": f"{self.told.replicates}: {self.told.why}"}
 
     def show(self, console: Console) -> None:
         """Print it."""
@@ -107,7 +117,7 @@ def simulated(
     told = ademp(study, cells, versions(), _estimands(found))
     files = _written(found, store, study, told)
     failed = [label for label, fine in found.passed.items() if not fine and (own is None or label in own)]
-    return Ending(int(bool(failed)), results=found, cells=tuple(cells), files=files, text=text_of(told))
+    return Ending(int(bool(failed)), results=found, cells=tuple(cells), files=files, told=told)
 
 
 def _estimands(found: Results) -> list[str]:

@@ -304,6 +304,7 @@ class SimulationRecorder:
         return track.StudyRun(
             cells,
             description=end.text,
+            facts=end.facts,
             artifacts=(self.store.tables, *end.files),
             verdicts=track.verdicts(tables),
             passed=all(end.results.passed.values()),

@@ -228,14 +228,9 @@ def _verdict(
                 "the data were drawn from another model than the fitted one: this tests the pair, and a departure need "
                 "not be a fault of the sampler"
             )
-        remarks.append(
-            "central intervals can cover as they should while calibration is bad: read the ECDF differences too"
-        )
     for label, sentence, fine in _shares(tables["fits"], study):
         sentences.append((sentence, fine))
         passed[label] = passed[label] and fine
-    if any(c.kind == "variational" for c in cells):
-        remarks.append("R-hat and ESS are not defined for variational samplers; converged means that k-hat passed")
     return sentences, remarks, passed
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     import xarray as xr
 
 __all__ = ["write_tree"]
@@ -79,7 +78,7 @@ def _bytes(tree: xr.DataTree) -> memoryview:
 
 def _defined(group: Any, name: str, variable: xr.Variable) -> tuple[Any, np.ndarray]:
     """Define a variable and return it with what is to be put into it, as xarray encodes it."""
-    values = np.asarray(variable.values)
+    values = variable.values
     if values.dtype.kind in "UO":
         return group.createVariable(name, str, variable.dims), values.astype(object)
     truths = values.dtype.kind == "b"

@@ -226,12 +226,19 @@ def _ui(words: Sequence[str]) -> int:
     return 0
 
 
+def _pipeline(words: Sequence[str]) -> int:
+    from bayesrun.schedule.command import pipeline
+
+    return pipeline(words)
+
+
 VERBS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "status": _status,
     "compare": _compare,
     "report": _report,
     "replay": _replay,
     "plan": _plan,
+    "pipeline": _pipeline,
     "sync": _sync,
     "ui": _ui,
 }

@@ -122,7 +122,7 @@ def prepare_jax() -> None:
     if os.environ.get("BAYESRUN_GPUS") and jax.default_backend() == "cpu":
         raise FitError(
             "sampler.resources.num_gpus asks for a GPU, and JAX sees none in the worker; install JAX for it "
-            "(pip install 'jax[cuda13]'), or use sampler=numpyro"
+            "(pip install 'bayesrun[cuda]'), or use sampler=numpyro"
         )
     if jax.config.jax_compilation_cache_dir is None:
         root = os.environ.get("BAYESRUN_CACHE") or Path.home() / ".cache" / "bayesrun"
