@@ -8,7 +8,7 @@ PIPELINE = Pipeline(
     schedule="17 1 * * *",
     overrides=("study.replicates=500",),
     gates=Gates(
-        alpha=0.001,  # a false alarm in two to three years of nights
+        alpha=0.001,  # with two questions at most one false alarm in 500 nights
         calibrated=True,
         coverage={0.5: 0.0, 0.95: 0.0},  # truth is drawn from the prior, so that coverage is the level itself
         max_failed=0.05,

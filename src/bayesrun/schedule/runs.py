@@ -38,7 +38,7 @@ COMMAND = (sys.executable, "-P", "-m", "bayesrun")
 """The public command as this interpreter has it; -P keeps files of the working directory from hiding packages."""
 
 LOCK, ORDER, DONE, REPORT = "pipeline.lock", "pipeline.json", "done.json", "report.html"
-WITHIN, OUT, UNFINISHED = 0, 1, 2
+WITHIN, OUT, UNFINISHED, INTERRUPTED = 0, 1, 2, 130
 STUDIES = "studies"
 WHERE_AND_HOW = ("output.", "dispatch.", "dispatch=", "track.", "track=", "verbose=")
 """Overrides that change no table: a date that was started on one machine may be finished on another."""
@@ -218,6 +218,10 @@ def _claimed(order: _Order) -> Iterator[IO[str]]:
             raise StoreError(
                 f"{order.title}: another run is at work on it ({file.read().strip() or 'unknown process'}); wait for it"
             ) from None
+        except OSError as error:
+            raise StoreError(
+                f"cannot lock {order.folder / LOCK}: {error.strerror}; choose a file system with locks: output.dir=DIR"
+            ) from None
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
@@ -228,10 +232,10 @@ def _made(order: _Order, pipeline: Pipeline, command: Sequence[str], claim: IO[s
     """Make the study and hold it against its bounds; the mark comes last."""
     start, report = time.monotonic(), _identity(order.folder / REPORT)
     code = _study([*command, *order.words], claim)
+    if code == UNFINISHED:
+        return Ended(UNFINISHED, f"{order.title}: its study was refused, see above.")
     store = Store(order.folder)
-    why = _unfinished(code, _identity(order.folder / REPORT) != report)
-    if why is None and missing_fits(store):
-        why = f"{missing_fits(store)} fits did not come back"
+    why = _unfinished(code, store, reported=_identity(order.folder / REPORT) != report)
     if why is not None:
         return _stopped(order, why)
     found = held(store, pipeline.gates)
@@ -255,16 +259,21 @@ def _stopped(order: _Order, why: str) -> Ended:
     return Ended(UNFINISHED, f"{order.title}: the study is not finished: {why}; the same command goes on from there.")
 
 
-def _unfinished(code: int, reported: bool) -> str | None:
+def _unfinished(code: int, store: Store, *, reported: bool) -> str | None:
+    """Say why there is nothing to judge yet; None if there is.
+
+    A command that breaks down exits with 1 as one that finds a fault does, and there may be tables of an earlier round.
+    """
     if code < 0:
         return f"its command was ended by {signal.Signals(-code).name}"
-    if code == 130:
+    if code == INTERRUPTED:
         return "it was interrupted"
-    if code == UNFINISHED:
-        return "its command refused it, see above"
     if code not in (WITHIN, OUT):
         return f"its command ended with code {code}"
-    return None if reported else f"its command ended with code {code} and made no report of a simulation study"
+    if not reported:
+        return f"its command ended with code {code} and made no report of a simulation study"
+    missing = missing_fits(store)
+    return f"{missing} fits did not come back" if missing else None
 
 
 def _verdict(order: _Order, found: Held) -> Ended:
