@@ -37,6 +37,7 @@ ERROR = "error.txt"
 CONFIG = "config.yaml"
 FINDINGS = "findings.json"
 LOCK = "study.lock"
+LARGE_TABLE = 10_000
 INDEX = "__index_level_0__"
 """What pandas calls an index without a name in a parquet file."""
 
@@ -96,6 +97,17 @@ def _write_parquet(summary: pd.DataFrame, path: Path) -> None:
     pq.write_table(
         table.replace_schema_metadata({"pandas": json.dumps(about)}), path, compression="none", write_statistics=False
     )
+
+
+def _write_csv(frame: pd.DataFrame, path: Path, *, index: bool) -> None:
+    """Write a table as text; a large one by Arrow, which takes a twentieth of the time."""
+    if index or len(frame) < LARGE_TABLE:
+        frame.to_csv(path, index=index)
+        return
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    pc.write_csv(pa.Table.from_pandas(frame, preserve_index=False), path)
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,19 +251,18 @@ class Store:
 
     def done(self, key: str) -> Outcome | None:
         """Outcome of a fit that is done and whole: status done, posterior there with the size recorded."""
-        outcome = self.read_outcome(key)
-        if outcome is None or outcome.status != "done":
-            return None
-        path = self.fit_folder(key) / POSTERIOR
-        with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_size == outcome.size:
-                return outcome
-        return None
+        outcome = self.settled(key)
+        return outcome if outcome is not None and outcome.status == "done" else None
 
     def settled(self, key: str) -> Outcome | None:
         """Outcome of a fit that is done and whole, or that failed; None where a posterior is missing or cut."""
         outcome = self.read_outcome(key)
-        return outcome if outcome is not None and outcome.status == "failed" else self.done(key)
+        if outcome is None or outcome.status == "failed":
+            return outcome
+        with contextlib.suppress(FileNotFoundError):
+            if (self.fit_folder(key) / POSTERIOR).stat().st_size == outcome.size:
+                return outcome
+        return None
 
     def verify(self, key: str) -> bool:
         """Whether the posterior still has the checksum that was recorded (reads the whole file)."""
@@ -389,4 +400,4 @@ class Store:
     def write_table(self, name: str, frame: pd.DataFrame, *, index: bool = True) -> None:
         """Write a table as parquet and CSV."""
         write_atomically(self.tables / f"{name}.parquet", lambda aside: frame.to_parquet(aside, index=index))
-        write_atomically(self.tables / f"{name}.csv", lambda aside: frame.to_csv(aside, index=index))
+        write_atomically(self.tables / f"{name}.csv", lambda aside: _write_csv(frame, aside, index=index))
