@@ -1,4 +1,4 @@
-"""The files that start pipelines: they agree with the pipelines, and do what they say, with fakes for the schedulers."""
+"""The files that start pipelines: they agree with the pipelines and do what they say, with fakes for the schedulers."""
 
 from __future__ import annotations
 

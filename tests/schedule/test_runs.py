@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayesrun.arguments import to_hydra
@@ -112,6 +112,7 @@ def test_output_folder_is_absolute_and_holds_pipeline_and_date(workdir: Path, tm
     assert folder_of(PIPELINE, DATE, [f"++output.dir='{tmp_path}'"]) == tmp_path / "nightly/2026-11-22"
 
 
+@settings(max_examples=40)
 @given(st.text(st.sampled_from("ab ,='\"\\({[~"), min_size=1, max_size=8))
 def test_any_path_comes_through_hydra_unchanged(text: str) -> None:
     from bayesrun.schedule.runs import _quoted
