@@ -16,7 +16,7 @@ REPORTED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA
 
 @dataclass(frozen=True)
 class Work:
-    """Does ``exit``, ``kill``, ``raise``, ``hang``, ``loud``, ``where`` or nothing, as the fit's cell is called.
+    """Does ``exit``, ``kill``, ``raise``, ``hang``, ``wait`` (for the file ``go``), ``loud``, ``where`` or nothing, as the fit's cell is called.
 
     A cell with ``once`` in its name misbehaves the first time only. `folder` gets a file for each fit, with a
     line for each call.
@@ -49,6 +49,8 @@ class Work:
             raise ValueError("out of the work\nsecond line")
         if name == "hang":
             time.sleep(600)
+        while name == "wait" and not (self.folder / "go").exists():
+            time.sleep(0.05)
         if name == "loud":
             for stream in (sys.stdout, sys.stderr):
                 stream.write("a worker's words\n")

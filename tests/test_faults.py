@@ -1,5 +1,6 @@
 """Planted faults fail as they should, and what is right passes: whole studies of eight schools, real fits."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -75,3 +76,35 @@ def test_advi_of_the_centred_eight_schools(workdir):
     )
     assert code == 1
     assert "tau" in failing(table)
+
+
+SIMPLEX = """
+import numpy as np
+import pymc as pm
+
+def build(data):
+    with pm.Model(coords={"part": ["a", "b", "c"]}) as model:
+        share = pm.Dirichlet("share", np.array([2.0, 3.0, 4.0]), dims="part")
+        scale = pm.HalfNormal("scale", 1.0)
+        pm.Normal("y_obs", pm.math.dot(data["X"], share), scale, observed=data["y"])
+    return model
+"""
+
+
+def test_a_transformed_multivariate_variable_is_calibrated(workdir):
+    """A simplex, whose draws live in a space of two dims: 500 replicates."""
+    (workdir / "simplex.py").write_text(SIMPLEX)
+    rng = np.random.default_rng(1)
+    pd.DataFrame(rng.normal(size=(12, 4)), columns=["y", "p", "q", "r"]).to_csv("y.csv", index=False)
+    conf = workdir / "conf" / "model"
+    conf.mkdir(parents=True)
+    (conf / "simplex.yaml").write_text("_target_: simplex.build\n")
+    ran = bayesrun(
+        "--config-dir", "conf", "model=simplex", "data=csv", "data.path=y.csv", "data.columns={y: y, X: [p, q, r]}",
+        "study=sbc", "study.name=s", "study.replicates=500", "sampler=numpyro", "dispatch=serial", "track=off",
+        "sampler.draws=500", "sampler.tune=500",
+    )  # fmt: skip
+    assert ran.code == 0, ran
+    table = pd.read_parquet(workdir / "studies" / "s" / "tables" / "calibration.parquet")
+    assert set(table["variable"]) == {"share[a]", "share[b]", "share[c]", "scale", "log_likelihood"}
+    assert table["calibrated"].all()

@@ -1,5 +1,8 @@
 """The batched engine through the checks of every sampler, and what is its own: batches, lanes, queues, compilations."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import arviz as az
@@ -128,6 +131,55 @@ def test_compiled_once(compilations):
     drawn(eight_schools, simulated(40, seed=2), range(40), options)
     assert len(compilations) == first
     assert program.cache_info().misses == programs
+
+
+def test_two_hundred_replicates_compile_once(compilations):
+    """One program for all of them, and a second study of the same model compiles nothing at all."""
+    options = replace(SHORT, draws=20, tune=20, batch_size=200)
+    before = program.cache_info().misses
+    assert len(dict(engine.fits(eight_schools, simulated(200), range(200), options, alike=True))) == 200
+    assert program.cache_info().misses == before + 1
+    first = len(compilations)
+    assert len(dict(engine.fits(eight_schools, simulated(200, seed=5), range(200), options, alike=True))) == 200
+    assert len(compilations) == first
+
+
+PROCESS = """
+import sys, jax, numpy as np, pymc as pm
+import bayesrun
+from bayesrun.samplers import numpyro
+from bayesrun.types import Dataset, SamplerOptions
+seen = []
+jax.monitoring.register_event_listener(lambda event, **_: seen.append(event))
+def build(data):
+    with pm.Model() as model:
+        theta = pm.Normal("theta", 0.0, float(sys.argv[1]))
+        pm.Normal("y", theta, 1.0, observed=data["y"])
+    return model
+options = SamplerOptions(draws=200, tune=200, chains=2, batch_size=1)
+(_, tree), = numpyro.fits(build, [Dataset({"y": np.array([9.0, 11.0])})], [1], options)
+print(sum("cache_miss" in event for event in seen), float(tree["posterior"]["theta"].mean()))
+"""
+
+
+@pytest.mark.slow
+def test_programs_are_shared_between_processes_and_never_between_models(tmp_path):
+    """A second process compiles nothing; a model that differs in one number alone gets a program of its own."""
+
+    def run(scale: float) -> tuple[int, float]:
+        environment = {**os.environ, "BAYESRUN_CACHE": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-c", PROCESS, str(scale)], env=environment, capture_output=True, text=True, check=True
+        )
+        misses, mean = done.stdout.split()
+        return int(misses), float(mean)
+
+    first, again, other = run(1.0), run(1.0), run(100.0)
+    assert first[0] > 0
+    assert again == (0, first[1])
+    assert other[0] > 0
+    assert first[1] == pytest.approx(20 / 3, abs=0.3)
+    assert other[1] == pytest.approx(10.0, abs=0.3)
 
 
 def test_a_tail_and_a_resume_compile_nothing(compilations):
