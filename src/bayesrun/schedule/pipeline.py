@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import re
+import runpy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -172,14 +172,10 @@ def _shipped() -> Path:
 
 
 def _loaded(path: Path) -> object:
-    spec = importlib.util.spec_from_file_location(f"{FOLDER}.{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path}: it cannot be read as Python")
-    module = importlib.util.module_from_spec(spec)
+    """Run the file, which leaves no bytecode beside it: the folder is packed into the wheel as it is."""
     try:
-        spec.loader.exec_module(module)
+        return runpy.run_path(str(path), run_name=f"{FOLDER}.{path.stem}").get("PIPELINE")
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     except Exception as error:
         raise ConfigError(f"{path}: it cannot be read: {type(error).__name__}: {error}") from error
-    return getattr(module, "PIPELINE", None)
