@@ -16,7 +16,9 @@ REPORTED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA
 
 @dataclass(frozen=True)
 class Work:
-    """Does ``exit``, ``kill``, ``raise``, ``hang``, ``wait`` (for the file ``go``), ``loud``, ``where`` or nothing, as the fit's cell is called.
+    """Does what the fit's cell is called: ``exit``, ``kill``, ``raise``, ``hang``, ``loud``, ``where``, or nothing.
+
+    ``wait`` waits for the file ``go``.
 
     A cell with ``once`` in its name misbehaves the first time only. `folder` gets a file for each fit, with a
     line for each call.
