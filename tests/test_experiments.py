@@ -151,7 +151,7 @@ def test_it_composes_to_its_cells(name):
     wanted, (settings, cells) = STUDIES[name], composed(name)
     study = settings.study
     assert (study.kind, study.replicates) == (wanted.kind, wanted.replicates)
-    assert study.name == name.replace("_", "-")
+    assert study.name == name
     assert sorted(cell.label for cell in cells) == sorted(wanted.cells)
     assert re.fullmatch(r"[A-Z].{80,}[.]", study.aims)
     for cell in cells:
@@ -239,7 +239,7 @@ def test_effects_of_power_logistic_are_between_hopeless_and_certain():
 def test_the_command_line_wins_over_a_ready_study(workdir, name, overrides, labels):
     ran = bayesrun(f"+experiment={name}", "study.replicates=2", "dispatch=serial", "dry_run=true", *overrides)
     assert ran.code == 0, ran
-    assert f"study {name.replace('_', '-')}: {2 * len(labels)} fits, 0 done" in ran.out
+    assert f"study {name}: {2 * len(labels)} fits, 0 done" in ran.out
     assert set(re.findall(r"^2 replicates, 0 done in batches of \d+  (.*)$", ran.out, re.MULTILINE)) == labels
     assert list(workdir.iterdir()) == []
 
@@ -251,7 +251,7 @@ def test_a_small_variant_runs_to_its_tables(workdir, name):
     wanted = STUDIES[name]
     ran = bayesrun(f"+experiment={name}", *SMALL)
     assert ran.err == ""
-    folder = workdir / "studies" / name.replace("_", "-")
+    folder = workdir / "studies" / name
     tables = {path.stem: pd.read_parquet(path) for path in folder.glob("tables/*.parquet")}
     assert (folder / "report.html").stat().st_size > 10_000
     assert set(tables["design"]["cell"]) == set(wanted.cells)
