@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["measure"]
 
-WARM_UP = 2
-"""Fits of a loop that compile and are not measured: the second is still slower than the third."""
-
 type Found = list[dict[str, Any]]
 
 
@@ -30,7 +27,7 @@ def measure(size: Size) -> Table:
     draws, nutpie_draws = together(
         "a: draws only, bayesrun beside nutpie",
         Job("draws", {"case": "eight_schools", "batches": [[size.drawn, size.drawn]]}, core(0)),
-        Job("loops", _loop("nutpie", 0, size.drawn, pipeline=False), core(1)),
+        Job("loops", _loop("nutpie", 0, size.drawn, size.warm_up_fits, pipeline=False), core(1)),
     )
     table = Table("Eight schools, 4 x (1000 + 1000)")
     table.figures += _draws_only(draws["batches"][0], nutpie_draws)
@@ -65,7 +62,9 @@ def _cold(size: Size) -> dict[str, Any]:
     return found
 
 
-def _loop(method: str, first: int, count: int, *, pipeline: bool = True, n_cores: int = 1) -> dict[str, Any]:
+def _loop(
+    method: str, first: int, count: int, warm_up: int, *, pipeline: bool = True, n_cores: int = 1
+) -> dict[str, Any]:
     return {
         "case": "eight_schools",
         "method": method,
@@ -73,39 +72,40 @@ def _loop(method: str, first: int, count: int, *, pipeline: bool = True, n_cores
         "count": count,
         "pipeline": pipeline,
         "cores": n_cores,
-        "warm_up": WARM_UP,
-        "name": f"{method}-{first}-{n_cores}",
+        "warm_up": warm_up,
     }
 
 
 def _loops(size: Size) -> Iterator[tuple[str, Found]]:
     """Run the loops, each alone on the machine."""
-    rest = size.pymc
+    rest, before = size.pymc, size.warm_up_fits
     yield (
         "PyMC, one core",
-        together("a: loop of pm.sample, one core", Job("loops", _loop("pymc", 0, size.pymc), core(0))),
+        together("a: loop of pm.sample, one core", Job("loops", _loop("pymc", 0, size.pymc, before), core(0))),
     )
     shared = [
-        Job("loops", _loop("pymc", rest + number * size.pymc_shared, size.pymc_shared), core(number))
+        Job("loops", _loop("pymc", rest + number * size.pymc_shared, size.pymc_shared, before), core(number))
         for number in range(2)
     ]
     yield "PyMC, two processes", together("a: loop of pm.sample, two processes", *shared)
     yield (
         "NumPyro, both cores",
-        together("a: loop of NumPyro, both cores", Job("loops", _loop("numpyro", 0, size.numpyro))),
+        together("a: loop of NumPyro, both cores", Job("loops", _loop("numpyro", 0, size.numpyro, before))),
     )
     yield (
         "nutpie, both cores",
-        together("a: loop of nutpie, both cores", Job("loops", _loop("nutpie", 0, size.nutpie, n_cores=len(cores())))),
+        together(
+            "a: loop of nutpie, both cores", Job("loops", _loop("nutpie", 0, size.nutpie, before, n_cores=len(cores())))
+        ),
     )
     if not size.everything:
         return
     yield (
         "nutpie, one core",
-        together("a: loop of nutpie, one core", Job("loops", _loop("nutpie", 0, size.nutpie), core(0))),
+        together("a: loop of nutpie, one core", Job("loops", _loop("nutpie", 0, size.nutpie, before), core(0))),
     )
     half = size.nutpie // 2
-    halves = [Job("loops", _loop("nutpie", number * half, half), core(number)) for number in range(2)]
+    halves = [Job("loops", _loop("nutpie", number * half, half, before), core(number)) for number in range(2)]
     yield "nutpie, two processes", together("a: loop of nutpie, two processes", *halves)
 
 
@@ -150,8 +150,9 @@ def _pipeline(ours: dict[str, Any], loops: dict[str, Found]) -> list[Figure]:
 
 def _quality(ours: dict[str, Any], loops: dict[str, Found]) -> list[Figure]:
     pymc = loops["PyMC, one core"] + loops["PyMC, two processes"]
-    theirs = median(value for one in pymc for value in one["ess"])
-    ess, rate = median(ours["ess"]), _our_rate(ours)
+    by_dataset = [value for one in pymc for value in one["ess"]]
+    theirs, ess, rate = median(by_dataset), median(ours["ess"]), _our_rate(ours)
+    paired = median(mine / other for mine, other in zip(ours["ess"], by_dataset, strict=True))
     against = "PyMC, same datasets"
     shared = loops["PyMC, two processes"]
     peak = max(one["peak_bytes"] for one in loops["PyMC, one core"])
@@ -159,6 +160,9 @@ def _quality(ours: dict[str, Any], loops: dict[str, Found]) -> list[Figure]:
     fitting = [_not_drawing(run, run["fitting"]) for run in ours["runs"]]
     return [
         Figure("(a) smallest bulk ESS, median over fits", ess, theirs, against, "more", 0.9),
+        Figure(
+            "(a) smallest bulk ESS, as a multiple of the loop's, median over datasets", paired, 1.0, against, "more"
+        ),
         Figure("(a) ESS a second", ess * rate, theirs * _rate(shared), "PyMC, two processes", "more"),
         Figure("(d) share of the study's time that is not drawing, %", median(drawing), bar=35.0, of="at most"),
         Figure("(d) the same while fits are under way, %", median(fitting)),

@@ -152,8 +152,8 @@ def smallest_ess(posterior: xr.Dataset) -> float:
     return min(float(values.min()) for values in found.data_vars.values())
 
 
-def run(given: dict[str, Any]) -> dict[str, Any]:
-    """Fit datasets one after another.
+def run(given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Fit datasets one after another; the files of a pipeline go to `folder`.
 
     The first fits, which compile, are only timed. CPU seconds are those of this process and its children.
     """
@@ -164,7 +164,7 @@ def run(given: dict[str, Any]) -> dict[str, Any]:
         if method == "nutpie"
         else {"pymc": pymc_loop, "numpyro": numpyro_loop}[method](case)
     )
-    end = Finish(WORK / "loops" / given["name"]) if given["pipeline"] else None
+    end = Finish(folder) if given["pipeline"] else None
     names = [str(rv.name) for rv in case.model(datasets(case, 0, 1)[0], np.asarray).free_RVs]
     cold, seconds, cpu, ess, drawing = 0.0, [], [], [], []
     warm_up = given["warm_up"]
@@ -201,7 +201,7 @@ def main() -> None:
     given, path = job()
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    finish(run(given), path)
+    finish(run(given, WORK / "loops" / path.stem), path)
 
 
 if __name__ == "__main__":

@@ -56,4 +56,4 @@ def _batch(case: str, count: int) -> dict[str, Any]:
 
 def _loop(case: str, method: str, count: int) -> dict[str, Any]:
     given = {"case": case, "method": method, "first": 0, "count": count, "cores": 1}
-    return {**given, "pipeline": False, "warm_up": 1, "name": f"{case}-{method}"}
+    return {**given, "pipeline": False, "warm_up": 1}

@@ -9,6 +9,7 @@ import argparse
 import json
 import re
 import shutil
+import sys
 import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -32,8 +33,8 @@ MEASURED_WITH = ("bayesrun", "pymc", "pytensor", "nutpie", "numpyro", "jax", "ar
 MARKS = ("<!-- the last full run -->", "<!-- end -->")
 
 
-def main() -> None:
-    """Run what was asked for."""
+def main() -> int:
+    """Run what was asked for; 1 if one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few fits: shows that all runs, and roughly how fast")
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS), help="some of them")
@@ -46,7 +47,12 @@ def main() -> None:
     WORK.mkdir(parents=True)
     counts = {"eight_schools": max(size.replicates, size.drawn), **dict.fromkeys(regressions.BARS, size.regressions[0])}
     together("datasets, and the models compared", Job("cases", {"counts": counts}))
-    tables = {name: BENCHMARKS[name](size) for name in given.only}
+    tables: dict[str, Table] = {}
+    for name in given.only:
+        try:
+            tables[name] = BENCHMARKS[name](size)
+        except RuntimeError as error:  # of a child process; the others are still worth their time
+            say(f"{name}: {error}")
     seconds = time.perf_counter() - begin
     text = report(tables, facts, seconds)
     say(f"\n{text}")
@@ -58,6 +64,7 @@ def main() -> None:
         "benchmarks": {name: table.as_json() for name, table in tables.items()},
     }
     keep(found, text, published=not given.quick and len(tables) == len(BENCHMARKS))
+    return int(len(tables) < len(given.only))
 
 
 def report(tables: dict[str, Table], facts: dict[str, Any], seconds: float) -> str:
@@ -82,7 +89,7 @@ def report(tables: dict[str, Table], facts: dict[str, Any], seconds: float) -> s
 def keep(found: dict[str, Any], text: str, *, published: bool) -> None:
     """Write the results; those of a full run into the repository."""
     folder = HERE if published else WORK
-    (folder / "results.json").write_text(json.dumps(found, indent=1) + "\n")
+    (folder / "results.json").write_text(_compact(found))
     if published:
         page = HERE / "README.md"
         pattern = re.compile(f"{re.escape(MARKS[0])}.*{re.escape(MARKS[1])}", re.DOTALL)
@@ -93,5 +100,12 @@ def keep(found: dict[str, Any], text: str, *, published: bool) -> None:
     say(f"\nwritten to {(folder / 'results.json').relative_to(REPOSITORY)}")
 
 
+def _compact(found: dict[str, Any]) -> str:
+    """Write JSON with five digits, and lists of numbers on one line."""
+    rounded = json.loads(json.dumps(found), parse_float=lambda text: float(f"{float(text):.5g}"))
+    lists = re.compile(r"\[\s+[-+.\deE,\s]+?\]")
+    return lists.sub(lambda match: " ".join(match.group().split()), json.dumps(rounded, indent=1)) + "\n"
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
