@@ -29,8 +29,8 @@ def refused(*arguments: str) -> str:
             "data=eight_school",
             "data=eight_school: there is no data 'eight_school'; did you mean eight_schools? there are ",
         ),
-        ("sampler.drawz=10", "sampler.drawz: unknown key; did you mean sampler.draws? sampler has batch_size, chains, draws"),
-        ("+sampler.drawz=10", "sampler.drawz: unknown key; did you mean sampler.draws? sampler has batch_size, chains, draws"),
+        ("sampler.drawz=10", "sampler.drawz: unknown key; did you mean sampler.draws? sampler has batch_size, "),
+        ("+sampler.drawz=10", "sampler.drawz: unknown key; did you mean sampler.draws? sampler has batch_size, "),
         ("model.parametrization=centered", "model.parametrization: unknown key; did you mean model.parameterization? "),
         ("+gate.rhat=1", "gate.rhat: unknown key; did you mean gate.rhat_max? gate has "),
         ("dryrun=true", "dryrun: unknown key; did you mean dry_run? there are "),
@@ -222,4 +222,5 @@ def test_the_version_is_ours():
 def test_a_misspelt_verb_names_the_right_one(workdir):
     ran = bayesrun("staus", "x")
     assert ran.code == 2
-    assert "staus: no verb of that name; did you mean status? there are compare, pipeline, plan, replay, report, status, sync, ui" in ran.err
+    assert "staus: no verb of that name; did you mean status? there are compare, pipeline, plan, " in ran.err
+    assert "replay, report, status, sync, ui, or KEY=VALUE" in ran.err

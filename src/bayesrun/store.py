@@ -362,7 +362,7 @@ class Store:
             found.append(table.append_column("key", pa.array([key] * table.num_rows)).replace_schema_metadata(None))
         if not found:
             return pd.DataFrame()
-        frame = pa.concat_tables(found, promote_options="permissive").to_pandas()
+        frame: pd.DataFrame = pa.concat_tables(found, promote_options="permissive").to_pandas()
         return frame.rename(columns={INDEX: "variable"})
 
     # the study

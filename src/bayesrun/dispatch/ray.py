@@ -195,7 +195,7 @@ def _work(work: Callable[[Batch], Iterable[Outcome]], batch: Batch) -> Iterator[
 def _next(stream: Any, task: _Task) -> Outcome | BaseException | None:
     """Take the next outcome of a task, or what became of its worker; None at its end."""
     import ray
-    from ray.exceptions import RayError, RayTaskError
+    from ray.exceptions import RayError
 
     try:
         outcome: Outcome = ray.get(next(stream))
@@ -203,10 +203,9 @@ def _next(stream: Any, task: _Task) -> Outcome | BaseException | None:
         if not task.left:
             return None
         return RuntimeError(f"the batch ended without an outcome for {len(task.left)} of its fits")
-    except RayTaskError as error:
-        return error
     except RayError as error:
-        return error
+        broken: BaseException = error
+        return broken
     return outcome
 
 
