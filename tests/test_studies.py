@@ -177,6 +177,7 @@ def test_fixed_truth_and_decisions(project):
     assert not (project / "studies" / "s" / "tables" / "calibration.parquet").exists()
 
 
+@pytest.mark.slow
 def test_a_planted_fault_fails(project):
     """The generator's prior SD is four times the model's: exit code 1, and the reason in words."""
     ran = run("study=sbc", "study.replicates=150", "study.generator={name: means, sd: 4.0}")
@@ -187,6 +188,7 @@ def test_a_planted_fault_fails(project):
     assert "is not calibrated" in ran.out
 
 
+@pytest.mark.slow
 def test_rounds_until_a_target_is_reached(project):
     """Coverage of a calibrated interval to 2.5 %: a first round, and what it says is missing."""
     ran = run(
