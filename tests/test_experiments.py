@@ -158,6 +158,8 @@ def test_it_composes_to_its_cells(name):
         assert not cell.steps.posterior_predictive
         assert cell.steps.log_likelihood
         assert cell.options.draws * cell.options.chains >= 20 * study.ranks
+        # the thresholds of studies, not those of single fits
+        assert (cell.gate.n_divergent, cell.gate.divergent_share, cell.gate.rhat_max) == (None, 0.05, 1.05)
 
 
 @pytest.mark.parametrize("name", STUDIES)
