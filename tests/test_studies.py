@@ -12,7 +12,11 @@ from bayesrun.store import Store
 from commands import bayesrun
 
 # PyTensor looks for a C BLAS library when it compiles the start of a model with linear algebra, and uses NumPy without.
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS installation:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS installation:UserWarning"),
+    # MLflow's SQL store uses a relationship that SQLAlchemy deprecates
+    pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning"),
+]
 
 MODEL = """
 import pymc as pm
