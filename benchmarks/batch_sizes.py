@@ -21,7 +21,8 @@ def measure(size: Size) -> Table:
     table.head = (
         "datasets in a batch",
         "fits measured",
-        "CPU s a fit",
+        "CPU s a fit, mean",
+        "median",
         "useful leapfrog steps, %",
         "smallest bulk ESS",
     )
@@ -30,6 +31,7 @@ def measure(size: Size) -> Table:
             str(one["size"]),
             str(one["fits"]),
             number(one["cpu"]),
+            number(one["cpu_median"]),
             number(100.0 * one["useful"]),
             number(median(one["ess"])),
         ]

@@ -1,8 +1,8 @@
 """What a user would write instead of bayesrun: one fit after another in a plain loop. Runs as a child process.
 
 Each method draws for the same datasets. In a pipeline every fit is followed by its log-likelihood, summary, LOO, NetCDF
-file and MLflow run, written without waste: one log_batch, no progress bars, no convergence checks that the summary
-repeats.
+file and MLflow metrics, written without waste: one run whose steps are the fits, one log_batch for each, no progress
+bars, no convergence checks that the summary repeats.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class Finish:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-        self.experiment = self.client.create_experiment("loop", (folder / "artifacts").as_uri())
+        experiment = self.client.create_experiment("loop", (folder / "artifacts").as_uri())
+        self.run = self.client.create_run(experiment).info.run_id
         self.seconds: dict[str, float] = {}
 
     def __call__(self, number: int, drawn: Drawn) -> None:
@@ -104,7 +105,6 @@ class Finish:
         import arviz as az
 
         tree, model = drawn
-        path, table = self.folder / f"{number}.nc", self.folder / f"{number}.csv"
         with self.timed("log-likelihood"):
             pm.compute_log_likelihood(tree, model=model, progressbar=False)
         with self.timed("summary"):
@@ -112,21 +112,16 @@ class Finish:
         with self.timed("LOO"):
             loo = az.loo(tree)
         with self.timed("NetCDF"):
-            tree.to_netcdf(path)
-            summary.to_csv(table)
+            tree.to_netcdf(self.folder / f"{number}.nc")
+            summary.to_csv(self.folder / f"{number}.csv")
         with self.timed("MLflow"):
-            self._log(number, {"elpd_loo": loo.elpd, "rhat_max": summary["r_hat"].max()}, (path, table))
+            self._log(number, {"elpd_loo": loo.elpd, "rhat_max": summary["r_hat"].max()})
 
-    def _log(self, number: int, facts: dict[str, float], files: tuple[Path, ...]) -> None:
-        from mlflow.entities import Metric, Param
+    def _log(self, number: int, facts: dict[str, float]) -> None:
+        from mlflow.entities import Metric
 
-        run = self.client.create_run(self.experiment, run_name=f"fit {number}").info.run_id
         now = int(time.time() * 1000)
-        metrics = [Metric(name, float(value), now, 0) for name, value in facts.items()]
-        self.client.log_batch(run, metrics, [Param("target_accept", str(TARGET_ACCEPT)), Param("number", str(number))])
-        for file in files:
-            self.client.log_artifact(run, str(file))
-        self.client.set_terminated(run)
+        self.client.log_batch(self.run, [Metric(name, float(value), now, number) for name, value in facts.items()])
 
     def timed(self, stage: str) -> _Timed:
         """Add the time of a block to a stage."""

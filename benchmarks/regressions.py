@@ -38,9 +38,9 @@ def measure(size: Size) -> Table:
             cpu, theirs = median(loop["cpu"]), median(loop["ess"])
             title, against = TITLES[case], NAMES[method]
             table.figures += [
-                Figure(f"{title}, CPU s a fit", batch["cpu"], cpu, against, bar=bar),
+                Figure(f"{title}, CPU s a fit", batch["cpu_median"], cpu, against, bar=bar),
                 Figure(f"{title}, smallest bulk ESS", ess, theirs, against, "more"),
-                Figure(f"{title}, ESS a CPU s", ess / batch["cpu"], theirs / cpu, against, "more"),
+                Figure(f"{title}, ESS a CPU s", ess / batch["cpu_median"], theirs / cpu, against, "more"),
             ]
     table.measured = found
     return table
