@@ -227,6 +227,9 @@ def test_one_quantity_is_one() -> None:
     fine, poor = (verdicts(calibration_table(ranked("a", "mu", ranks)))[0].sentence for ranks in (uniform(90), LOW))
     assert fine.startswith("a is calibrated: no departure seen in 1 quantity (")
     assert poor.startswith("a is not calibrated: 1 of 1 quantity departs: mu (posterior shifted high")
+    both = pd.concat([ranked("a", "mu", LOW), ranked("a", "log_likelihood", uniform(len(LOW)))])
+    (one_of_two,) = verdicts(calibration_table(both))
+    assert one_of_two.sentence.startswith("a is not calibrated: 1 of 2 quantities departs: mu (posterior shifted high")
 
 
 def test_few_ranks_and_small_tail_ess_are_remarked() -> None:

@@ -7,7 +7,8 @@ from scipy import stats
 from scipy.optimize import minimize
 
 from bayesrun.errors import DataError
-from bayesrun.models.survival import build, can_simulate, censoring_bounds
+from bayesrun.models.inputs import censoring_bounds
+from bayesrun.models.survival import build, can_simulate
 from bayesrun.types import Dataset
 from model_oracles import PLAIN, assert_density, assert_ints_are_safe, default_data, mode
 

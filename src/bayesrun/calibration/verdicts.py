@@ -83,7 +83,7 @@ def _verdict(cell: str, part: pd.DataFrame) -> CellVerdict:
             for variable, shape, p in zip(worst["variable"], worst["shape"], worst["p_holm"].to_numpy(), strict=True)
         ]
         more = f" and {len(failing) - MOST_NAMED} more" if len(failing) > MOST_NAMED else ""
-        depart = f"{len(failing)} of {size} {'departs' if len(part) == 1 else 'depart'}"
+        depart = f"{len(failing)} of {size} {'departs' if len(failing) == 1 else 'depart'}"
         sentence = f"{cell} is not calibrated: {depart}: {', '.join(named)}{more} ({family})."
     return CellVerdict(cell, failing.empty, sentence, tuple(_remarks(part)))
 

@@ -9,8 +9,14 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayesrun.errors import DataError
-from bayesrun.models.inputs import number, obs_labels, positive
+from bayesrun.models.inputs import (
+    censoring_bounds,
+    events_and_bounds,
+    number,
+    obs_labels,
+    positive,
+    without_planned_ends,
+)
 from bayesrun.types import Dataset, Role
 
 if TYPE_CHECKING:
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
 
     from pytensor.tensor import TensorVariable
 
-__all__ = ["DATA", "build", "can_simulate", "censoring_bounds", "from_draws"]
+__all__ = ["DATA", "build", "can_simulate", "from_draws"]
 
 DATA: Final[dict[str, Role]] = {
     "time": Role("positive", "time of the event, or of the end of observation"),
@@ -103,39 +109,9 @@ def build(
     return model
 
 
-def censoring_bounds(data: Dataset) -> np.ndarray:
-    """Return the time at which the observation of each unit ends if no event comes before, shape (obs,).
-
-    Raises
-    ------
-    DataError
-        If a time lies beyond its planned end of observation, or an event exactly on it.
-    """
-    time, seen = data["time"], data["event"] == 1
-    if "censoring_time" not in data:
-        return np.where(seen, np.inf, time)
-    planned = data["censoring_time"]
-    wrong = np.flatnonzero(np.where(seen, time >= planned, time > planned))
-    if wrong.size:
-        rows = ", ".join(str(row) for row in wrong[:5])
-        raise DataError(
-            f"an event must come before censoring_time, and no time may lie beyond it; {wrong.size} rows do not "
-            f"comply, first rows {rows} (counted from 0). Give these rows a later censoring_time."
-        )
-    return np.where(seen, planned, time)
-
-
 def can_simulate(data: Dataset) -> str | None:
     """Return why data cannot be simulated from this dataset's design, or None if they can."""
-    if "censoring_time" in data:
-        return None
-    n_events = int((data["event"] == 1).sum())
-    if n_events == 0:
-        return None
-    return (
-        f"survival needs the planned end of observation of every unit to simulate, and {n_events} of "
-        f"{len(data['time'])} units have an event and none. Map a column to it: data.columns={{censoring_time: COLUMN}}"
-    )
+    return without_planned_ends("survival", data)
 
 
 def from_draws(data: Dataset, drawn: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -154,9 +130,7 @@ def from_draws(data: Dataset, drawn: Mapping[str, np.ndarray]) -> dict[str, np.n
         ``time``, ``event`` (1 where the time lies before the end of observation) and ``censoring_time`` (that end, so
         that a unit keeps it whether or not its event was seen), all (obs,).
     """
-    bounds = censoring_bounds(data)
-    time = drawn["y_obs"]
-    return {"time": time, "event": (time < bounds).astype(np.int64), "censoring_time": bounds}
+    return events_and_bounds(data, drawn["y_obs"])
 
 
 def _censored_draw(
