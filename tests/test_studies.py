@@ -192,6 +192,18 @@ def test_a_planted_fault_fails(project):
     assert "is not calibrated" in ran.out
 
 
+def test_a_generator_that_asks_more_of_the_data_than_the_model_that_is_fitted(project):
+    """The generator's module says what an array is, so that its form of the dataset is another one, kept as well."""
+    roles = 'from bayesrun.types import Role\nDATA = {"y": Role("count", "whole numbers")}\n'
+    (project / "counts.py").write_text(roles + (project / "means.py").read_text())
+    (project / "conf" / "model" / "counts.yaml").write_text("_target_: counts.build\nsd: 1.0\nnoise: 1.0\n")
+    (project / "y.csv").write_text("y\n0.0\n3.0\n1.0\n2.0\n")
+    ran = run("study=recovery", "study.generator=counts", "study.replicates=3")
+    assert ran.code == 0, ran
+    assert (table(project, "fits")["status"] == "done").all()
+    assert len(list((project / "studies" / "s" / "data").glob("*.nc"))) == 2
+
+
 @pytest.mark.slow
 def test_rounds_until_a_target_is_reached(project):
     """Coverage of a calibrated interval to 2.5 %: a first round, and what it says is missing."""

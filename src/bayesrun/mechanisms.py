@@ -60,7 +60,7 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
         raise ConfigError("\n".join(problems))
     truth = parse_truth(study.truth)
     cells: list[CheckedCell] = []
-    made: dict[str, tuple[Simulation, tuple[str, ...]]] = {}
+    made: dict[str, tuple[Simulation, Dataset, tuple[str, ...]]] = {}
     for one in checked.cells:
         label = one.cell.label
         target, dataset = generator or one.cell.model, checked.datasets[label]
@@ -69,7 +69,7 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
             if name not in made:
                 model = checked.models[label] if generator is None else None
                 made[name] = _simulation(target, dataset, truth, model)
-            recipe, drawn = made[name]
+            recipe, _, drawn = made[name]
             _check_observed(one, checked.models[label], dataset, target, drawn)
             simulation = dataclasses.replace(
                 recipe,
@@ -90,7 +90,8 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
             problems |= dict.fromkeys(str(error).splitlines())
     if problems:
         raise ConfigError("\n".join(problems))
-    return dataclasses.replace(checked, cells=tuple(cells))
+    bases = {f"study.generator {recipe.base_hash}": base for recipe, base, _ in made.values()}
+    return dataclasses.replace(checked, cells=tuple(cells), datasets={**checked.datasets, **bases})
 
 
 DESIGN = "bayesrun.data.design.design"
@@ -168,8 +169,8 @@ def _refused(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
 
 def _simulation(
     target: Target, dataset: Dataset, truth: Truth, model: pm.Model | None
-) -> tuple[Simulation, tuple[str, ...]]:
-    """Check that a generator can draw datasets like this one, and say which arrays it draws."""
+) -> tuple[Simulation, Dataset, tuple[str, ...]]:
+    """Check that a generator can draw datasets like this one; return its own form of it, and which arrays it draws."""
     from bayesrun.data import conform
     from bayesrun.simulate import simulator
 
@@ -184,7 +185,7 @@ def _simulation(
         ready = simulator(functools.partial(function, **bound.params), base, truth, model or found.model)
     except ConfigError as error:
         raise ConfigError("\n".join(f"model={target.name}: {line}" for line in str(error).splitlines())) from error
-    return Simulation(bound, found.fingerprint, base_hash=base.digest()), ready.replaced
+    return Simulation(bound, found.fingerprint, base_hash=base.digest()), base, ready.replaced
 
 
 def _measured(cell: Cell, study: StudyOptions) -> DiagnosticsOptions:
