@@ -81,13 +81,13 @@ $(STAMP): pyproject.toml $(LOCK)
 	fi
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
 	$(BIN)/python -m pip install --quiet --constraint $(LOCK) uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement $(LOCK)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --requirement $(LOCK)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 	@touch $(STAMP)
 
 # The benchmarks have an environment of their own: pm.sample would choose nutpie where it is installed.
 $(BENCH_STAMP): $(STAMP) benchmarks/requirements.txt
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BENCH)
-	$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --requirement $(LOCK) --requirement benchmarks/requirements.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BENCH)/bin/python --requirement $(LOCK) --requirement benchmarks/requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --no-build-isolation --no-deps --editable .
 	@touch $@
