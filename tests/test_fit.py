@@ -9,12 +9,14 @@ import numpy as np
 import pymc as pm
 import pytensor
 import pytest
+from numba.core import dispatcher
+from pytensor.link.numba import cache
 
 from bayesrun.errors import FitError
 from bayesrun.fingerprint import fingerprint
-from bayesrun.fit import Case, complete, fit
+from bayesrun.fit import Case, complete, fit, fit_case
 from bayesrun.seeds import named_seed
-from bayesrun.types import SamplerOptions, Steps, Target
+from bayesrun.types import Dataset, SamplerOptions, Steps, Target
 from model_oracles import CONF, default_data, model_config
 from tiny_models import DATA, NO_STEPS, build, spec
 
@@ -108,6 +110,66 @@ def test_a_model_that_is_no_longer_the_planned_one_is_refused():
     other = spec(fingerprint=planned, model=Target("tiny", "tiny_models.build", {"scale": 3.0}))
     with pytest.raises(FitError, match=r"tiny_models\.build builds another model here than when the plan was made"):
         fit(other, DATA)
+
+
+OTHERS = [Dataset({"y": DATA["y"] + shift}, DATA.dims, DATA.coords) for shift in (0.5, -1.0, 2.0)]
+
+
+@pytest.mark.parametrize("name", ["nuts", "advi", "fullrank_advi", "metropolis", "smc"])
+def test_simulated_data_give_the_draws_that_real_ones_would(name):
+    """The graph holds shared variables in the place of the constants; beyond rounding that changes nothing."""
+    options = SamplerOptions(draws=30, tune=30, chains=2, iterations=200)
+    wanted = spec(sampler=Target(name, f"bayesrun.samplers.{name}.sample"), options=options, steps=LIKELIHOOD)
+    simulated, real = (fit_case(Case(wanted, OTHERS[0], base=base)).tree for base in (DATA, None))
+    np.testing.assert_array_equal(simulated["observed_data"]["y"], OTHERS[0]["y"])
+    for group in ("posterior", "log_likelihood"):
+        for variable, draws in real[group].data_vars.items():
+            np.testing.assert_allclose(simulated[group][variable], draws, rtol=1e-8)
+
+
+def test_the_terms_of_a_hook_are_those_of_the_dataset():
+    _, target, params = model_config("ar1")
+    base = default_data("ar1")
+    data = Dataset({"y": base["y"][::-1].copy()}, base.dims, base.coords)
+    model = Target("ar1", target, params)
+    terms = [
+        fit_case(
+            Case(spec(model=model, options=SamplerOptions(draws=2, chains=1), steps=LIKELIHOOD), data, base=of)
+        ).tree["log_likelihood"]["y_obs"]
+        for of in (base, None)
+    ]
+    np.testing.assert_allclose(*terms, rtol=1e-10)
+    assert terms[0].dims == ("chain", "draw", "obs")
+
+
+@pytest.fixture
+def compilations(tmp_path, monkeypatch):
+    """Names of the functions that Numba compiles, with an empty cache of compiled functions to begin with."""
+    made = []
+    real = dispatcher._FunctionCompiler.compile
+
+    def compiled(self, args, return_type):
+        made.append(self.py_func.__qualname__)
+        return real(self, args, return_type)
+
+    monkeypatch.setattr(dispatcher._FunctionCompiler, "compile", compiled)
+    monkeypatch.setattr(cache, "NUMBA_CACHE_PATH", tmp_path)
+    with pytensor.config.change_flags(mode="NUMBA"):
+        yield made
+
+
+def test_a_second_dataset_compiles_nothing(compilations):
+    options = SamplerOptions(draws=5, tune=5, chains=1)
+    nuts = spec(sampler=Target("nuts", "bayesrun.samplers.nuts.sample"), options=options, steps=LIKELIHOOD)
+    for data, base, compiles in [
+        (OTHERS[0], DATA, True),
+        (OTHERS[1], DATA, False),
+        (OTHERS[2], DATA, False),
+        (OTHERS[2], None, True),  # real data stay constants
+    ]:
+        compilations.clear()
+        fit_case(Case(nuts, data, base=base))
+        assert bool(compilations) == compiles
 
 
 @pytest.mark.parametrize("name", ["nuts", "numpyro"])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import pymc as pm
 
+    from bayesrun.samplers.lanes.graphs import Survey
     from bayesrun.types import Dataset, FitSpec, Steps
 
 __all__ = ["Case", "Fitted", "complete", "fit", "fit_case", "fits"]
@@ -34,6 +35,9 @@ __all__ = ["Case", "Fitted", "complete", "fit", "fit_case", "fits"]
 
 LARGEST_ROUNDING = 0.05
 """Difference of log densities from which the acceptance of a draw is changed by more than 5 %."""
+
+POINTWISE = "__pointwise"
+"""What the names of a hook's terms end with while they are variables of the model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +215,26 @@ def _builder(spec: FitSpec) -> Callable[[Dataset], pm.Model]:
     return functools.partial(import_target("model", spec.model.path), **spec.model.params)
 
 
+def _sharing(case: Case, builder: Callable[[Dataset], pm.Model], purpose: str) -> Callable[[Dataset], pm.Model]:
+    """Return a builder whose models of simulated data are compiled once: see `share_data`.
+
+    Real data are fitted once, and theirs stays as it is.
+    """
+    if case.base is None:
+        return builder
+    from bayesrun.samplers.lanes.graphs import survey
+    from bayesrun.samplers.lanes.shared_data import share_data
+
+    name = canonical_json([purpose, case.spec.model, case.spec.data_hash, case.spec.fingerprint])
+    if name not in _surveys:
+        _surveys[name] = survey(builder(case.base))
+    reference = _surveys[name]
+    return lambda dataset: share_data(builder(dataset), reference)
+
+
+_surveys: dict[str, Survey] = {}
+
+
 def _draw(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
     """Draw, and draw again with a larger target_accept for those that diverge, as far as the recipe allows."""
     first = cases[0].spec
@@ -249,7 +273,7 @@ def _sample(cases: Sequence[Case], target_accept: float) -> Iterator[tuple[Case,
     many = module_constant(sample, "fits", None)
     begin = time.perf_counter()
     if many is None:
-        found = ((0, next(iter(sample(builder, datasets, seeds, options)), None)),)
+        found = ((0, next(iter(sample(_sharing(cases[0], builder, "draws"), datasets, seeds, options)), None)),)
     else:
         found = many(builder, datasets, seeds, options, alike=spec.simulation is not None and len(cases) > 1)
     for index, tree in found:
@@ -269,14 +293,16 @@ def _do_steps(found: Fitted, case: Case, steps: Steps) -> Fitted:
     terms = steps.log_likelihood and (hook is not None or "log_likelihood" not in tree.children)
     if not (steps.prior_predictive or terms or steps.posterior_predictive):
         return found
-    model = _builder(spec)(case.dataset)
     with _quiet():
+        if terms:
+            with found.timed("log_likelihood"):
+                _add(tree, {"log_likelihood": _log_likelihood(case, tree)})
+        if not (steps.prior_predictive or steps.posterior_predictive):
+            return found
+        model = _builder(spec)(case.dataset)
         if steps.prior_predictive:
             with found.timed("prior_predictive"):
                 _add(tree, _prior_predictive(model, spec))
-        if terms:
-            with found.timed("log_likelihood"):
-                _add(tree, {"log_likelihood": _log_likelihood(model, spec, case.dataset, tree)})
         if steps.posterior_predictive:
             with found.timed("posterior_predictive"):
                 _add(tree, _posterior_predictive(model, spec, tree))
@@ -327,22 +353,33 @@ def _free(model: pm.Model, tree: xr.DataTree) -> xr.Dataset:
     return tree["posterior"].to_dataset()[[str(rv.name) for rv in model.free_RVs]]
 
 
-def _log_likelihood(model: pm.Model, spec: FitSpec, dataset: Dataset, tree: xr.DataTree) -> xr.Dataset:
+def _log_likelihood(case: Case, tree: xr.DataTree) -> xr.Dataset:
     """Pointwise log-likelihood, by the model's own hook `pointwise(model, data)` where its module has one."""
     import pymc as pm
 
-    hook = module_constant(import_target("model", spec.model.path), "pointwise", None)
+    hook = module_constant(import_target("model", case.spec.model.path), "pointwise", None)
+    model = _sharing(case, functools.partial(_with_terms, _builder(case.spec), hook), "terms")(case.dataset)
     posterior = _free(model, tree)
     if hook is None:
         draws = xr.DataTree.from_dict({"posterior": posterior})
-        terms: xr.Dataset = pm.compute_log_likelihood(draws, model=model, extend_inferencedata=False, progressbar=False)
-        return terms
-    with model:
-        marked = {
-            f"{name}__pointwise": pm.Deterministic(f"{name}__pointwise", term, dims=model.named_vars_to_dims.get(name))
-            for name, term in hook(model, dataset).items()
-        }
-        values = pm.compute_deterministics(posterior, model=model, var_names=list(marked), progressbar=False)
-    values = values.rename({name: name.removesuffix("__pointwise") for name in marked})
-    found: xr.Dataset = values.assign_attrs(pointwise="hook").map(lambda a: a.astype(np.float64), keep_attrs=True)
+        found: xr.Dataset = pm.compute_log_likelihood(draws, model=model, extend_inferencedata=False, progressbar=False)
+        return found
+    names = [name for name in model.named_vars if name.endswith(POINTWISE)]
+    terms = pm.compute_deterministics(posterior, model=model, var_names=names, progressbar=False)
+    terms = terms.rename({name: name.removesuffix(POINTWISE) for name in names}).assign_attrs(pointwise="hook")
+    found = terms.map(lambda a: a.astype(np.float64), keep_attrs=True)
     return found
+
+
+def _with_terms(
+    builder: Callable[[Dataset], pm.Model], hook: Callable[[pm.Model, Dataset], Mapping[str, Any]] | None, data: Dataset
+) -> pm.Model:
+    """Build a model, with the terms of its hook as Deterministics."""
+    import pymc as pm
+
+    model = builder(data)
+    if hook is not None:
+        with model:
+            for name, term in hook(model, data).items():
+                pm.Deterministic(f"{name}{POINTWISE}", term, dims=model.named_vars_to_dims.get(name))
+    return model

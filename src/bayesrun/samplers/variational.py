@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import pymc as pm
+import pytensor
 import xarray as xr
 
 from bayesrun.errors import FitError
@@ -108,7 +109,7 @@ def draw(
                 obj_optimizer=pm.adam(learning_rate=options.learning_rate),
                 callbacks=[watch],
                 progressbar=False,
-                **options.extra,
+                **{"backend": _backend(options), **options.extra},
             )
         except FloatingPointError as error:
             raise FitError(
@@ -133,6 +134,17 @@ def draw(
     optimization = xr.Dataset({"elbo": ("iteration", elbo)}, coords={"iteration": np.arange(elbo.size)}, attrs=attrs)
     result["optimization"] = xr.DataTree(optimization)
     return result
+
+
+def _backend(options: SamplerOptions) -> str | None:
+    """Choose C where there is a compiler and nobody chose otherwise.
+
+    An optimisation step draws random numbers, and Numba looks up the type of their generator at each call, which takes
+    longer than the step of a model with hundreds of observations.
+    """
+    chosen = {"compile_kwargs", "fn_kwargs"} & set(options.extra)
+    default = pytensor.config.mode == "Mode" and pytensor.config.linker == "auto"
+    return "c" if pytensor.config.cxx and default and not chosen else None
 
 
 def _independent_draws(fitted: Any, watch: _Watch, seed: int, count: int) -> tuple[groups.Arrays, np.ndarray]:
