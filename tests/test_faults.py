@@ -92,7 +92,12 @@ def build(data):
 
 
 def test_a_transformed_multivariate_variable_is_calibrated(workdir):
-    """A simplex, whose draws live in a space of two dims: 500 replicates."""
+    """A simplex, whose draws live in a space of two dims.
+
+    One in twenty calibrated studies fails at level 0.05, and a test with a fixed seed may be that one: the errors of
+    the first 500 datasets are so, whose sums of squares depart from the chi-squared law with p = 0.0002, while those of
+    the next 9500 do not. At level 0.001 three times as many replicates still see smaller departures than 500 at 0.05.
+    """
     (workdir / "simplex.py").write_text(SIMPLEX)
     rng = np.random.default_rng(1)
     pd.DataFrame(rng.normal(size=(12, 4)), columns=["y", "p", "q", "r"]).to_csv("y.csv", index=False)
@@ -101,8 +106,8 @@ def test_a_transformed_multivariate_variable_is_calibrated(workdir):
     (conf / "simplex.yaml").write_text("_target_: simplex.build\n")
     ran = bayesrun(
         "--config-dir", "conf", "model=simplex", "data=csv", "data.path=y.csv", "data.columns={y: y, X: [p, q, r]}",
-        "study=sbc", "study.name=s", "study.replicates=500", "sampler=numpyro", "dispatch=serial", "track=off",
-        "sampler.draws=500", "sampler.tune=500",
+        "study=sbc", "study.name=s", "study.replicates=1500", "study.alpha=0.001", "sampler=numpyro",
+        "dispatch=serial", "track=off", "sampler.draws=500", "sampler.tune=500",
     )  # fmt: skip
     assert ran.code == 0, ran
     table = pd.read_parquet(workdir / "studies" / "s" / "tables" / "calibration.parquet")
