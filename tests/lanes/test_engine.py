@@ -200,6 +200,28 @@ def test_batch_size_changes_no_draw(size, fitted):
         np.testing.assert_array_equal(tree["posterior"]["theta"], same["posterior"]["theta"])
 
 
+def rows_in_groups(data):
+    rng = np.random.default_rng(3)
+    group, x = rng.integers(0, 7, 150), rng.normal(size=150)
+    with pm.Model() as model:
+        mu, slope = pm.Normal("mu"), pm.Normal("slope")
+        effect = pm.Normal("effect", shape=7)
+        scale = pm.HalfNormal("scale")
+        pm.Normal("y_obs", mu + effect[group] + slope * x, scale, observed=data["y"])
+    return model
+
+
+def test_lanes_that_take_turns_have_the_same_draws_in_every_batch():
+    """With many observations the lanes compute by blocks, which one chain does not fill, and the draws stay the same."""
+    rng = np.random.default_rng(4)
+    datasets = [Dataset({"y": rng.normal(size=150)}) for _ in range(18)]
+    options = SamplerOptions(draws=15, tune=60, chains=1)
+    together = drawn(rows_in_groups, datasets, range(18), options)
+    for index, size in ((0, 1), (5, 4), (17, 18)):
+        alone = drawn(rows_in_groups, [datasets[index]], [index], replace(options, batch_size=size))[0]
+        np.testing.assert_array_equal(alone["posterior"]["effect"], together[index]["posterior"]["effect"])
+
+
 def test_models_of_one_generator_are_not_all_built():
     """Arguments that are arrays of the dataset are taken from it; the trees are those of models of their own."""
     built = []

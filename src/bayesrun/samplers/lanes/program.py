@@ -32,7 +32,10 @@ CHUNK_BYTES = 2**25
 ATTEMPTS = 11
 """Jittered starts that a chain may try, as in PyMC: one and ten retries."""
 LARGE = 64
-"""Elements of the largest prepared argument from which lanes take turns; measured on logistic regressions."""
+"""Elements of the largest prepared argument from which blocks of lanes take turns; measured on logistic regressions."""
+BLOCK, BLOCK_ELEMENTS = 4, 2**16
+"""Lanes of a block, and the most elements that one of its intermediate results has. Neither depends on the number of
+lanes, which therefore changes no rounding. Four lanes cost two thirds of one at a time, and sixteen hardly less."""
 NARROW = {"float64": np.dtype(np.float32), "int64": np.dtype(np.int32)}
 """Dtypes in single precision, where JAX has no 64 bits."""
 JITTER, TRANSITIONS = 0, 1
@@ -102,8 +105,9 @@ class Program:
         What moves the lanes.
     prepared
         Shapes and dtypes of the prepared arguments of one dataset.
-    apart
-        Whether lanes compute their log densities by turns: on a CPU the data of one lane then stay in its cache.
+    block
+        Lanes that compute their log densities together while the others wait, so that their data stay in the cache;
+        0 for all.
     seconds
         Wall-clock seconds of compilation, its stages not counted.
     stages
@@ -118,7 +122,7 @@ class Program:
     describe: Callable[..., Any]
     kernel: nuts.Kernel
     prepared: tuple[jax.ShapeDtypeStruct, ...]
-    apart: bool
+    block: int
     seconds: float
     stages: dict[int, Stage] = field(default_factory=dict)
     idle: dict[int, float] = field(default_factory=dict)
@@ -126,7 +130,7 @@ class Program:
     def stage(self, width: int) -> Stage:
         """Return the program at a number of lanes, compiled when it is first asked for."""
         if width not in self.stages:
-            self.stages[width] = _stage(self.kernel, width, self.prepared, self.apart)
+            self.stages[width] = _stage(self.kernel, width, self.prepared, self.block)
         return self.stages[width]
 
 
@@ -150,9 +154,9 @@ def program(density: Density, settings: Settings, shapes: tuple[tuple[tuple[int,
     own = jax.ShapeDtypeStruct((chains, size), np.float64)
     draws = jax.ShapeDtypeStruct((chains * settings.draws, size), np.float64)
     prepared = tuple(jax.eval_shape(density.prepare, given))
-    apart = _is_large(prepared)
+    block = _block(prepared)
     kernel = nuts.Kernel(
-        potential=_potential(density, prepared, apart, settings.precision),
+        potential=_potential(density, prepared, block, settings.precision),
         size=size,
         plan=schedule(settings.tune, settings.target_accept),
         transitions=settings.transitions,
@@ -168,7 +172,7 @@ def program(density: Density, settings: Settings, shapes: tuple[tuple[tuple[int,
         describe=described,
         kernel=kernel,
         prepared=prepared,
-        apart=apart,
+        block=block,
         seconds=time.perf_counter() - begin,
     )
     made.stage(settings.lanes)
@@ -176,19 +180,26 @@ def program(density: Density, settings: Settings, shapes: tuple[tuple[tuple[int,
 
 
 def _potential(
-    density: Density, prepared: tuple[jax.ShapeDtypeStruct, ...], apart: bool, precision: str
+    density: Density, prepared: tuple[jax.ShapeDtypeStruct, ...], block: int, precision: str
 ) -> nuts.Potential:
-    """Turn a log density into minus its values and gradients for all lanes: one after another, or side by side."""
+    """Turn a log density into minus its values and gradients for all lanes: side by side, or in blocks by turns."""
     one = jax.value_and_grad(lambda z, prepared: -density.log_density(z, prepared))
     if precision == "float32":
         one = _in_single(one, density.size, prepared)
-    if not apart:
+    if not block:
         together: nuts.Potential = jax.vmap(one, in_axes=(1, -1), out_axes=(0, 1))
         return together
 
     def by_turns(z: jax.Array, data: Arrays) -> tuple[jax.Array, jax.Array]:
-        values, gradients = lax.map(lambda lane: one(*lane), (z.T, data))
-        return values, gradients.T
+        width = z.shape[1]
+        blocks = -(-width // block)
+
+        def cut(lanes: jax.Array) -> jax.Array:
+            spare = [(0, blocks * block - width)] + [(0, 0)] * (lanes.ndim - 1)
+            return jnp.pad(lanes, spare, mode="edge").reshape(blocks, block, *lanes.shape[1:])
+
+        values, gradients = lax.map(lambda lanes: jax.vmap(one)(*lanes), (cut(z.T), tuple(map(cut, data))))
+        return values.reshape(-1)[:width], gradients.reshape(-1, z.shape[0])[:width].T
 
     return by_turns
 
@@ -217,9 +228,12 @@ def _in_single(
     return single
 
 
-def _is_large(prepared: tuple[jax.ShapeDtypeStruct, ...]) -> bool:
-    """Whether the data of one lane fill the vector units of a core by themselves."""
-    return jax.default_backend() == "cpu" and max((one.size for one in prepared), default=0) >= LARGE
+def _block(prepared: tuple[jax.ShapeDtypeStruct, ...]) -> int:
+    """Say how many lanes fill the vector units and the cache of a core, 0 if their data are few."""
+    largest = max((one.size for one in prepared), default=0)
+    if jax.default_backend() != "cpu" or largest < LARGE:
+        return 0
+    return max(1, min(BLOCK, BLOCK_ELEMENTS // largest))
 
 
 def _open(density: Density, chains: int, seed: jax.Array, own: jax.Array, arguments: Arrays) -> tuple[Any, ...]:
@@ -243,7 +257,7 @@ def _describe(density: Density, z: jax.Array, arguments: Arrays) -> tuple[Arrays
     return tuple(variables[name] for name in density.variables), tuple(terms[name] for name in density.observed)
 
 
-def _stage(kernel: nuts.Kernel, width: int, prepared: tuple[jax.ShapeDtypeStruct, ...], apart: bool) -> Stage:
+def _stage(kernel: nuts.Kernel, width: int, prepared: tuple[jax.ShapeDtypeStruct, ...], block: int) -> Stage:
     begin = time.perf_counter()
     iterations = int(np.clip(CHUNK_BYTES // (8 * kernel.size * width), 16, CHUNK))
     data = tuple(jax.ShapeDtypeStruct((width, *one.shape), one.dtype) for one in prepared)
@@ -252,7 +266,7 @@ def _stage(kernel: nuts.Kernel, width: int, prepared: tuple[jax.ShapeDtypeStruct
     taken = jax.ShapeDtypeStruct((width,), np.bool_)
 
     def arranged(data: Arrays) -> Arrays:
-        return data if apart else tuple(jnp.moveaxis(one, 0, -1) for one in data)
+        return data if block else tuple(jnp.moveaxis(one, 0, -1) for one in data)
 
     def begin_all(z: jax.Array, key: jax.Array, taken: jax.Array, data: Arrays) -> Lanes:
         return nuts.begin(kernel, z, key, taken, arranged(data))
