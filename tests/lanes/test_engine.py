@@ -212,7 +212,7 @@ def rows_in_groups(data):
 
 
 def test_lanes_that_take_turns_have_the_same_draws_in_every_batch():
-    """With many observations the lanes compute by blocks, which one chain does not fill, and the draws stay the same."""
+    """With many observations lanes compute by blocks, which one chain does not fill: the draws stay the same."""
     rng = np.random.default_rng(4)
     datasets = [Dataset({"y": rng.normal(size=150)}) for _ in range(18)]
     options = SamplerOptions(draws=15, tune=60, chains=1)
