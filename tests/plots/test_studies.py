@@ -195,6 +195,9 @@ def test_all_curves_of_a_cell_are_in_its_panel() -> None:
         assert words.endswith("of 10 leave the band")
         assert int(words.split()[0]) >= 2  # two of the nine have a posterior that is wrong
         assert "beta[x7]" in [text.get_text() for text in axes.get_legend().get_texts()]
+        axes.figure.canvas.draw()
+        below = axes.transData.inverted().transform(axes.get_legend().get_window_extent())[1, 1]
+        assert below < min(np.min(line.get_ydata()) for line in axes.lines)
 
 
 def test_histograms_count_every_replicate() -> None:
@@ -308,6 +311,14 @@ def test_recovery_scatter_is_mean_against_truth_with_the_identity() -> None:
     identity = next(line for line in panels[1].lines if hasattr(line, "get_slope"))
     assert identity.get_slope() == 1.0
     assert identity.get_xy1() == (0.0, 0.0)
+
+
+def test_extreme_truths_neither_hide_the_others_nor_turn_the_line() -> None:
+    estimates = fake_study(variables=1, replicates=200)["estimates"]
+    wild = estimates.assign(truth=estimates["truth"].where(estimates["replicate"] > 0, -700.0))
+    _, panels = drawn(recovery.recovery_scatter(wild))
+    assert panels[0].get_xlim() == panels[0].get_ylim()
+    assert panels[0].get_xlim()[0] > -10.0
 
 
 def test_a_fixed_truth_has_rows_of_cells() -> None:

@@ -53,6 +53,9 @@ MAX_PANELS = 12
 MATRIX_CELLS, MATRIX_QUANTITIES = 6, 4
 """The most rows and columns with which cells become rows, so that one quantity is compared down a column."""
 
+LEGEND_LINE = 0.085
+"""Height of a line of a legend below the curves, as a share of theirs."""
+
 BLUE, ORANGE, GREY = CHAIN_COLOURS[0], CHAIN_COLOURS[1], "0.45"
 """What is as it should be, what is not, and what is said beside."""
 
@@ -277,7 +280,7 @@ def overlay(axes: Axes, curves: Mapping[str, tuple[Floats, Floats]], named: Sequ
         marker, label = ("o" if x.size < 10 else ""), safe_text(variable, 24)
         axes.plot(x, y, color=colour, linewidth=1.2, marker=marker, markersize=4, label=label)
     if ranked:
-        axes.legend(framealpha=0.75, edgecolor="none", fontsize=7, loc="best", ncols=2 if len(ranked) > 3 else 1)
+        axes.legend(frameon=False, fontsize=7, loc="lower left", ncols=2, borderaxespad=0.0)
 
 
 def cell_grid(
@@ -312,7 +315,7 @@ def cell_grid(
     columns = min(3, len(shown))
     rows = math.ceil(len(shown) / columns)
     several = len(shown) > 1
-    high, gap, top = 2.2, 0.6, 0.83
+    high, gap, top = 2.2, 0.6, 0.83 if several else 0.5
     width, height = max(4.0 * columns + 0.4, 6.4), high * rows + gap * (rows - 1) + top + 0.6
     figure = blank(width, height, title, layout=None)
     figure.suptitle(title, fontsize=11, y=1.0 - 0.12 / height, va="top")
@@ -341,13 +344,20 @@ def cell_grid(
 
 
 def same_height(panels: Sequence[Axes]) -> None:
-    """Give drawn panels of a figure one vertical scale, with ticks at the left of each row only."""
-    low, high = zip(*(axes.get_ylim() for axes in panels), strict=True)
+    """Give drawn panels of a figure one vertical scale, with room for their legends and ticks at the left only."""
+    lows, highs = zip(*(axes.get_ylim() for axes in panels), strict=True)
+    low, high = min(lows), max(highs)
+    lines = max(_legend_lines(axes) for axes in panels)
     for axes in panels:
-        axes.set_ylim(min(low), max(high))
+        axes.set_ylim(low - (high - low) * LEGEND_LINE * lines, high)
         spec = axes.get_subplotspec()
         if spec is not None and not spec.is_first_col():
             axes.set_yticks(())
+
+
+def _legend_lines(axes: Axes) -> int:
+    legend = axes.get_legend()
+    return math.ceil(len(legend.get_texts()) / 2) if legend is not None else 0
 
 
 def _axis_names(figure: Figure, xlabel: str, ylabel: str) -> None:

@@ -87,8 +87,9 @@ def recovery_scatter(estimates: pd.DataFrame) -> Drawing | None:
             axes.vlines(truth[hit], low[hit], high[hit], color=colour, linewidth=0.7, alpha=0.35, zorder=depth)
             axes.plot(truth[hit], mean[hit], "o", color=colour, markersize=2.6, alpha=0.8, mew=0, zorder=depth + 2)
         axes.axline((0.0, 0.0), slope=1.0, color="0.35", linewidth=0.8, zorder=1)
-        axes.set_xlim(*span(truth))
-        axes.set_ylim(*span(np.concatenate([mean, low, high]), tail=0.01))
+        # one scale for both, or a few extreme truths of a wide prior turn the line and hide what is near it
+        limits = span(np.concatenate([truth, mean]), tail=0.01)
+        axes.set(xlim=limits, ylim=limits)
         whole_truth, whole_mean = column(part, "truth"), column(part, "mean")
         if len(part) > 2 and np.ptp(whole_truth) > 0 and np.ptp(whole_mean) > 0:
             heading(axes, f"correlation {np.corrcoef(whole_truth, whole_mean)[0, 1]:.3f}, n = {len(part)}")
@@ -99,7 +100,7 @@ def recovery_scatter(estimates: pd.DataFrame) -> Drawing | None:
         + (f"Lines up and down: {level:.0%} intervals, in orange where they miss the truth. " if level == level else "")
         + "A cloud flatter than the line is shrinkage towards the prior. "
         + (f"At most {MOST_INTERVALS} fits a panel are drawn, evenly chosen. " if thinned else "")
-        + "The axes leave out the outermost 1 %."
+        + "Both axes have the same scale, and leave out the outermost 1 % on either side."
     )
     return Drawing(figure, title, caption)
 
