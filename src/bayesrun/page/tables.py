@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,7 +127,8 @@ def results(tables: Mapping[str, pd.DataFrame]) -> list[Grid]:
         found += [_measures(measures, "all"), _measures(measures, "converged")]
     rest = ["contrasts", *(name for name in tables if name not in (*JUDGED, "contrasts", *SUMMARISED))]
     found += [_known(name, tables[name]) for name in rest if name in tables]
-    return [table for table in found if table.rows]
+    alone = len(distinct(tables.get("design"), "cell")) == 1
+    return [_without_cell(table) if alone else table for table in found if table.rows]
 
 
 def standing_notes(tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -173,6 +175,14 @@ def _known(name: str, frame: pd.DataFrame) -> Grid:
     cut = len(frame) > MOST_ROWS and "p_value" in frame.columns
     shown = frame.sort_values("p_value", kind="stable", na_position="last") if cut else frame
     return frame_grid(f"{title}, smallest p first" if cut else title, name, shown.drop(columns=hidden))
+
+
+def _without_cell(table: Grid) -> Grid:
+    """Leave the name of the only cell out, which the design says once; wide tables then fit a page."""
+    if table.head[:1] != ("cell",) or table.title == TITLES["design"]:
+        return table
+    rows, words = tuple(row[1:] for row in table.rows), tuple(place - 1 for place in table.words if place)
+    return replace(table, head=table.head[1:], rows=rows, words=words)
 
 
 def _measures(measures: pd.DataFrame, analysis: str) -> Grid:
