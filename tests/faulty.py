@@ -27,13 +27,13 @@ def sample(build, datasets, seeds, options) -> Iterator:
         yield tree
 
 
-def fits(build, datasets, seeds, options, *, alike=False):
+def fits(build, datasets, seeds, options, *, alike=False, timeout=None):
     """Draw with numpyro; ``extra: {fault: shifted}`` moves every draw by 0.2 SD, ``prior`` draws from the prior."""
     import dataclasses
 
     fault = options.extra["fault"]
     honest = dataclasses.replace(options, extra={})
-    for index, tree in numpyro.fits(build, datasets, seeds, honest, alike=alike):
+    for index, tree in numpyro.fits(build, datasets, seeds, honest, alike=alike, timeout=timeout):
         posterior = tree["posterior"].to_dataset()
         if fault == "shifted":
             posterior = posterior + SHIFT * posterior.std(["chain", "draw"])

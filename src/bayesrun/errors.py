@@ -6,7 +6,7 @@ message of these is printed alone, without a traceback.
 
 from __future__ import annotations
 
-__all__ = ["BayesrunError", "ConfigError", "DataError", "FitError", "StoreError", "TrackError"]
+__all__ = ["BayesrunError", "ConfigError", "DataError", "FitError", "FitTimeoutError", "StoreError", "TrackError"]
 
 
 class BayesrunError(Exception):
@@ -23,6 +23,10 @@ class DataError(ConfigError):
 
 class FitError(BayesrunError):
     """One fit cannot produce a posterior; the other fits go on."""
+
+
+class FitTimeoutError(FitError):
+    """One fit of a batch took longer than it may; the other fits go on."""
 
 
 class StoreError(BayesrunError):

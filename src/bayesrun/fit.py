@@ -56,6 +56,8 @@ class Case:
         For simulated data the values that they were drawn from, by variable.
     degenerate
         For simulated data that do not vary or are not finite: what is wrong with them.
+    timeout
+        Seconds that it may take of its batch; None: no bound.
     """
 
     spec: FitSpec
@@ -63,6 +65,7 @@ class Case:
     base: Dataset | None = None
     truth: Mapping[str, np.ndarray] = field(default_factory=dict)
     degenerate: str = ""
+    timeout: float | None = None
 
 
 @dataclass
@@ -90,6 +93,12 @@ class Fitted:
         if len(self.attempts) > 1:
             told = ", ".join(f"{a['target_accept']:g}: {a['n_divergent']:.0f} divergences" for a in self.attempts)
             found.append(f"target_accept was raised because of divergences ({told})")
+        effort = float(self.tree.attrs.get("effort", 0.0))
+        if effort:
+            found.append(
+                f"took {effort:.0f} times the leapfrog steps of the median fit of its batch: an extreme dataset, or a "
+                "posterior that this parameterization makes hard; sampler.timeout would bound it"
+            )
         error = float(self.tree.attrs.get("lp_error", 0.0))
         if not error <= LARGEST_ROUNDING:
             found.append(
@@ -275,7 +284,8 @@ def _sample(cases: Sequence[Case], target_accept: float) -> Iterator[tuple[Case,
     if many is None:
         found = ((0, next(iter(sample(_sharing(cases[0], builder, "draws"), datasets, seeds, options)), None)),)
     else:
-        found = many(builder, datasets, seeds, options, alike=spec.simulation is not None and len(cases) > 1)
+        alike = spec.simulation is not None and len(cases) > 1
+        found = many(builder, datasets, seeds, options, alike=alike, timeout=cases[0].timeout)
     for index, tree in found:
         if tree is None:
             raise FitError(f"{spec.sampler.path} returned no posterior; it must yield one tree for each dataset")

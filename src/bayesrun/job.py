@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
-from bayesrun.errors import FitError, StoreError
+from bayesrun.errors import FitError, FitTimeoutError, StoreError
 from bayesrun.fit import Case, Fitted, complete, fits
 from bayesrun.plan import is_complete
 from bayesrun.sources import Sources
@@ -82,7 +82,7 @@ def execute(batch: Batch, store: Store) -> Iterator[Outcome]:
             if stored is not None and is_complete(stored, spec):
                 yield stored
                 continue
-            case = sources.case(spec)
+            case = dataclasses.replace(sources.case(spec), timeout=batch.timeout)
             if stored is None:
                 fresh.append(case)
                 continue
@@ -125,7 +125,8 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 def _failed(spec: FitSpec, store: Store, error: BaseException) -> Outcome:
-    reason: Literal["error", "oom"] = "oom" if _out_of_memory(error) else "error"
+    late: Literal["error", "timeout"] = "timeout" if isinstance(error, FitTimeoutError) else "error"
+    reason: Literal["error", "timeout", "oom"] = "oom" if _out_of_memory(error) else late
     text = str(error).strip().splitlines()
     outcome = Outcome(
         key=spec.key,

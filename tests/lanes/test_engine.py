@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from pymc.model.transform_values import unconstrain_values
 
-from bayesrun.errors import FitError
+from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.samplers import groups, numpyro
 from bayesrun.samplers.lanes import engine
 from bayesrun.samplers.lanes.program import program
@@ -392,9 +392,31 @@ def test_centred_schools_against_quadrature():
         assert abs(means.mean() - mean) < 4 * means.std(ddof=1) / np.sqrt(len(means))
 
 
-@pytest.mark.slow
-def test_an_extreme_dataset_does_not_slow_the_others():
-    """A dataset with a long trajectory keeps its own lanes busy, and the others are done long before."""
-    datasets = [*simulated(15), Dataset({"y": 400.0 * SCHOOLS})]
-    order = [index for index, _ in engine.fits(eight_schools, datasets, range(16), SamplerOptions(target_accept=0.9))]
-    assert set(order) == set(range(16))
+EXTREME = Dataset({"y": 100.0 * SCHOOLS})
+"""Its trajectories are some hundred steps long, whatever the mass matrix."""
+
+
+def test_an_extreme_dataset_does_not_slow_the_others_and_is_named():
+    datasets = [*simulated(15), EXTREME]
+    found = list(engine.fits(eight_schools, datasets, range(16), replace(SHORT, draws=100, tune=100), alike=True))
+    assert [index for index, _ in found][-1] == 15
+    assert {index for index, _ in found} == set(range(16))
+    efforts = [tree.attrs.get("effort", 0.0) for _, tree in found]
+    assert efforts[:-1] == [0.0] * 15
+    assert efforts[-1] > 10.0
+
+
+def test_a_dataset_that_takes_too_long_is_given_up_alone(monkeypatch):
+    """The clock goes by chunks: half a second each, of which a dataset has its lanes' share."""
+    ticks = iter(range(10**6))
+    monkeypatch.setattr("bayesrun.samplers.lanes.fleet.time.perf_counter", lambda: next(ticks) / 2)
+    datasets = [*simulated(10), EXTREME, *simulated(10, seed=1)]
+    options = replace(SHORT, draws=100, tune=100)
+    free = dict(engine.fits(eight_schools, datasets, range(21), options, alike=True))
+    spent = [free[index].attrs["sampling_seconds"] - free[index].attrs["compile_seconds"] for index in range(21)]
+    bound = 0.5 * (max(spent[:10] + spent[11:]) + spent[10])
+    found = dict(engine.fits(eight_schools, datasets, range(21), options, alike=True, timeout=bound))
+    assert isinstance(found[10], FitTimeoutError)
+    assert f"took longer than {bound:g} s of its batch" in str(found[10])
+    for index in (*range(10), *range(11, 21)):
+        np.testing.assert_array_equal(found[index]["posterior"]["mu"], free[index]["posterior"]["mu"])

@@ -106,6 +106,7 @@ def fits(
     options: SamplerOptions,
     *,
     alike: bool = False,
+    timeout: float | None = None,
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
     """Draw like `sample`, but in the order in which fits are done, and with errors as values.
 
@@ -113,6 +114,8 @@ def fits(
     ----------
     alike
         Whether the datasets are draws of one generator, so that not every model has to be built.
+    timeout
+        Seconds that one dataset may take of its batch; the batched engine keeps it, NumPyro's own does not.
 
     Yields
     ------
@@ -124,7 +127,7 @@ def fits(
     if options.engine == "lanes":
         from bayesrun.samplers.lanes import engine
 
-        yield from engine.fits(build, datasets, seeds, options, alike=alike)
+        yield from engine.fits(build, datasets, seeds, options, alike=alike, timeout=timeout)
         return
     _prepare_jax()
     for index, (dataset, seed) in enumerate(zip(datasets, seeds, strict=True)):

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from pymc.initial_point import make_initial_point_fn
 
-from bayesrun.errors import FitError
+from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.samplers import groups
 from bayesrun.samplers.lanes.fleet import Chains, Work, draw
 from bayesrun.samplers.lanes.program import ATTEMPTS, Program, Settings, program
@@ -57,6 +57,7 @@ def fits(
     options: SamplerOptions,
     *,
     alike: bool = False,
+    timeout: float | None = None,
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
     """Draw with NUTS (Hoffman and Gelman 2014, JMLR 15:1593), many datasets side by side.
 
@@ -72,6 +73,8 @@ def fits(
         same study compiles nothing.
     alike
         Whether the datasets are draws of one generator, so that not every model has to be built (`sharing.Form`).
+    timeout
+        Seconds that one dataset may take of the lanes' time; None: no bound but ``max_treedepth``.
 
     Yields
     ------
@@ -81,7 +84,8 @@ def fits(
         What came of it; a dataset that fails leaves the others alone. Groups ``posterior``, ``sample_stats``
         (`groups.NUTS_STATS`), ``observed_data`` and ``log_likelihood``. Attributes ``sampling_seconds`` and
         ``compile_seconds``, its part: wall-clock seconds of the batch, by the lanes that worked for this fit and in
-        equal parts; ``useful_steps``: share of the batch's leapfrog steps until then that belonged to a trajectory.
+        equal parts; ``useful_steps``: share of the batch's leapfrog steps until then that belonged to a trajectory;
+        ``effort``, where a dataset took many times the leapfrog steps of its batch: how many times their median.
     """
     prepare_jax()
     pairs = enumerate(zip(datasets, seeds, strict=True))
@@ -96,7 +100,7 @@ def fits(
             except Exception as error:  # noqa: BLE001 - a user's builder may raise anything, and the others go on
                 yield index, _refused(error)
         for group in by_form(members):
-            yield from _fit_group(build, group, options)
+            yield from _fit_group(build, group, options, timeout)
 
 
 def _refused(error: Exception) -> FitError:
@@ -132,7 +136,7 @@ def prepare_jax() -> None:
 
 
 def _fit_group(
-    build: Callable[[Dataset], pm.Model], members: Sequence[Member], options: SamplerOptions
+    build: Callable[[Dataset], pm.Model], members: Sequence[Member], options: SamplerOptions, timeout: float | None
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
     """Fit datasets whose models have the same form."""
     begin = time.perf_counter()
@@ -142,7 +146,7 @@ def _fit_group(
         if len(members) == 1:
             yield members[0].index, error
         for member in members if len(members) > 1 else ():
-            yield from _fit_group(build, [member], options)
+            yield from _fit_group(build, [member], options, timeout)
         return
     shapes = tuple((value.shape, value.dtype.str) for value in members[0].arguments(density))
     compiled = program(density, _settings(density, options, len(members)), shapes)
@@ -153,10 +157,13 @@ def _fit_group(
         Work(m.index, m.seed, m.arguments(density), None if density.start else _prior_start(m.surveyed, m.seed))
         for m in members
     )
-    for chains, share in draw(compiled, work):
+    for chains, share in draw(compiled, work, timeout):
         member = by_index[chains.work.index]
         if not chains.started:
             yield member.index, _no_start(member.surveyed)
+            continue
+        if chains.late:
+            yield member.index, _late(chains, timeout or 0.0)
             continue
         attrs: groups.Attributes = {
             "sampler": "numpyro",
@@ -166,9 +173,19 @@ def _fit_group(
             "compile_seconds": compile_seconds,
             "useful_steps": share,
         }
+        if chains.effort:
+            attrs["effort"] = chains.effort
         if options.precision == "float32":
             attrs["lp_error"] = _rounding(density, member, chains)
         yield member.index, _tree(compiled, moulds, member, chains, attrs)
+
+
+def _late(chains: Chains, timeout: float) -> FitTimeoutError:
+    done, of_all = chains.steps, len(chains.z) * (chains.z.shape[1])
+    return FitTimeoutError(
+        f"took longer than {timeout:g} s of its batch: {done} leapfrog steps, and not all of its {of_all} draws are "
+        "there; raise sampler.timeout, or look at this dataset and the model's parameterization"
+    )
 
 
 def _no_start(surveyed: Survey) -> FitError:

@@ -17,13 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bayesrun.samplers.lanes.program import Program, Stage
     from bayesrun.samplers.lanes.state import Lanes, Transition
 
 __all__ = ["Chains", "Work", "draw"]
 
+FEWEST_KNOWN, MANY_TIMES = 8, 10.0
+"""Datasets that must be done before one is called extreme, and how many times their median work that takes."""
 NARROWER = 4
 """A fleet moves to a program with this many times fewer lanes."""
 FEWEST_LANES = 4
@@ -63,6 +65,12 @@ class Chains:
         Whether every chain found a start with a finite log density.
     seconds
         Wall-clock seconds of drawing: of every chunk the share of the busy lanes that worked for this dataset.
+    steps
+        Leapfrog steps so far, those of the warm-up included.
+    effort
+        For a dataset that took many times the steps of the others of its queue: how many times their median; else 0.
+    late
+        Whether it was given up, because `seconds` came to more than it may take.
     """
 
     work: Work
@@ -71,6 +79,9 @@ class Chains:
     missing: int
     started: bool = True
     seconds: float = 0.0
+    steps: int = 0
+    effort: float = 0.0
+    late: bool = False
 
 
 class _Chain(NamedTuple):
@@ -83,7 +94,7 @@ class _Chain(NamedTuple):
     prepared: tuple[np.ndarray, ...]
 
 
-def draw(program: Program, queue: Iterable[Work]) -> Iterator[tuple[Chains, float]]:
+def draw(program: Program, queue: Iterable[Work], timeout: float | None = None) -> Iterator[tuple[Chains, float]]:
     """Draw for the datasets of a queue.
 
     Parameters
@@ -92,17 +103,21 @@ def draw(program: Program, queue: Iterable[Work]) -> Iterator[tuple[Chains, floa
         The compiled model.
     queue
         Taken from as lanes become free.
+    timeout
+        Seconds that one dataset may take (`Chains.seconds`); None: no bound.
 
     Yields
     ------
     Chains
-        One for each dataset, in the order in which they are done; one that cannot start at once.
+        One for each dataset, in the order in which they are done; one that cannot start at once, one that is late as
+        soon as that is seen.
     float
         Share of the leapfrog steps so far that belonged to a trajectory; the rest were made by idle lanes.
     """
     fleet = _Fleet(program)
     work = iter(queue)
     waiting: deque[_Chain] = deque()
+    known: list[int] = []
     while True:
         while len(waiting) < fleet.free and (following := next(work, None)) is not None:
             chains, entries = _opened(program, following)
@@ -113,9 +128,21 @@ def draw(program: Program, queue: Iterable[Work]) -> Iterator[tuple[Chains, floa
         if not fleet.working:
             return
         for finished in fleet.advance():
+            finished.effort = _effort(finished.steps, known)
+            known.append(finished.steps)
             yield finished, fleet.share
+        for late in fleet.give_up(timeout):
+            yield late, fleet.share
         if not waiting:
             fleet.narrow()
+
+
+def _effort(steps: int, known: Sequence[int]) -> float:
+    """How many times the median work of those before it an extreme dataset took."""
+    if len(known) < FEWEST_KNOWN:
+        return 0.0
+    times = steps / max(float(np.median(known)), 1.0)
+    return times if times >= MANY_TIMES else 0.0
 
 
 def _opened(program: Program, work: Work) -> tuple[Chains, list[_Chain]]:
@@ -209,6 +236,8 @@ class _Fleet:
         ended = report.n_steps > 0
         for lane, chain in enumerate(self.lanes):
             rows = np.flatnonzero(ended[:, lane])
+            if chain is not None:
+                chain.chains.steps += int(report.n_steps[rows, lane].sum())
             first, self.done[lane] = self.done[lane], self.done[lane] + len(rows)
             rows = rows[max(tune - first, 0) :]
             if chain is None or not rows.size:
@@ -217,6 +246,22 @@ class _Fleet:
             chain.chains.z[chain.number, where] = report.z[rows, :, lane]
             for name in REPORTED:
                 chain.chains.stats[name][chain.number, where] = getattr(report, name)[rows, lane]
+
+    def give_up(self, timeout: float | None) -> list[Chains]:
+        """Take the datasets off that took longer than they may; their lanes come to rest."""
+        late = {id(c.chains): c.chains for c in self.lanes if c is not None and c.chains.seconds > (timeout or np.inf)}
+        if not late:
+            return []
+        given_up = np.array([chain is not None and id(chain.chains) in late for chain in self.lanes])
+        self.lanes = [None if off else chain for chain, off in zip(self.lanes, given_up, strict=True)]
+        tree = self.state.tree
+        self.state = self.state._replace(
+            transition=jnp.where(given_up, self.program.settings.transitions, self.state.transition),
+            tree=tree._replace(direction=jnp.where(given_up, 0.0, tree.direction)),
+        )
+        for chains in late.values():
+            chains.late = True
+        return list(late.values())
 
     def narrow(self) -> None:
         """Move to fewer lanes if that is compiled, or if rest has cost as much as compiling it will."""
