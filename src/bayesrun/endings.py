@@ -5,6 +5,7 @@ It reads the store and fits nothing, so that an ending can be made again at any 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from bayesrun import __version__, report, results
 from bayesrun.ademp import ademp, text_of
 from bayesrun.calibration import JOINT_LOG_LIKELIHOOD
-from bayesrun.job import versions
+from bayesrun.machine import versions
 from bayesrun.page import Sentence, StudyReport, write_report
 
 if TYPE_CHECKING:
@@ -112,10 +113,12 @@ def simulated(
         Labels of the cells that the exit code is about; None: all.
     """
     found = results.tabulate(known, store, study, fresh)
-    results.keep(found, store)
     cells = list({checked.cell.label: checked for _, checked in known.values()}.values())
     told = ademp(study, cells, versions(), _estimands(found))
-    files = _written(found, store, study, told)
+    with ThreadPoolExecutor(1) as beside:  # Arrow writes the tables while this thread draws
+        kept = beside.submit(results.keep, found, store)
+        files = _written(found, store, study, told)
+        kept.result()
     failed = [label for label, fine in found.passed.items() if not fine and (own is None or label in own)]
     return Ending(int(bool(failed)), results=found, cells=tuple(cells), files=files, told=told)
 

@@ -6,17 +6,15 @@ A fit that fails is an outcome; the others of its batch go on.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
-import platform
 import socket
 import traceback
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
 from bayesrun.errors import FitError, FitTimeoutError, StoreError
 from bayesrun.fit import Case, Fitted, complete, fits
+from bayesrun.machine import versions
 from bayesrun.plan import is_complete
 from bayesrun.sources import Sources
 from bayesrun.store import Store
@@ -27,9 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["Workplace", "execute", "versions"]
+__all__ = ["Workplace", "execute"]
 
-PACKAGES = ("bayesrun", "pymc", "pytensor", "arviz", "numpyro", "jax", "numpy")
 AGAIN = ("diagnose", "figures")
 """Stages that a completion does anew: their earlier time is not added."""
 
@@ -49,12 +46,6 @@ class Workplace:
         """Do the fits of a batch."""
         make_importable(self.folder)
         yield from execute(batch, Store(self.root))
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the draws."""
-    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
 def execute(batch: Batch, store: Store) -> Iterator[Outcome]:

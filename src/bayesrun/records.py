@@ -16,8 +16,8 @@ from pydantic import TypeAdapter
 
 from bayesrun import track
 from bayesrun.errors import ConfigError, StoreError
-from bayesrun.job import versions
 from bayesrun.labels import labelled
+from bayesrun.machine import versions
 from bayesrun.plan import fit_key
 from bayesrun.spelling import did_you_mean
 from bayesrun.types import CheckedCell, Settings, StudyOptions, TrackOptions, canonical_json, digest
