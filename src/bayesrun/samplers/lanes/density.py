@@ -160,7 +160,7 @@ def _refuse_discrete(model: pm.Model) -> None:
     discrete = [rv.name for rv in model.free_RVs if rv.dtype.startswith(("int", "uint", "bool"))]
     if discrete:
         raise FitError(
-            f"{', '.join(discrete)} is discrete, and NUTS needs a gradient; "
+            f"{', '.join(discrete)} is discrete, and this sampler needs a gradient; "
             "sampler=metropolis and sampler=smc take it, or sum it out of the model"
         )
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from functools import lru_cache
-from itertools import islice
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,10 +18,10 @@ from pymc.initial_point import make_initial_point_fn
 from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.samplers import groups
 from bayesrun.samplers.lanes.fleet import Chains, Work, draw
+from bayesrun.samplers.lanes.intake import fit_groups
 from bayesrun.samplers.lanes.program import ATTEMPTS, Program, Settings, program
-from bayesrun.samplers.lanes.sharing import Form, Member, by_form, shared_density
 from bayesrun.samplers.lanes.state import CUT_OFF, DIVERGING
-from bayesrun.samplers.lanes.trees import Mould, whole_tree
+from bayesrun.samplers.lanes.trees import Moulds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from bayesrun.samplers.lanes.density import Density
     from bayesrun.samplers.lanes.graphs import Survey
+    from bayesrun.samplers.lanes.sharing import Member
     from bayesrun.types import Dataset, SamplerOptions
 
 __all__ = ["EXTRA", "VERSION", "fits", "prepare_jax"]
@@ -46,8 +46,6 @@ MANY_LANES = 2048
 """The same for other devices, which are idle with fewer."""
 STATE_BYTES = 2**30
 """Bound on the state of all lanes, which keeps those of large models fewer."""
-WINDOW = 256
-"""Datasets whose models are compared and queued together."""
 
 
 def fits(
@@ -88,25 +86,7 @@ def fits(
         ``effort``, where a dataset took many times the leapfrog steps of its batch: how many times their median.
     """
     prepare_jax()
-    pairs = enumerate(zip(datasets, seeds, strict=True))
-    form = Form(build)
-    while window := list(islice(pairs, WINDOW)):
-        members: list[Member] = []
-        for index, (dataset, seed) in window:
-            try:
-                members.append((form if alike else Form(build)).member(index, dataset, seed))
-            except FitError as error:
-                yield index, error
-            except Exception as error:  # noqa: BLE001 - a user's builder may raise anything, and the others go on
-                yield index, _refused(error)
-        for group in by_form(members):
-            yield from _fit_group(build, group, options, timeout)
-
-
-def _refused(error: Exception) -> FitError:
-    failure = FitError(f"the model cannot be built on this dataset: {type(error).__name__}: {error}")
-    failure.__cause__ = error
-    return failure
+    yield from fit_groups(build, datasets, seeds, partial(_fit_group, options, timeout), alike=alike)
 
 
 def prepare_jax() -> None:
@@ -136,23 +116,15 @@ def prepare_jax() -> None:
 
 
 def _fit_group(
-    build: Callable[[Dataset], pm.Model], members: Sequence[Member], options: SamplerOptions, timeout: float | None
+    options: SamplerOptions, timeout: float | None, density: Density, members: Sequence[Member], seconds: float
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
-    """Fit datasets whose models have the same form."""
+    """Fit datasets that share a density, which took some seconds to derive."""
     begin = time.perf_counter()
-    try:
-        density = shared_density(build, members)
-    except FitError as error:
-        if len(members) == 1:
-            yield members[0].index, error
-        for member in members if len(members) > 1 else ():
-            yield from _fit_group(build, [member], options, timeout)
-        return
     shapes = tuple((value.shape, value.dtype.str) for value in members[0].arguments(density))
     compiled = program(density, _settings(density, options, len(members)), shapes)
-    compile_seconds = (time.perf_counter() - begin) / len(members)
+    compile_seconds = (seconds + time.perf_counter() - begin) / len(members)
     by_index = {member.index: member for member in members}
-    moulds: dict[int, Mould] = {}
+    moulds = Moulds()
     work = (
         Work(m.index, m.seed, m.arguments(density), None if density.start else _prior_start(m.surveyed, m.seed))
         for m in members
@@ -238,10 +210,8 @@ def _prior_start(surveyed: Survey, seed: int) -> Callable[[int], np.ndarray]:
     return start
 
 
-def _tree(
-    compiled: Program, moulds: dict[int, Mould], member: Member, chains: Chains, attrs: groups.Attributes
-) -> xr.DataTree:
-    """Put the chains of one dataset into groups; `moulds` are those of this batch, by the model they are of."""
+def _tree(compiled: Program, moulds: Moulds, member: Member, chains: Chains, attrs: groups.Attributes) -> xr.DataTree:
+    """Put the chains of one dataset into groups."""
     n_chains, n_draws, size = chains.z.shape
     variables, terms = compiled.describe(chains.z.reshape(-1, size), chains.work.arguments)
 
@@ -251,21 +221,12 @@ def _tree(
             for name, value in zip(names, values, strict=True)
         }
 
-    posterior = shaped(compiled.density.variables, variables)
-    pointwise = shaped(compiled.density.observed, terms)
-    stats = _statistics(chains)
-    mould = moulds.get(id(member.surveyed))
-    if member.taken and mould is not None:
-        arrays = {"posterior": posterior, "sample_stats": stats, "log_likelihood": pointwise}
-        return mould.cast(arrays | {name: member.named() for name in ("observed_data", "constant_data")}, attrs)
-    tree = whole_tree(member.surveyed.model, posterior, stats, pointwise, attrs)
-    if member.taken or id(member.surveyed) not in moulds:
-        moulds[id(member.surveyed)] = Mould(tree)
-    if member.taken:  # the model is that of another dataset
-        return moulds[id(member.surveyed)].cast(
-            {name: member.named() for name in ("observed_data", "constant_data")}, attrs
-        )
-    return tree
+    arrays = {
+        "posterior": shaped(compiled.density.variables, variables),
+        "sample_stats": _statistics(chains),
+        "log_likelihood": shaped(compiled.density.observed, terms),
+    }
+    return moulds.tree(member, arrays, attrs)
 
 
 def _rounding(density: Density, member: Member, chains: Chains) -> float:

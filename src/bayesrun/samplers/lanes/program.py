@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bayesrun.samplers.lanes.density import Arrays, Density
     from bayesrun.samplers.lanes.state import Lanes, Transition
 
-__all__ = ["ATTEMPTS", "Program", "Settings", "Stage", "program"]
+__all__ = ["ATTEMPTS", "Program", "Settings", "Stage", "block_of", "potential_of", "program"]
 
 CHUNK = 512
 """Iterations between two visits of the host: an idle lane wastes half of them, and a visit takes a millisecond."""
@@ -154,9 +154,9 @@ def program(density: Density, settings: Settings, shapes: tuple[tuple[tuple[int,
     own = jax.ShapeDtypeStruct((chains, size), np.float64)
     draws = jax.ShapeDtypeStruct((chains * settings.draws, size), np.float64)
     prepared = tuple(jax.eval_shape(density.prepare, given))
-    block = _block(prepared)
+    block = block_of(prepared)
     kernel = nuts.Kernel(
-        potential=_potential(density, prepared, block, settings.precision),
+        potential=potential_of(density, prepared, block, settings.precision),
         size=size,
         plan=schedule(settings.tune, settings.target_accept),
         transitions=settings.transitions,
@@ -179,7 +179,7 @@ def program(density: Density, settings: Settings, shapes: tuple[tuple[tuple[int,
     return made
 
 
-def _potential(
+def potential_of(
     density: Density, prepared: tuple[jax.ShapeDtypeStruct, ...], block: int, precision: str
 ) -> nuts.Potential:
     """Turn a log density into minus its values and gradients for all lanes: side by side, or in blocks by turns."""
@@ -204,6 +204,14 @@ def _potential(
     return by_turns
 
 
+def block_of(prepared: tuple[jax.ShapeDtypeStruct, ...]) -> int:
+    """Say how many lanes fill the vector units and the cache of a core, 0 if their data are few."""
+    largest = max((one.size for one in prepared), default=0)
+    if jax.default_backend() != "cpu" or largest < LARGE:
+        return 0
+    return max(1, min(BLOCK, BLOCK_ELEMENTS // largest))
+
+
 def _in_single(
     one: Callable[..., Any], size: int, prepared: tuple[jax.ShapeDtypeStruct, ...]
 ) -> Callable[[jax.Array, Arrays], tuple[jax.Array, jax.Array]]:
@@ -226,14 +234,6 @@ def _in_single(
         return value.astype(np.float64), gradient.astype(np.float64)
 
     return single
-
-
-def _block(prepared: tuple[jax.ShapeDtypeStruct, ...]) -> int:
-    """Say how many lanes fill the vector units and the cache of a core, 0 if their data are few."""
-    largest = max((one.size for one in prepared), default=0)
-    if jax.default_backend() != "cpu" or largest < LARGE:
-        return 0
-    return max(1, min(BLOCK, BLOCK_ELEMENTS // largest))
 
 
 def _open(density: Density, chains: int, seed: jax.Array, own: jax.Array, arguments: Arrays) -> tuple[Any, ...]:

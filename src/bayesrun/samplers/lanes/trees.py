@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     import pymc as pm
 
-__all__ = ["Mould", "whole_tree"]
+    from bayesrun.samplers.lanes.sharing import Member
+
+__all__ = ["Mould", "Moulds", "whole_tree"]
 
 
 def whole_tree(
@@ -79,6 +81,40 @@ class Mould:
         tree = xr.DataTree.from_dict(made)
         tree.attrs.update(attrs)
         return tree
+
+
+class Moulds:
+    """The trees of a batch, cast after the first one wherever that is of the same model."""
+
+    def __init__(self) -> None:
+        self.made: dict[int, Mould] = {}
+
+    def tree(
+        self,
+        member: Member,
+        arrays: Mapping[str, Mapping[str, np.ndarray]],
+        attrs: groups.Attributes,
+    ) -> xr.DataTree:
+        """Make the tree of one dataset.
+
+        Parameters
+        ----------
+        member
+            The dataset, and its own model or that of an earlier one.
+        arrays
+            The groups ``posterior``, ``sample_stats`` and ``log_likelihood`` (see `whole_tree`).
+        attrs
+            Of the tree, its posterior and its statistics.
+        """
+        model = id(member.surveyed)
+        data = {name: member.named() for name in ("observed_data", "constant_data")}
+        if member.taken and model in self.made:
+            return self.made[model].cast({**arrays, **data}, attrs)
+        posterior, stats, terms = (arrays[name] for name in ("posterior", "sample_stats", "log_likelihood"))
+        tree = whole_tree(member.surveyed.model, posterior, stats, terms, attrs)
+        if member.taken or model not in self.made:
+            self.made[model] = Mould(tree)
+        return self.made[model].cast(data, attrs) if member.taken else tree  # the model is that of another dataset
 
 
 def _like(value: np.ndarray, first: xr.DataArray) -> np.ndarray:

@@ -1,0 +1,113 @@
+"""Datasets of a batch in groups whose models share one density, with what fails on the way; it fits nothing itself."""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from bayesrun.errors import FitError
+from bayesrun.samplers.lanes.sharing import Form, Member, by_form, shared_density
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import pymc as pm
+    import xarray as xr
+
+    from bayesrun.samplers.lanes.density import Density
+    from bayesrun.types import Dataset
+
+__all__ = ["fit_groups", "in_turn"]
+
+WINDOW = 256
+"""Datasets whose models are compared and queued together."""
+
+type Results = Iterator[tuple[int, xr.DataTree | FitError]]
+
+
+def fit_groups(
+    build: Callable[[Dataset], pm.Model],
+    datasets: Iterable[Dataset],
+    seeds: Iterable[int],
+    fit: Callable[[Density, Sequence[Member], float], Results],
+    *,
+    alike: bool,
+) -> Results:
+    """Fit datasets, those together whose models have the same form.
+
+    Parameters
+    ----------
+    build
+        Builds the model of one dataset.
+    datasets, seeds
+        One of each for a fit.
+    fit
+        Takes a density, the datasets that share it, and the wall-clock seconds that it took to derive.
+    alike
+        Whether the datasets are draws of one generator, so that not every model has to be built (`sharing.Form`).
+
+    Yields
+    ------
+    int
+        Which dataset, counted from 0.
+    xarray.DataTree or FitError
+        What came of it. A dataset whose model cannot be built, or has no density, leaves the others alone.
+    """
+    pairs = enumerate(zip(datasets, seeds, strict=True))
+    form = Form(build)
+    while window := list(islice(pairs, WINDOW)):
+        members: list[Member] = []
+        for index, (dataset, seed) in window:
+            try:
+                members.append((form if alike else Form(build)).member(index, dataset, seed))
+            except FitError as error:
+                yield index, error
+            except Exception as error:  # noqa: BLE001 - a user's builder may raise anything, and the others go on
+                yield index, _refused(error)
+        for group in by_form(members):
+            yield from _fit_group(build, group, fit)
+
+
+def _refused(error: Exception) -> FitError:
+    failure = FitError(f"the model cannot be built on this dataset: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
+
+
+def _fit_group(
+    build: Callable[[Dataset], pm.Model],
+    members: Sequence[Member],
+    fit: Callable[[Density, Sequence[Member], float], Results],
+) -> Results:
+    """Fit datasets whose models have the same form, one by one if they share no density."""
+    begin = time.perf_counter()
+    try:
+        density = shared_density(build, members)
+    except FitError as error:
+        if len(members) == 1:
+            yield members[0].index, error
+        for member in members if len(members) > 1 else ():
+            yield from _fit_group(build, [member], fit)
+        return
+    yield from fit(density, members, time.perf_counter() - begin)
+
+
+def in_turn(found: Results) -> Iterator[xr.DataTree]:
+    """Put results into the order of their datasets.
+
+    Raises
+    ------
+    FitError
+        When it is the turn of a dataset that has no posterior.
+    """
+    waiting: dict[int, xr.DataTree | FitError] = {}
+    turn = 0
+    for index, result in found:
+        waiting[index] = result
+        while turn in waiting:
+            following = waiting.pop(turn)
+            turn += 1
+            if isinstance(following, FitError):
+                raise following
+            yield following
