@@ -87,16 +87,9 @@ def sample(
     FitError
         When it is the turn of a dataset that has no posterior.
     """
-    results: dict[int, xr.DataTree | FitError] = {}
-    turn = 0
-    for index, result in fits(build, datasets, seeds, options):
-        results[index] = result
-        while turn in results:
-            found = results.pop(turn)
-            turn += 1
-            if isinstance(found, FitError):
-                raise found
-            yield found
+    from bayesrun.samplers.lanes.intake import in_turn
+
+    yield from in_turn(fits(build, datasets, seeds, options))
 
 
 def fits(

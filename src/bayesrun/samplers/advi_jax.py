@@ -1,0 +1,212 @@
+"""Mean-field ADVI on JAX, many datasets at once: the approximation and the optimiser of `advi`, compiled once.
+
+It does not judge the approximation; the densities that k-hat needs are kept.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import xarray as xr
+from pymc.initial_point import make_initial_point_fn
+
+from bayesrun.errors import FitError, FitTimeoutError
+from bayesrun.samplers import variational
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import pymc as pm
+
+    from bayesrun.samplers import groups
+    from bayesrun.samplers.lanes.ascent import Ascent, Found
+    from bayesrun.samplers.lanes.density import Density
+    from bayesrun.samplers.lanes.sharing import Member
+    from bayesrun.samplers.lanes.trees import Moulds
+    from bayesrun.types import Dataset, SamplerOptions
+
+__all__ = ["DISCRETE", "EXTRA", "KIND", "OPTIONS", "VERSION", "fits", "sample"]
+
+VERSION: Final = 1
+KIND: Final = "variational"
+DISCRETE: Final = False
+OPTIONS: Final = ("draws", "chains", "iterations", "learning_rate", "extra")
+"""Options that change the draws."""
+EXTRA: Final = ("obj_n_mc",)
+"""Keys of ``extra``."""
+
+
+def sample(
+    build: Callable[[Dataset], pm.Model],
+    datasets: Iterable[Dataset],
+    seeds: Iterable[int],
+    options: SamplerOptions,
+) -> Iterator[xr.DataTree]:
+    """Fit independent normals by ADVI (Kucukelbir et al. 2017, JMLR 18:14) and draw from them, in double precision.
+
+    What is fitted, from where, with which optimiser and what is kept of it is as in `bayesrun.samplers.advi`; the
+    random numbers are others.
+
+    Parameters
+    ----------
+    build
+        Builds the model of one dataset; its free variables are continuous.
+    datasets, seeds
+        One of each for a fit. A fit's seed gives it the same random numbers in every batch.
+    options
+        ``iterations``, ``learning_rate``, and ``draws`` x ``chains`` independent draws, which form one chain.
+        ``extra`` may have ``obj_n_mc`` (int: draws from the approximation for one gradient).
+
+    Yields
+    ------
+    xarray.DataTree
+        One for each dataset, in their order. Groups ``posterior``, ``sample_stats`` (``lp``, ``log_q``),
+        ``observed_data``, ``log_likelihood`` and ``optimization``, and attributes, as `variational.draw` has them.
+        ``sampling_seconds`` and ``compile_seconds``, its part, are shares of the batch's wall-clock seconds.
+
+    Raises
+    ------
+    FitError
+        When it is the turn of a dataset whose optimisation met NaN, or whose model JAX cannot take.
+    """
+    from bayesrun.samplers.lanes.intake import in_turn
+
+    yield from in_turn(fits(build, datasets, seeds, options))
+
+
+def fits(
+    build: Callable[[Dataset], pm.Model],
+    datasets: Iterable[Dataset],
+    seeds: Iterable[int],
+    options: SamplerOptions,
+    *,
+    alike: bool = False,
+    timeout: float | None = None,
+) -> Iterator[tuple[int, xr.DataTree | FitError]]:
+    """Fit like `sample`, but in the order in which fits are done, and with errors as values.
+
+    Parameters
+    ----------
+    alike
+        Whether the datasets are draws of one generator, so that not every model has to be built.
+    timeout
+        Seconds that one dataset may take of its batch; None: no bound.
+
+    Yields
+    ------
+    int
+        Which dataset, counted from 0.
+    xarray.DataTree or FitError
+        What came of it. One that fails leaves the others alone.
+    """
+    from bayesrun.samplers.lanes.engine import prepare_jax
+    from bayesrun.samplers.lanes.intake import fit_groups
+
+    _check(options)
+    prepare_jax()
+    yield from fit_groups(build, datasets, seeds, partial(_fit_group, options, timeout), alike=alike)
+
+
+def _check(options: SamplerOptions) -> None:
+    """Refuse what this sampler cannot do."""
+    if options.precision != "float64" or options.engine != "lanes":
+        raise FitError(
+            f"sampler=advi_jax runs in double precision and has one engine; got sampler.precision={options.precision} "
+            f"sampler.engine={options.engine}. Leave them at float64 and lanes: they are for sampler=numpyro"
+        )
+    others = sorted(set(options.extra) - set(EXTRA))
+    if others:
+        raise FitError(
+            f"sampler=advi_jax has no option {', '.join(others)}; it takes {', '.join(EXTRA)}. "
+            "sampler=advi hands its extra to pymc.fit"
+        )
+    n_mc = options.extra.get("obj_n_mc", 1)
+    if not isinstance(n_mc, int) or isinstance(n_mc, bool) or n_mc < 1:
+        raise FitError(f"sampler.extra.obj_n_mc: got {n_mc!r}, want a whole number from 1 on")
+
+
+def _fit_group(
+    options: SamplerOptions,
+    timeout: float | None,
+    density: Density,
+    members: Sequence[Member],
+    seconds: float,
+) -> Iterator[tuple[int, xr.DataTree | FitError]]:
+    """Fit datasets that share a density, which took some seconds to derive."""
+    from bayesrun.samplers.lanes.ascent import Schedule, Task, ascent, climb
+    from bayesrun.samplers.lanes.trees import Moulds
+
+    begin = time.perf_counter()
+    shapes = tuple((value.shape, value.dtype.str) for value in members[0].arguments(density))
+    program = ascent(density, shapes, options.extra.get("obj_n_mc", 1), options.draws * options.chains)
+    compile_seconds = (seconds + time.perf_counter() - begin) / len(members)
+    averaged = max(1, int(options.iterations * variational.AVERAGED))
+    schedule = Schedule(options.iterations, averaged, options.learning_rate)
+    moulds = Moulds()
+    for first in range(0, len(members), program.width):
+        block = members[first : first + program.width]
+        tasks = [Task(m.seed, m.arguments(density), None if density.start else _own_start(m)) for m in block]
+        for member, found in zip(block, climb(program, tasks, schedule, timeout), strict=True):
+            if found.late:
+                yield member.index, _late(found, timeout or 0.0, options)
+            elif found.failed:
+                yield member.index, _broken(found, options)
+            else:
+                yield member.index, _tree(program, moulds, member, found, options, compile_seconds)
+
+
+def _own_start(member: Member) -> np.ndarray:
+    """Draw the start of a model whose initial point is random."""
+    point = make_initial_point_fn(model=member.surveyed.model, jitter_rvs=set(), return_transformed=True)
+    own = np.random.SeedSequence(member.seed).generate_state(1)[0]
+    return np.concatenate([np.ravel(value) for value in point(int(own)).values()], dtype=np.float64)
+
+
+def _late(found: Found, timeout: float, options: SamplerOptions) -> FitTimeoutError:
+    return FitTimeoutError(
+        f"took longer than {timeout:g} s of its batch for {found.elbo.size} of {options.iterations} iterations; raise "
+        "sampler.timeout, or lower sampler.iterations"
+    )
+
+
+def _broken(found: Found, options: SamplerOptions) -> FitError:
+    return FitError(
+        f"the ELBO became NaN in iteration {found.elbo.size + 1}. Try sampler.learning_rate="
+        f"{options.learning_rate / 10:g}, or initial values nearer to the posterior"
+    )
+
+
+def _tree(
+    program: Ascent, moulds: Moulds, member: Member, found: Found, options: SamplerOptions, compile_seconds: float
+) -> xr.DataTree:
+    """Draw from the approximation of one dataset and put that into groups."""
+    begin = time.perf_counter()
+    density, count = program.density, options.draws * options.chains
+    scale = np.logaddexp(0.0, found.rho)
+    standard = np.random.default_rng([member.seed, 1]).standard_normal((count, density.size))
+    log_q = -0.5 * (standard**2 + np.log(2 * np.pi)).sum(axis=1) - np.log(scale).sum()
+    variables, terms, lp = program.describe(found.mu + standard * scale, member.arguments(density))
+    gain = np.asarray(lp) - log_q
+    arrays = {
+        "posterior": {name: np.asarray(v)[None] for name, v in zip(density.variables, variables, strict=True)},
+        "sample_stats": {"lp": np.asarray(lp)[None], "log_q": log_q[None]},
+        "log_likelihood": {name: np.asarray(v)[None] for name, v in zip(density.observed, terms, strict=True)},
+    }
+    attrs: groups.Attributes = {
+        "sampler": "advi_jax",
+        "sampler_version": VERSION,
+        "sampling_seconds": found.seconds + compile_seconds + time.perf_counter() - begin,
+        "compile_seconds": compile_seconds,
+        "converged": int(variational.elbo_converged(found.elbo)),
+        "elbo": float(gain.mean()),
+        "elbo_se": float(gain.std(ddof=1) / np.sqrt(gain.size)),
+    }
+    result = moulds.tree(member, arrays, attrs)
+    optimization = xr.Dataset(
+        {"elbo": ("iteration", found.elbo)}, coords={"iteration": np.arange(found.elbo.size)}, attrs=attrs
+    )
+    result["optimization"] = xr.DataTree(optimization)
+    return result
