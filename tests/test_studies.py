@@ -234,6 +234,31 @@ def test_a_posterior_as_truth(project):
     assert np.isin(truths, draws).all()
 
 
+def test_calibration_given_the_observed_data(project):
+    """Truth from the posterior; each fit is to the four observations and four simulated ones, and known exactly."""
+    common = ("--config-dir", "conf", "model=means", "data=csv", "data.path=y.csv", *QUIET, *SHORT)
+    steps = ("steps.figures=false", "steps.prior_predictive=false", "steps.posterior_predictive=false")
+    assert bayesrun(*common, "study.name=fit", *steps).code == 0
+    ran = run("study=sbc", "study.replicates=6", "study.truth={posterior: studies/fit}")
+    assert ran.code == 0, ran
+    assert "calibration near the data at hand" in ran.out
+    rows = table(project, "estimates").query("variable == 'mu'").set_index("key")
+    assert rows["rank"].between(0, 99).all()
+    for key, row in rows.iterrows():
+        with xr.open_datatree(project / "studies" / "s" / "fits" / str(key) / "posterior.nc") as tree:
+            values = tree["observed_data"]["y_obs"].values
+        assert values.shape == (8,)
+        np.testing.assert_allclose(values[:4], [0.3, -0.2, 1.4, 0.9])
+        # prior N(0, 1) and errors of SD 1: the posterior is N(sum(y) / 9, 1 / 9)
+        assert abs(row["mean"] - values.sum() / 9.0) < 4 * row["mcse_mean"]
+        assert abs(row["sd"] - 1.0 / 3.0) < 4 * row["mcse_sd"]
+    assert "posterior SBC" in (project / "studies" / "s" / "report.html").read_text()
+    (project / "other.csv").write_text("y\n0.3\n-0.2\n1.4\n1.9\n")
+    ran = run("study=sbc", "data.path=other.csv", "study.name=o", "study.truth={posterior: studies/fit}")
+    assert ran.code == 2
+    assert "has other observed values of y_obs than the data of this study" in ran.err
+
+
 def test_one_study_has_one_question(project):
     run("study=recovery", "study.replicates=2")
     ran = run("study=sbc", "study.replicates=2")
@@ -276,7 +301,7 @@ def test_a_study_through_ray_and_mlflow(project):
     """Batches on two workers, outcomes as they come, and a run for the cell with a step for each replicate."""
     ran = bayesrun(
         "--config-dir", "conf", "model=means", "data=csv", "data.path=y.csv", "study=sbc", "study.name=s",
-        "study.replicates=10", "sampler=numpyro", "sampler.batch_size=5", *SHORT,
+        "study.replicates=10", "sampler=numpyro", "sampler.batch_size=5", "dispatch.num_cpus=2", *SHORT,
     )  # fmt: skip
     assert ran.code == 0, ran
     assert len(outcomes(project)) == 10

@@ -21,6 +21,8 @@ __all__ = ["ademp", "text_of"]
 AIMS: Final = {
     "sbc": "Whether each model with each sampler is calibrated: whether truths drawn from the prior look like draws "
     "from their posteriors.",
+    "joint": "Whether each model with each sampler is calibrated near the observed data: whether truths drawn from "
+    "the posterior look like draws from the posteriors that have seen them too.",
     "recovery": "How well estimates and intervals recover known truths.",
     "power": "How often a decision rule decides for an effect that is there, and for one that is not.",
 }
@@ -51,7 +53,7 @@ def ademp(
         Labels of the scalars that are estimated, where they are known.
     """
     return Ademp(
-        aims=study.aims or AIMS[study.kind],
+        aims=study.aims or AIMS["joint" if _joint(cells) else study.kind],
         mechanisms=_mechanisms(study, cells),
         estimands=_estimands(study, estimands),
         methods=_methods(cells),
@@ -61,6 +63,10 @@ def ademp(
         seeds={"study.seed": study.seed},
         versions=versions,
     )
+
+
+def _joint(cells: Sequence[CheckedCell]) -> bool:
+    return any(checked.simulation is not None and checked.simulation.joint for checked in cells)
 
 
 def text_of(described: Ademp) -> str:
@@ -94,8 +100,14 @@ def _mechanisms(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
         found[f"{generator.name}{f' ({given})' if given else ''} on {checked.cell.data.name}, covariates {design}"] = (
             None
         )
-    truth = {"prior": "drawn from the prior", "posterior": "drawn from the posterior of an earlier fit"}
-    for kind in sorted({checked.simulation.identity["kind"] for checked in cells if checked.simulation is not None}):
+    truth = {
+        "prior": "drawn from the prior",
+        "posterior": "drawn from the posterior of an earlier fit",
+        "joint": "drawn from the posterior given the observed data, with which every simulated dataset is fitted "
+        "together (posterior SBC, arXiv:2502.03279)",
+    }
+    simulations = [checked.simulation for checked in cells if checked.simulation is not None]
+    for kind in sorted({"joint" if one.joint else one.identity["kind"] for one in simulations}):
         found[f"truth {truth.get(kind) or f'fixed: {canonical_json(study.truth)}; what is not fixed is drawn'}"] = None
     factors = sorted(
         {key for checked in cells for key in checked.cell.overrides if key.startswith(("data.", "model."))}

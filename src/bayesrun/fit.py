@@ -58,6 +58,8 @@ class Case:
         For simulated data that do not vary or are not finite: what is wrong with them.
     timeout
         Seconds that it may take of its batch; None: no bound.
+    form
+        A dataset of the same form as `dataset`, with which it shares what is compiled; None: `base`.
     """
 
     spec: FitSpec
@@ -66,6 +68,7 @@ class Case:
     truth: Mapping[str, np.ndarray] = field(default_factory=dict)
     degenerate: str = ""
     timeout: float | None = None
+    form: Dataset | None = None
 
 
 @dataclass
@@ -234,9 +237,10 @@ def _sharing(case: Case, builder: Callable[[Dataset], pm.Model], purpose: str) -
     from bayesrun.samplers.lanes.graphs import survey
     from bayesrun.samplers.lanes.shared_data import share_data
 
-    name = canonical_json([purpose, case.spec.model, case.spec.data_hash, case.spec.fingerprint])
+    joint = case.form is not None
+    name = canonical_json([purpose, case.spec.model, case.spec.data_hash, case.spec.fingerprint, joint])
     if name not in _surveys:
-        _surveys[name] = survey(builder(case.base))
+        _surveys[name] = survey(builder(case.form or case.base))
     reference = _surveys[name]
     return lambda dataset: share_data(builder(dataset), reference)
 

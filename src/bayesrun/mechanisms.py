@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pymc as pm
 
     from bayesrun.preflight import Checked
+    from bayesrun.simulate import Simulator
     from bayesrun.simulate.truth import Truth
     from bayesrun.types import Dataset, Settings
 
@@ -59,6 +60,7 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
     if problems:
         raise ConfigError("\n".join(problems))
     truth = parse_truth(study.truth)
+    joint = study.kind == "sbc" and truth.path is not None
     cells: list[CheckedCell] = []
     made: dict[str, tuple[Simulation, Dataset, tuple[str, ...]]] = {}
     for one in checked.cells:
@@ -68,13 +70,13 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
         try:
             if name not in made:
                 model = checked.models[label] if generator is None else None
-                made[name] = _simulation(target, dataset, truth, model)
+                made[name] = _simulation(target, dataset, truth, model, joint=joint)
             recipe, _, drawn = made[name]
             _check_observed(one, checked.models[label], dataset, target, drawn)
             simulation = dataclasses.replace(
                 recipe,
                 truth={"posterior": truth.path} if truth.path else study.truth,
-                identity=identity(truth),
+                identity=identity(truth) | ({"joint": True} if joint else {}),
                 design=_redrawn(one.cell.data),
             )
             _check_estimands(one, checked.models[label], study)
@@ -144,10 +146,10 @@ def _refused(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
             "study.truth: calibration is judged for truth drawn from the prior, not for fixed values; use "
             "study=recovery, or study.truth=prior"
         )
-    if study.kind == "sbc" and kind == "posterior":
+    if study.kind == "sbc" and kind == "posterior" and any(_redrawn(one.cell.data) for one in cells):
         lines.append(
-            "study.truth: truth drawn from a posterior needs fits of the observed and the simulated data together, "
-            "which study=sbc does not do; use study=recovery, or study.truth=prior"
+            "study.truth: calibration given the observed data keeps their covariates; use data.redraw=false, or "
+            "study.truth=prior"
         )
     if study.kind == "power" and not study.decisions:
         lines.append('study.decisions: a power study needs a decision rule: study.decisions=["P(beta > 0 | y) > 0.95"]')
@@ -168,7 +170,7 @@ def _refused(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
 
 
 def _simulation(
-    target: Target, dataset: Dataset, truth: Truth, model: pm.Model | None
+    target: Target, dataset: Dataset, truth: Truth, model: pm.Model | None, *, joint: bool
 ) -> tuple[Simulation, Dataset, tuple[str, ...]]:
     """Check that a generator can draw datasets like this one; return its own form of it, and which arrays it draws."""
     from bayesrun.data import conform
@@ -185,7 +187,24 @@ def _simulation(
         ready = simulator(functools.partial(function, **bound.params), base, truth, model or found.model)
     except ConfigError as error:
         raise ConfigError("\n".join(f"model={target.name}: {line}" for line in str(error).splitlines())) from error
+    if joint:
+        _check_together(ready, base, truth)
     return Simulation(bound, found.fingerprint, base_hash=base.digest()), base, ready.replaced
+
+
+def _check_together(ready: Simulator, base: Dataset, truth: Truth) -> None:
+    """Refuse truth from a posterior of other data, and models that cannot be fitted to old and new data together."""
+    from bayesrun.simulate import check_joint, check_observed, joined
+
+    check_observed(str(truth.path), ready.model)
+    simulated = ready.draw(0).dataset
+    try:
+        check_joint(ready.build, base, simulated, joined(base, simulated, ready.replaced))
+    except ConfigError as error:
+        raise ConfigError(
+            f"study.truth: calibration given the observed data fits them and the simulated ones together: {error}; use "
+            "study.truth=prior, or study=recovery"
+        ) from error
 
 
 def _measured(cell: Cell, study: StudyOptions) -> DiagnosticsOptions:

@@ -156,16 +156,16 @@ def _estimates(fits: pd.DataFrame, store: Store) -> pd.DataFrame:
 
 
 def _with_prior(estimates: pd.DataFrame, cells: Iterable[CheckedCell]) -> pd.DataFrame:
-    """Add the SD of the truths of a cell, where they are drawn from the prior; contraction is measured by it."""
+    """Add the SD of the truths of a cell, where fits start from their distribution; contraction is measured by it."""
     if estimates.empty:
         return estimates
-    drawn = _from_prior(cells)
+    drawn = _ranked(cells)
     spread = estimates.groupby(["cell", "variable"], sort=False)["truth"].transform("std")
     return estimates.assign(prior_sd=spread.where(estimates["cell"].isin(drawn) & (spread > 0)))
 
 
-def _from_prior(cells: Iterable[CheckedCell]) -> set[str]:
-    return {c.cell.label for c in cells if c.simulation is not None and c.simulation.identity["kind"] == "prior"}
+def _ranked(cells: Iterable[CheckedCell]) -> set[str]:
+    return {c.cell.label for c in cells if c.simulation is not None and c.simulation.ranked}
 
 
 def _ranks(estimates: pd.DataFrame) -> pd.DataFrame:
@@ -196,8 +196,8 @@ def _preference(checked: CheckedCell, reference: str | None) -> tuple[bool, bool
 
 
 def _calibration(estimates: pd.DataFrame, cells: Sequence[CheckedCell], study: StudyOptions) -> pd.DataFrame:
-    """Test the ranks of every cell; truth that is not drawn from a prior has none."""
-    part = estimates[estimates["cell"].isin(_from_prior(cells))]
+    """Test the ranks of every cell; truth that is drawn from elsewhere has none."""
+    part = estimates[estimates["cell"].isin(_ranked(cells))]
     if part.empty or "rank" not in part:
         return pd.DataFrame()
     return calibration.calibration_table(part, study.alpha, study.seed)
@@ -205,7 +205,7 @@ def _calibration(estimates: pd.DataFrame, cells: Sequence[CheckedCell], study: S
 
 def _symmetry(estimates: pd.DataFrame, cells: Sequence[CheckedCell], study: StudyOptions) -> pd.DataFrame:
     """Test of variational cells whether their centres are biased."""
-    own = _from_prior(cells) & {c.cell.label for c in cells if c.kind == "variational"}
+    own = _ranked(cells) & {c.cell.label for c in cells if c.kind == "variational"}
     part = estimates[estimates["cell"].isin(own)]
     return pd.DataFrame() if part.empty or "p_truth" not in part else calibration.symmetry_table(part, study.alpha)
 
@@ -223,6 +223,11 @@ def _verdict(
             passed[verdict.cell] = verdict.calibrated
         for verdict in calibration.verdicts(tables["symmetry"]) if not tables["symmetry"].empty else ():
             remarks.append(f"centre of the approximation (VSBC): {verdict.sentence}")
+        if any(c.simulation is not None and c.simulation.joint for c in cells):
+            remarks.append(
+                "truth is drawn from the posterior given the observed data, and fits are to these and the simulated "
+                "data: calibration near the data at hand, not over the prior"
+            )
         if study.generator is not None:
             remarks.append(
                 "the data were drawn from another model than the fitted one: this tests the pair, and a departure need "

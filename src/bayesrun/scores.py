@@ -123,7 +123,7 @@ def _asked(
     return values
 
 
-_likelihoods: dict[tuple[str, str], Any] = {}
+_likelihoods: dict[tuple[str, str, bool], Any] = {}
 
 
 def _likelihood_at_truth(tree: xr.DataTree, case: Case) -> float:
@@ -133,7 +133,7 @@ def _likelihood_at_truth(tree: xr.DataTree, case: Case) -> float:
     spec = case.spec
     assert spec.simulation is not None
     redrawn = spec.simulation.design is not None
-    name = (spec.fingerprint, spec.data_hash)
+    name = (spec.fingerprint, spec.data_hash, spec.simulation.joint)
     if redrawn or name not in _likelihoods:
         build = functools.partial(import_target("model", spec.model.path), **spec.model.params)
         compiled = joint_log_likelihood(build(case.dataset))

@@ -5,6 +5,7 @@ It fits nothing and writes nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,14 @@ class Sources:
         simulation = spec.simulation
         simulator = _simulator(simulation, self.data(simulation.base_hash))
         drawn = simulator.draw(spec.data_seed, _covariates(simulation, spec.data_seed))
-        return Case(spec, drawn.dataset, self.data(spec.data_hash), drawn.truth, drawn.degenerate)
+        case = Case(spec, drawn.dataset, self.data(spec.data_hash), drawn.truth, drawn.degenerate)
+        if not simulation.joint:
+            return case
+        from bayesrun.simulate import joined
+
+        observed = self.data(simulation.base_hash)
+        both = (joined(observed, other, simulator.replaced) for other in (drawn.dataset, observed))
+        return dataclasses.replace(case, dataset=next(both), form=next(both))
 
 
 _simulators: dict[str, Simulator] = {}

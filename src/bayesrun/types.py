@@ -575,8 +575,8 @@ class Simulation:
     truth
         ``prior``, a mapping of fixed values by variable, or ``{"posterior": PATH}``.
     identity
-        What the truth is, in plain values: kind (prior, fixed or posterior) and content. The path of a posterior is
-        not part of it.
+        What the truth is, in plain values: kind (prior, fixed or posterior) and content, and ``joint`` where fits are
+        to the observed and the simulated data together. The path of a posterior is not part of it.
     base_hash
         Digest of the dataset whose covariates are kept; the store holds it.
     design
@@ -589,6 +589,16 @@ class Simulation:
     identity: Mapping[str, Any] = field(default_factory=lambda: {"kind": "prior"})
     base_hash: str = ""
     design: Target | None = None
+
+    @property
+    def joint(self) -> bool:
+        """Whether fits are to the observed and the simulated data together."""
+        return bool(self.identity.get("joint"))
+
+    @property
+    def ranked(self) -> bool:
+        """Whether ranks of the truth say anything: it is drawn from what the fit conditions on beside the data."""
+        return self.joint or self.identity["kind"] == "prior"
 
 
 @dataclass(frozen=True)
