@@ -21,7 +21,8 @@ from bayesrun.errors import FitError
 from bayesrun.samplers import groups, variational
 from bayesrun.types import Dataset, DiagnosticsOptions, SamplerOptions
 
-SAMPLERS = ("nuts", "numpyro", "metropolis", "smc", "advi", "fullrank_advi")
+SAMPLERS = ("nuts", "numpyro", "metropolis", "smc", "advi", "advi_jax", "fullrank_advi")
+BATCHED = ("numpyro", "advi_jax")
 OPTIONS = SamplerOptions(draws=400, tune=400, chains=2, iterations=4000, learning_rate=0.02)
 STATS = {
     "nuts": set(groups.NUTS_STATS),
@@ -98,7 +99,8 @@ def test_module_says_what_it_is(name):
 def test_groups_names_and_dtypes(name, fitted):
     tree = fitted(name)[0]
     kind = module(name).KIND
-    optional = {"optimization"} if kind == "variational" else {"log_likelihood"} if name == "numpyro" else set()
+    optional = {"optimization"} if kind == "variational" else set()
+    optional |= {"log_likelihood"} if name in BATCHED else set()
     assert set(tree.children) == {"posterior", "sample_stats", "observed_data"} | optional
     assert list(tree["posterior"].data_vars) == ["theta", "double"]
     assert set(tree["sample_stats"].data_vars) == STATS[kind]
@@ -163,7 +165,7 @@ def test_same_seed_gives_the_same_draws_alone(name, fitted):
         return conjugate(data)
 
     many = (itertools.chain([FIRST], itertools.repeat(SECOND)), iter([11, 12]))
-    first = next(module(name).sample(build, *([[FIRST], [11]] if name == "numpyro" else many), OPTIONS))
+    first = next(module(name).sample(build, *([[FIRST], [11]] if name in BATCHED else many), OPTIONS))
     assert all(data is FIRST for data in built)
     np.testing.assert_array_equal(first["posterior"]["theta"], fitted(name)[0]["posterior"]["theta"])
     assert not np.array_equal(first["posterior"]["theta"], fitted(name)[1]["posterior"]["theta"])
@@ -192,7 +194,7 @@ def test_density_in_unconstrained_space(name):
         assert abs(normal.logpdf(flat) - tree["sample_stats"]["log_q"].values[0]).mean() < 1.0
 
 
-@pytest.mark.parametrize("name", ["advi", "fullrank_advi"])
+@pytest.mark.parametrize("name", ["advi", "advi_jax", "fullrank_advi"])
 def test_exact_approximation_has_the_evidence(name, fitted):
     """Where the family holds the posterior, lp - log q is the log evidence for every draw, and k-hat is small."""
     tree = fitted(name)[0]
@@ -285,7 +287,8 @@ def test_metropolis_refuses_a_model_without_a_start():
         next(module("metropolis").sample(build, [FIRST], [1], OPTIONS))
 
 
-def test_elbo_that_becomes_nan_is_a_fit_error():
+@pytest.mark.parametrize("name", ["advi", "advi_jax"])
+def test_elbo_that_becomes_nan_is_a_fit_error(name):
     def build(data):
         with pm.Model() as model:
             theta = pm.Normal("theta", 0.0, 1.0)
@@ -294,7 +297,7 @@ def test_elbo_that_becomes_nan_is_a_fit_error():
         return model
 
     with pytest.raises(FitError, match=r"ELBO became NaN.*sampler\.learning_rate=0\.002"):
-        next(module("advi").sample(build, [FIRST], [1], OPTIONS))
+        next(module(name).sample(build, [FIRST], [1], OPTIONS))
 
 
 def test_elbo_convergence_rule():
@@ -313,7 +316,7 @@ def test_nothing_is_printed_or_left_behind(capfd, fitted):
     flags = os.environ.get("XLA_FLAGS")
     logger = logging.getLogger("pymc")
     level = logger.level
-    for name in ("smc", "advi", "numpyro"):
+    for name in ("smc", "advi", "advi_jax", "numpyro"):
         next(module(name).sample(conjugate, [FIRST], [1], SamplerOptions(draws=20, tune=20, chains=1, iterations=20)))
     printed = capfd.readouterr()
     assert printed.out == ""
