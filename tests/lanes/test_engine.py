@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import arviz as az
 import jax
@@ -330,6 +331,17 @@ def test_starts_from_the_prior():
 def test_options_are_checked():
     with pytest.raises(FitError, match="no option chain_method"):
         drawn(conjugate, [FIRST], [1], replace(SHORT, extra={"chain_method": "vectorized"}))
+
+
+@pytest.mark.parametrize(
+    ("size", "draws", "dense", "lanes"),
+    [(10, 1000, False, 64), (4000, 1000, False, 16), (10, 10**6, False, 4), (3000, 100, True, 4)],
+)
+def test_large_models_and_long_chains_get_fewer_lanes(size, draws, dense, lanes):
+    """Half a gigabyte of draws under way, one of states; a mass matrix of 3000 by 3000 has three copies a lane."""
+    density = SimpleNamespace(size=size)
+    options = SamplerOptions(draws=draws, batch_size=64, extra={"dense_mass": dense})
+    assert engine._settings(density, options, 64).lanes == lanes
 
 
 def test_single_precision_draws_from_the_same_posterior():

@@ -46,6 +46,8 @@ MANY_LANES = 2048
 """The same for other devices, which are idle with fewer."""
 STATE_BYTES = 2**30
 """Bound on the state of all lanes, which keeps those of large models fewer."""
+DRAWS_BYTES = 2**29
+"""Bound on the draws of the chains that are under way, which wait in the host's memory until all of a fit are there."""
 
 
 def fits(
@@ -176,7 +178,7 @@ def _settings(density: Density, options: SamplerOptions, n_datasets: int) -> Set
         raise FitError(f"the batched engine has no option {', '.join(sorted(extra))}; it takes {', '.join(EXTRA)}")
     planned = n_datasets if options.batch_size == "auto" else options.batch_size
     of_a_lane = 8 * density.size * (2 * options.max_treedepth + 20 + 3 * density.size * dense)
-    limit = min(limit, STATE_BYTES // of_a_lane)
+    limit = min(limit, STATE_BYTES // of_a_lane, DRAWS_BYTES // (8 * density.size * options.draws))
     # few shapes, so that few programs are compiled: powers of two until the lanes are used up
     slots = min(1 << (planned - 1).bit_length(), max(limit // options.chains, 1))
     return Settings(
