@@ -132,6 +132,16 @@ def test_wheel_holds_the_package_its_configs_and_the_launcher(site: Path) -> Non
     assert sources | tables | {"bayesrun/py.typed"} <= held
 
 
+def test_wheel_holds_the_pipelines_and_finds_them(site: Path, workdir: Path) -> None:
+    shipped = {p.relative_to(ROOT).as_posix() for p in (ROOT / "pipelines").rglob("*") if p.is_file()}
+    shipped = {name for name in shipped if "__pycache__" not in name}
+    assert "pipelines/nightly_calibration.py" in shipped
+    assert shipped <= {p.relative_to(site / "bayesrun").as_posix() for p in (site / "bayesrun").rglob("*")}
+    program = "import sys; from bayesrun.cli import main; sys.argv = ['bayesrun', 'pipeline', 'list']; sys.exit(main())"
+    listed = run([sys.executable, "-P", "-c", program], workdir, PYTHONPATH=str(site))
+    assert {"nightly_calibration", "weekly_recovery"} <= set(listed.split())
+
+
 def test_configs_resolve_from_the_checkout_and_from_the_wheel(site: Path, workdir: Path) -> None:
     program = "import bayesrun, sys; print(bayesrun.__file__); from bayesrun.cli import main; sys.exit(main())"
     command = [sys.executable, "-P", "-c", program, "--cfg", "job"]
