@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bayesrun.tables import agreement_table, comparison_table, outcome_table, verdict_lines
+from bayesrun.tables import agreement_table, comparison_table, outcome_table, study_tables, verdict_lines
 from bayesrun.types import Verdict
+from fake_studies import fake_study
 from fakes import fake_outcome
 
 if TYPE_CHECKING:
@@ -109,3 +110,21 @@ def test_agreement_shows_the_worst_and_counts_the_rest() -> None:
         assert "theta[10]" not in text
         assert "2 more rows, 1 of them differ" in text
         assert "+1.00" in text
+
+
+@pytest.mark.parametrize("cells", [1, 2])
+def test_studies_fit_80_columns_and_begin_with_the_parameters(cells: int) -> None:
+    """Cells are named by what sets them apart, and each rule has a row of its own."""
+    study = fake_study(cells=cells, variables=9, replicates=50)
+    shown = study_tables(study)
+    assert [title.partition(",")[0].partition(":")[0] for title, _ in shown] == ["calibration", "measures", "decisions"]
+    texts = [rendered(table, 80) for _, table in shown]
+    for text in texts:
+        assert max(map(len, text.splitlines())) <= 80
+        assert "linear/design" not in text
+        assert (" nuts " in text) == (cells > 1)
+    rows = [line.split() for line in texts[1].splitlines() if "±" in line]
+    assert [row[cells - 1] for row in rows[: 2 * cells]] == ["sigma", "log_likelihood"] * cells
+    value = study["measures"].query("measure == 'decision:positive' and analysis == 'all'")["value"].iloc[0]
+    first = next(line for line in texts[2].splitlines() if "positive" in line)
+    assert f" {value:.3f} ±" in first

@@ -153,17 +153,19 @@ def study_tables(frames: Mapping[str, pd.DataFrame], top: int = 12) -> list[tupl
     -------
     list of str and Table
     """
+    from bayesrun.plots.facets import short_cells
+
     shown = []
-    judged = frames["calibration"]
+    judged, measured = frames["calibration"], frames["measures"]
     if not judged.empty:
-        table = _table("cell", "quantity")
+        cells = short_cells(list(dict.fromkeys(map(str, judged["cell"]))))
+        table = _table(*_where(cells), "quantity")
         for name in ("n", "p", "p (Holm)", "z-score", "contraction"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("reads", overflow="fold")
         for row in judged.sort_values("p_value", kind="stable").head(top).to_dict("records"):
             table.add_row(
-                escape(str(row["cell"])),
-                escape(str(row["variable"])),
+                *_named(cells, row["cell"], row["variable"]),
                 str(row["n"]),
                 _number(row["p_value"], ".3f"),
                 _number(row["p_holm"], ".3f"),
@@ -172,33 +174,60 @@ def study_tables(frames: Mapping[str, pd.DataFrame], top: int = 12) -> list[tupl
                 Text(str(row["shape"]), style="green" if row["calibrated"] else "red"),
             )
         shown.append(("calibration", _captioned(table, len(judged) - top)))
-    measured = frames["measures"]
     if not measured.empty:
-        shown.append(("measures, with their Monte Carlo standard errors", _measures(measured, top)))
+        part = measured[(measured["analysis"] == "all") & (measured["variable"] != "")]
+        cells = short_cells(list(dict.fromkeys(map(str, part["cell"]))))
+        shown.append(("measures, with their Monte Carlo standard errors", _measures(part, cells, top)))
+        decided = _decisions(part, cells, top)
+        if decided.row_count:
+            shown.append(("decisions: share of replicates that say yes", decided))
     return shown
 
 
-def _measures(measured: pd.DataFrame, top: int) -> Table:
-    """One row a cell and quantity: bias, RMSE, and the coverage and width of the widest interval."""
-    part = measured[(measured["analysis"] == "all") & (measured["variable"] != "")]
+def _measures(part: pd.DataFrame, cells: Mapping[str, str], top: int) -> Table:
+    """One row a cell and quantity, parameters first: bias, RMSE, and the coverage and width of the widest interval."""
+    from bayesrun.plots.reading import small
+
     level = part["level"].max()
     at = part[part["level"].isna() | (part["level"] == level)]
     values = at.pivot_table("value", ["cell", "variable"], "measure", sort=False)
     errors = at.pivot_table("mcse", ["cell", "variable"], "measure", sort=False)
     columns = [name for name in ("bias", "rmse", "coverage", "width") if name in values]
-    columns += [name for name in values if name.startswith(("power:", "type_1_error:", "decision:"))]
-    table = _table("cell", "quantity")
+    table = _table(*_where(cells), "quantity")
     for name in columns:
         head = f"{name} ({level:g})" if name in ("coverage", "width") else name
-        table.add_column(head, justify="right", no_wrap=name in ("bias", "rmse"))
-    for (cell, variable), row in values.head(top).iterrows():
+        table.add_column(head, justify="right", no_wrap=True)
+    early = small(values.index.get_level_values("variable"))
+    for cell, variable in sorted(values.index, key=lambda pair: pair[1] not in early)[:top]:
+        row = values.loc[(cell, variable)]
         own = errors.loc[(cell, variable)] if (cell, variable) in errors.index else {}
         table.add_row(
-            escape(str(cell)),
-            escape(str(variable)),
+            *_named(cells, cell, variable),
             *(_with_error(row[name], own.get(name, math.nan)) for name in columns),
         )
     return _captioned(table, len(values) - top)
+
+
+def _decisions(part: pd.DataFrame, cells: Mapping[str, str], top: int) -> Table:
+    """One row a cell, quantity and rule: its power or type I error, otherwise how often it says yes."""
+    from bayesrun.plots.performance import rule_label, rules_of
+
+    table = _table(*_where(cells), "quantity", "rule")
+    table.add_column("share", justify="right", no_wrap=True)
+    rules = part[part["measure"].isin(rules_of(part)) & part["value"].notna()]
+    for row in rules.head(top).to_dict("records"):
+        names = _named(cells, row["cell"], row["variable"], rule_label(str(row["measure"])))
+        table.add_row(*names, _with_error(row["value"], row["mcse"]))
+    return _captioned(table, len(rules) - top)
+
+
+def _where(cells: Mapping[str, str]) -> tuple[str, ...]:
+    """Head of the column of cells; a study of one cell needs none."""
+    return ("cell",) if len(cells) > 1 else ()
+
+
+def _named(cells: Mapping[str, str], cell: object, *words: object) -> list[str]:
+    return [escape(str(word)) for word in ((cells[str(cell)], *words) if len(cells) > 1 else words)]
 
 
 def _captioned(table: Table, more: int) -> Table:
