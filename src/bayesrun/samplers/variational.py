@@ -6,6 +6,7 @@ It computes no k-hat; it keeps the densities that the diagnostics need for it.
 from __future__ import annotations
 
 import time
+import warnings
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -99,7 +100,8 @@ def draw(
     """
     start = time.perf_counter()
     watch = _Watch(options.iterations)
-    with groups.quiet():
+    with groups.quiet(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")  # NumPy's is used then
         try:
             fitted = pm.fit(
                 options.iterations,
