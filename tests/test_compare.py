@@ -158,7 +158,7 @@ def test_independent_draws_of_one_posterior_agree() -> None:
 
 
 def test_the_reference_is_the_best_sampler_there_is() -> None:
-    samplers = ["mine", "advi", "fullrank_advi", "metropolis", "smc", "numpyro", "nuts"]
+    samplers = ["mine", "advi_jax", "advi", "fullrank_advi", "metropolis", "smc", "numpyro", "nuts"]
     fits = [fitted(name, name, sampler=name) for name in samplers]
     for count in range(2, len(fits) + 1):
         (found,) = agreement(fits[:count], lambda _: summary({"mu": 0.0}))

@@ -64,7 +64,7 @@ def users(monkeypatch):
 
 
 def cell(label: str, model="build", data="read", sampler="nuts", **fields) -> Cell:
-    known = {"nuts", "numpyro", "advi", "metropolis"}
+    known = {"nuts", "numpyro", "advi", "advi_jax", "metropolis"}
     params = {name: fields.pop(name) for name in ("scale",) if name in fields}
     size = {"size": fields.pop("size")} if "size" in fields else {}
     return Cell(
@@ -135,11 +135,24 @@ def test_all_problems_of_all_cells_are_reported_together(users):
         assert line.startswith(start)
 
 
+def test_samplers_that_take_many_datasets_at_once_are_known(users):
+    names = ("nuts", "numpyro", "advi", "advi_jax")
+    found = check([cell(name, sampler=name) for name in names])
+    assert [c.cell.label for c in found.cells if c.batched] == ["numpyro", "advi_jax"]
+    own = check([cell("a", sampler="numpyro", options=SamplerOptions(engine="numpyro"))])
+    assert not own.cells[0].batched
+
+
+def test_keys_that_advi_jax_does_not_have_are_refused(users):
+    (line,) = refused(cell("a", sampler="advi_jax", options=SamplerOptions(extra={"obj_nmc": 5})))
+    assert line.startswith("sampler.extra.obj_nmc: unknown key; did you mean sampler.extra.obj_n_mc?")
+
+
 def test_a_problem_that_cells_share_is_told_once(users):
     assert len(refused(cell("a", model="bild"), cell("b", model="bild"), cell("c", model="bild", sampler="advi"))) == 1
 
 
-@pytest.mark.parametrize("sampler", ["nuts", "numpyro", "advi"])
+@pytest.mark.parametrize("sampler", ["nuts", "numpyro", "advi", "advi_jax"])
 def test_discrete_variables_need_a_sampler_that_takes_them(users, sampler):
     (line,) = refused(cell("a", model="counts", sampler=sampler), cell("b", model="counts", sampler="metropolis"))
     assert line.startswith(

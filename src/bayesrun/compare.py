@@ -32,7 +32,7 @@ __all__ = [
     "loo_comparisons",
 ]
 
-SAMPLER_ORDER = ("nuts", "numpyro", "numpyro_gpu", "smc", "metropolis", "fullrank_advi", "advi")
+SAMPLER_ORDER = ("nuts", "numpyro", "numpyro_gpu", "smc", "metropolis", "fullrank_advi", "advi", "advi_jax")
 """Which sampler the others are held against, the first that is there; samplers of a user's own come last."""
 
 MAX_MEAN_DIFFERENCE = 0.1
@@ -171,7 +171,7 @@ def agreement(
         mcse_mean, mcse_sd, rhat. A Monte Carlo error that is not known counts as zero.
     reference
         Name of the sampler, or label of the cell, that the others are held against; None for the first
-        that is there of nuts, numpyro, smc, metropolis, fullrank_advi, advi.
+        that is there of nuts, numpyro, smc, metropolis, fullrank_advi, advi, advi_jax.
 
     Returns
     -------

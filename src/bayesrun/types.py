@@ -207,7 +207,7 @@ class SamplerOptions:
         Kept draws per chain. Variational samplers return draws x chains independent draws as one chain;
         smc uses draws particles per chain.
     tune
-        Warm-up steps per chain, not kept. No meaning for advi, fullrank_advi and smc.
+        Warm-up steps per chain, not kept. No meaning for variational samplers and smc.
     chains
         Independent chains. For smc independent runs.
     target_accept
@@ -217,17 +217,18 @@ class SamplerOptions:
     max_treedepth
         Largest NUTS tree, 2**max_treedepth - 1 leapfrog steps. No meaning for other samplers.
     iterations
-        Optimisation steps of advi and fullrank_advi. No meaning for other samplers.
+        Optimisation steps of variational samplers. No meaning for others.
     learning_rate
         Step size of the variational optimiser. No meaning for other samplers.
     escalate
         Larger values of target_accept to try, one after another, while a fit diverges. NUTS only.
     engine
         What numpyro draws with: ``lanes`` (many datasets at once, each chain at its own pace) or ``numpyro``
-        (NumPyro's own kernel through PyMC, one dataset at a time). No meaning for other samplers.
+        (NumPyro's own kernel through PyMC, one dataset at a time). advi_jax refuses the latter; no meaning for
+        other samplers.
     precision
         Of the log density in numpyro's lanes: ``float64``, or ``float32``, which is faster where the likelihood
-        is the cost, and rounds. No meaning for other samplers.
+        is the cost, and rounds. advi_jax refuses the latter; no meaning for other samplers.
     batch_size
         Datasets that one worker call fits together; ``auto`` decides by the sampler, the number of fits and
         what earlier fits took. It changes no draw.
