@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := requirements.lock
 EXTRAS := dev formula s3
+# Files of tests side by side, each in one process, since what it compiles is used by the next test.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 BENCH := .venv-bench
 BENCH_STAMP := $(BENCH)/.installed
 
@@ -26,10 +28,10 @@ demo: setup ## The main job: one model on real data, two samplers, compared
 	$(BIN)/bayesrun -m model=hierarchical sampler=nuts,advi
 
 test: setup ## Run the tests that need no GPU, browser or more than a minute each
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 test-all: setup ## Run the slow tests too
-	$(BIN)/pytest -m "not gpu and not browser"
+	$(BIN)/pytest $(PARALLEL) -m "not gpu and not browser"
 
 bench: $(BENCH_STAMP) ## Time bayesrun against loops of PyMC, NumPyro and nutpie (QUICK=1: a few fits only)
 	$(BENCH)/bin/python -m benchmarks.run $(if $(QUICK),--quick)
