@@ -217,7 +217,10 @@ def test_models_of_one_generator_are_not_all_built():
 
     def build(data):
         built.append(data)
-        return constrained(data)
+        model = conjugate(data)
+        with model:
+            pm.Data("known", np.arange(3.0))
+        return model
 
     datasets = [Dataset({"y": row}, coords=FIRST.coords) for row in np.random.default_rng(3).normal(size=(12, 5))]
     alike = dict(advi_jax.fits(build, datasets, range(12), SHORT, alike=True))
