@@ -303,8 +303,6 @@ def test_discrete_variables_are_refused():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"precision": "float32"}, r"double precision.*sampler\.precision=float32.*sampler=numpyro"),
-        ({"engine": "numpyro"}, r"one engine; got.*sampler\.engine=numpyro"),
         ({"extra": {"start": {}}}, "no option start; it takes obj_n_mc.*sampler=advi"),
         ({"extra": {"obj_n_mc": 0}}, r"obj_n_mc: got 0, want a whole number"),
         ({"extra": {"obj_n_mc": 2.5}}, r"obj_n_mc: got 2\.5, want a whole number"),

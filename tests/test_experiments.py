@@ -79,7 +79,7 @@ STUDIES = {
     "recovery_linear": Ready(
         "recovery",
         200,
-        tuple(f"linear/design/{sampler} n={n}" for n in (20, 50, 200) for sampler in ("numpyro", "advi")),
+        tuple(f"linear/design/{sampler} n={n}" for n in (20, 50, 200) for sampler in ("numpyro", "advi_jax")),
         ("alpha", *SLOPES, "sigma", "log_likelihood"),
     ),
     "power_logistic": Ready(
@@ -233,7 +233,7 @@ def test_effects_of_power_logistic_are_between_hopeless_and_certain():
 @pytest.mark.parametrize(
     ("name", "overrides", "labels"),
     [
-        ("recovery_linear", ("data.n=30",), {"linear/design/numpyro", "linear/design/advi"}),
+        ("recovery_linear", ("data.n=30",), {"linear/design/numpyro", "linear/design/advi_jax"}),
         ("sampler_calibration", ("model=linear", "sampler=numpyro,smc"), {"linear/engel/numpyro", "linear/engel/smc"}),
         ("power_logistic", ("data.n=60", "study.truth.alpha=-1"), {"logistic/design/numpyro"}),
     ],
@@ -321,7 +321,7 @@ def recovered(tables: dict[str, pd.DataFrame]) -> None:
     assert by_n["linear/design/numpyro n=20"] > by_n["linear/design/numpyro n=200"]
     pairs = tables["contrasts"][["cell", "reference"]].drop_duplicates().itertuples(index=False)
     assert {tuple(pair) for pair in pairs} == {
-        (f"linear/design/advi n={n}", f"linear/design/numpyro n={n}") for n in (20, 50, 200)
+        (f"linear/design/advi_jax n={n}", f"linear/design/numpyro n={n}") for n in (20, 50, 200)
     }
     assert "calibration" not in tables
 

@@ -112,11 +112,6 @@ def fits(
 
 def _check(options: SamplerOptions) -> None:
     """Refuse what this sampler cannot do."""
-    if options.precision != "float64" or options.engine != "lanes":
-        raise FitError(
-            f"sampler=advi_jax runs in double precision and has one engine; got sampler.precision={options.precision} "
-            f"sampler.engine={options.engine}. Leave them at float64 and lanes: they are for sampler=numpyro"
-        )
     others = sorted(set(options.extra) - set(EXTRA))
     if others:
         raise FitError(
