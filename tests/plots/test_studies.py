@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -497,3 +499,18 @@ def test_ess_that_is_not_defined_is_said_to_be_so() -> None:
     study = fake_study(replicates=20, kind="variational")
     _, panels = drawn(outcomes.time_and_ess(study["design"], study["fits"]))
     assert [text.get_text() for text in panels[1].texts] == ["not defined"]
+
+
+def test_drawing_loads_no_array_library_that_is_only_announced():
+    """A stand-in of importlib loads its module when it is asked for an attribute, as matplotlib asks JAX's."""
+    program = (
+        "import sys, arviz_base\n"
+        "from bayesrun.plots.canvas import blank, unloaded_aside\n"
+        "with unloaded_aside():\n"
+        "    blank(2.0, 2.0, 'x').subplots().plot([1, 2], [3, 4])\n"
+        "assert 'jax._src' not in sys.modules\n"
+        "assert type(sys.modules['jax']).__name__ == '_LazyModule'\n"
+        "import jax\n"
+        "assert jax.numpy.zeros(1).shape == (1,)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

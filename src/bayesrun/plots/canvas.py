@@ -6,24 +6,49 @@ hours.
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import math
+import sys
 import warnings
 from typing import TYPE_CHECKING
 
 from bayesrun.store import write_atomically
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Literal
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["CHAIN_COLOURS", "blank", "footer", "panels", "safe_text", "save", "tidy", "whole_ticks"]
+__all__ = ["CHAIN_COLOURS", "blank", "footer", "panels", "safe_text", "save", "tidy", "unloaded_aside", "whole_ticks"]
 
 DPI = 100
 CHAIN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#999999")
 """Distinct also for colour-blind readers (Okabe and Ito, 2008)."""
+
+
+ARRAY_LIBRARIES = ("jax", "torch", "tensorflow")
+
+
+@contextlib.contextmanager
+def unloaded_aside() -> Iterator[None]:
+    """Hide libraries that were announced and not loaded.
+
+    arviz_base puts a stand-in for JAX into `sys.modules`, which loads JAX when it is asked for anything. matplotlib
+    asks it whether a list is one of its arrays, and the first figure takes a second or two more.
+    """
+    lazy = getattr(importlib.util, "_LazyModule", ())
+    hidden = {name: sys.modules[name] for name in ARRAY_LIBRARIES if isinstance(sys.modules.get(name), lazy)}
+    for name in hidden:
+        del sys.modules[name]
+    try:
+        yield
+    finally:
+        for name, module in hidden.items():
+            sys.modules.setdefault(name, module)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bayesrun.errors import ConfigError
 from bayesrun.plots import calibration, coverage, nested, outcomes, performance, recovery
-from bayesrun.plots.canvas import save
+from bayesrun.plots.canvas import save, unloaded_aside
 from bayesrun.plots.facets import MATRIX_CELLS, MATRIX_QUANTITIES, MAX_PANELS
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def study_figures(kind: str, tables: Mapping[str, pd.DataFrame], folder: Path) -
         "zip": lambda: coverage.zip_plot(estimates),
         "time_ess": lambda: outcomes.time_and_ess(design, fits),
     }
-    return [figure for name, draw in drawings.items() for figure in _drawn(name, draw, folder)]
+    with unloaded_aside():
+        return [figure for name, draw in drawings.items() for figure in _drawn(name, draw, folder)]
 
 
 def _overlaid(estimates: pd.DataFrame) -> bool:
