@@ -15,6 +15,7 @@ from bayesrun import calibration, measures
 from bayesrun.compare import SAMPLER_ORDER
 from bayesrun.gates import judge
 from bayesrun.plan import data_digest
+from bayesrun.summaries import read_summaries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -149,7 +150,7 @@ def _fits(known: Known, store: Store, outcomes: Mapping[str, Outcome]) -> pd.Dat
 def _estimates(fits: pd.DataFrame, store: Store) -> pd.DataFrame:
     """Summaries of all finished fits, one row a scalar."""
     done = fits.loc[fits["status"] == "done", ["cell", "replicate", "key"]]
-    table = store.read_summaries(done["key"].tolist())
+    table = read_summaries(store, done["key"].tolist())
     if table.empty:
         return table
     return done.merge(table, on="key", how="inner", validate="one_to_many").reset_index(drop=True)

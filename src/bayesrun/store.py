@@ -23,12 +23,12 @@ from bayesrun.treefile import write_tree
 from bayesrun.types import SCHEMA_VERSION, Dataset, DiagnosticsOptions, Outcome, Steps, canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import pandas as pd
     import xarray as xr
 
-__all__ = ["Store", "write_atomically"]
+__all__ = ["INDEX", "SUMMARY", "Store", "write_atomically"]
 
 POSTERIOR = "posterior.nc"
 SUMMARY = "summary.parquet"
@@ -339,31 +339,6 @@ class Store:
         import pandas as pd
 
         return pd.read_parquet(self.fit_folder(key) / SUMMARY)
-
-    def read_summaries(self, keys: Sequence[str]) -> pd.DataFrame:
-        """Read the summaries of many fits at once.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns key and variable (the label of the scalar), and those of the summaries. A fit without a summary
-            has no row.
-        """
-        import pandas as pd
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        found = []
-        for key in keys:
-            try:
-                table = pq.ParquetFile(self.fit_folder(key) / SUMMARY).read(use_threads=False)
-            except FileNotFoundError:
-                continue
-            found.append(table.append_column("key", pa.array([key] * table.num_rows)).replace_schema_metadata(None))
-        if not found:
-            return pd.DataFrame()
-        frame: pd.DataFrame = pa.concat_tables(found, promote_options="permissive").to_pandas()
-        return frame.rename(columns={INDEX: "variable"})
 
     # the study
 
