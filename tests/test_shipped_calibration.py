@@ -16,9 +16,9 @@ REPLICATES = 200
 LEVEL = 0.05 / len(SHIPPED)
 """Of one study, so that of all sets of calibrated studies one in twenty has one that fails."""
 
-OPTIONS = {"varying_effects": ("study.max_failed=0.5",)}
-"""The prior of varying_effects allows SDs near 0, where centred effects are a funnel: 87 of 200 fits do not converge.
-What is right for the rats, each known precisely, is not for such data; the ranks show no departure even so."""
+OPTIONS = {"varying_effects": ("model.parameterization=noncentered", "study.max_failed=0.25")}
+"""The prior of varying_effects allows SDs near 0, where the centred effects that are right for the rats, each known
+precisely, are a funnel: 87 of 200 such fits do not converge, and 33 of the non-centred ones with so few draws."""
 
 REFUSED = {
     "formula": "the prior of sigma is worked out from the observed values",
