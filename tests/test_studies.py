@@ -239,7 +239,9 @@ def test_calibration_given_the_observed_data(project):
     common = ("--config-dir", "conf", "model=means", "data=csv", "data.path=y.csv", *QUIET, *SHORT)
     steps = ("steps.figures=false", "steps.prior_predictive=false", "steps.posterior_predictive=false")
     assert bayesrun(*common, "study.name=fit", *steps).code == 0
-    ran = run("study=sbc", "study.replicates=6", "study.truth={posterior: studies/fit}")
+    # the seeds of the fits follow the posterior's file, which holds its times: long chains, so that MCSEs are sure
+    long = ("sampler.draws=1000", "sampler.tune=500", "sampler.chains=4", "sampler.target_accept=0.8")
+    ran = run("study=sbc", "study.replicates=6", "study.truth={posterior: studies/fit}", short=long)
     assert ran.code == 0, ran
     assert "calibration near the data at hand" in ran.out
     rows = table(project, "estimates").query("variable == 'mu'").set_index("key")

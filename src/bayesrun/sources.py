@@ -54,8 +54,11 @@ class Sources:
         from bayesrun.simulate import joined
 
         observed = self.data(simulation.base_hash)
-        both = (joined(observed, other, simulator.replaced) for other in (drawn.dataset, observed))
-        return dataclasses.replace(case, dataset=next(both), form=next(both))
+        return dataclasses.replace(
+            case,
+            dataset=joined(observed, drawn.dataset, simulator.replaced),
+            form=joined(observed, observed, simulator.replaced),
+        )
 
 
 _simulators: dict[str, Simulator] = {}

@@ -1,4 +1,4 @@
-"""Compiled programs of these tests are kept in a folder of their own."""
+"""Compiled programs of these tests are kept in a folder of their own, and counted for those that ask."""
 
 import jax
 import pytest
@@ -18,3 +18,17 @@ def compilation_cache(tmp_path_factory: pytest.TempPathFactory):
         yield
     for name, value in before.items():
         jax.config.update(name, value)
+
+
+@pytest.fixture
+def compilations():
+    """Seconds of each compilation by XLA during the test."""
+    seen = []
+
+    def listener(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            seen.append(duration)
+
+    jax.monitoring.register_event_duration_secs_listener(listener)
+    yield seen
+    jax.monitoring.unregister_event_duration_listener(listener)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import arviz as az
-import jax
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
@@ -39,20 +38,6 @@ def drawn(build, datasets, seeds, options=OPTIONS):
 @pytest.fixture(scope="module")
 def fitted():
     return drawn(conjugate, [FIRST, SECOND], [11, 12])
-
-
-@pytest.fixture
-def compilations(monkeypatch):
-    """Names of what XLA compiles during the test."""
-    seen = []
-
-    def listener(event, duration, **_):
-        if event == "/jax/core/compile/backend_compile_duration":
-            seen.append(duration)
-
-    jax.monitoring.register_event_duration_secs_listener(listener)
-    yield seen
-    jax.monitoring.unregister_event_duration_listener(listener)
 
 
 def test_groups_names_and_dtypes(fitted, tmp_path):

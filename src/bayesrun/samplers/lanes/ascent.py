@@ -19,7 +19,7 @@ import numpy as np
 from jax import lax
 
 from bayesrun.samplers.lanes import streams
-from bayesrun.samplers.lanes.program import block_of, potential_of
+from bayesrun.samplers.lanes.program import block_of, describe, potential_of
 from bayesrun.samplers.lanes.rewrites import softplus
 
 if TYPE_CHECKING:
@@ -266,11 +266,8 @@ def _open(density: Density, seed: jax.Array, own: jax.Array, arguments: Arrays) 
 
 
 def _describe(density: Density, z: jax.Array, arguments: Arrays) -> tuple[Arrays, Arrays, jax.Array]:
-    variables = jax.vmap(density.constrain, in_axes=(0, None))(z, arguments)
-    terms = jax.vmap(density.log_likelihood, in_axes=(0, None))(z, arguments)
     log_density = jax.vmap(density.log_density, in_axes=(0, None))(z, density.prepare(arguments))
-    named = tuple(variables[name] for name in density.variables), tuple(terms[name] for name in density.observed)
-    return *named, log_density
+    return *describe(density, z, arguments), log_density
 
 
 def _run(objective: _Objective, state: _State, data: Arrays, keys: jax.Array, step: _Step) -> tuple[_State, jax.Array]:

@@ -155,10 +155,11 @@ def _fit_group(
 
 
 def _late(chains: Chains, timeout: float) -> FitTimeoutError:
-    done, of_all = chains.steps, len(chains.z) * (chains.z.shape[1])
+    n_chains, n_draws, _ = chains.z.shape
     return FitTimeoutError(
-        f"took longer than {timeout:g} s of its batch: {done} leapfrog steps, and not all of its {of_all} draws are "
-        "there; raise sampler.timeout, or look at this dataset and the model's parameterization"
+        f"took longer than {timeout:g} s of its batch: {chains.steps} leapfrog steps, and not all of its "
+        f"{n_chains * n_draws} draws are there; raise sampler.timeout, or look at this dataset and the model's "
+        "parameterization"
     )
 
 

@@ -249,7 +249,9 @@ class _Fleet:
 
     def give_up(self, timeout: float | None) -> list[Chains]:
         """Take the datasets off that took longer than they may; their lanes come to rest."""
-        late = {id(c.chains): c.chains for c in self.lanes if c is not None and c.chains.seconds > (timeout or np.inf)}
+        if timeout is None:
+            return []
+        late = {id(c.chains): c.chains for c in self.lanes if c is not None and c.chains.seconds > timeout}
         if not late:
             return []
         given_up = np.array([chain is not None and id(chain.chains) in late for chain in self.lanes])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bayesrun.samplers.lanes.density import Arrays, Density
     from bayesrun.samplers.lanes.state import Lanes, Transition
 
-__all__ = ["ATTEMPTS", "Program", "Settings", "Stage", "block_of", "potential_of", "program"]
+__all__ = ["ATTEMPTS", "Program", "Settings", "Stage", "block_of", "describe", "potential_of", "program"]
 
 CHUNK = 512
 """Iterations between two visits of the host: an idle lane wastes half of them, and a visit takes a millisecond."""
@@ -164,7 +164,7 @@ def program(density: Density, settings: Settings, shapes: tuple[tuple[tuple[int,
         dense=settings.dense_mass,
     )
     opened = jax.jit(partial(_open, density, chains)).lower(seed, own, given).compile()
-    described = jax.jit(partial(_describe, density)).lower(draws, given).compile()
+    described = jax.jit(partial(describe, density)).lower(draws, given).compile()
     made = Program(
         density=density,
         settings=settings,
@@ -251,7 +251,8 @@ def _open(density: Density, chains: int, seed: jax.Array, own: jax.Array, argume
     return first, good.any(1), streams.chain_key(seed, jnp.arange(chains), TRANSITIONS), prepared
 
 
-def _describe(density: Density, z: jax.Array, arguments: Arrays) -> tuple[Arrays, Arrays]:
+def describe(density: Density, z: jax.Array, arguments: Arrays) -> tuple[Arrays, Arrays]:
+    """Work the variables and the pointwise log-likelihood out for draws (draw, n), in the density's order."""
     variables = jax.vmap(density.constrain, in_axes=(0, None))(z, arguments)
     terms = jax.vmap(density.log_likelihood, in_axes=(0, None))(z, arguments)
     return tuple(variables[name] for name in density.variables), tuple(terms[name] for name in density.observed)

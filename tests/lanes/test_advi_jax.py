@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import jax
 import numpy as np
 import pymc as pm
 import pytest
@@ -22,36 +21,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLA
 
 X = np.random.default_rng(1).normal(size=(30, 2)) @ np.array([[1.0, 0.0], [0.8, 0.6]])
 DESIGN = {"dims": {"y": ("obs",), "X": ("obs", "predictor")}, "coords": {"obs": range(30), "predictor": ("a", "b")}}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compilation_cache(tmp_path_factory):
-    """Keep JAX's compilation cache out of the developer's home, and put the settings back at the end."""
-    names = (
-        "jax_compilation_cache_dir",
-        "jax_persistent_cache_min_compile_time_secs",
-        "jax_persistent_cache_min_entry_size_bytes",
-    )
-    before = {name: getattr(jax.config, name) for name in names}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BAYESRUN_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-
-
-@pytest.fixture
-def compilations():
-    """What XLA compiles during the test."""
-    seen = []
-
-    def listener(event, duration, **_):
-        if event == "/jax/core/compile/backend_compile_duration":
-            seen.append(duration)
-
-    jax.monitoring.register_event_duration_secs_listener(listener)
-    yield seen
-    jax.monitoring.unregister_event_duration_listener(listener)
 
 
 def drawn(build, datasets, seeds, options=SHORT):
