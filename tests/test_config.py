@@ -82,6 +82,20 @@ def test_a_data_path_is_made_absolute_and_names_the_dataset(tmp_path, monkeypatc
         ({"model": {"width": "???"}}, "model.width: no value given; set it: model.width=VALUE"),
         ({"model": {"_target_": "build"}}, "model._target_: got 'build'; wanted the import path of a function"),
         ({"steps": 3}, "steps: got 3; wanted keys of steps"),
+        ({"study": {"replicates": 0}}, "study.replicates: got 0; wanted auto or a whole number from 1 on"),
+        ({"study": {"replicates": "many"}}, "study.replicates: got 'many'; wanted auto or a whole number from 1 on"),
+        ({"sampler": {"batch_size": 0}}, "sampler.batch_size: got 0; wanted auto or a whole number from 1 on"),
+        ({"study": {"generator": 3}}, "study.generator: got 3; wanted a name or {KEY: VALUE} or null"),
+        ({"study": {"levels": 0.95}}, "study.levels: got 0.95; wanted a list: 'study.levels=[0.95]'"),
+        ({"study": {"levels": None}}, "study.levels: got None; wanted a list: 'study.levels=[...]'"),
+        ({"sampler": {"escalate": 0.99}}, "sampler.escalate: got 0.99; wanted a list: 'sampler.escalate=[0.99]'"),
+        ({"diagnostics": {"levels": 0.5}}, "diagnostics.levels: got 0.5; wanted a list: 'diagnostics.levels=[0.5]'"),
+        (
+            {"diagnostics": {"decisions": "P(mu > 0 | y) > 0.9"}},
+            "diagnostics.decisions: got 'P(mu > 0 | y) > 0.9'; wanted a list: "
+            "'diagnostics.decisions=[\"P(mu > 0 | y) > 0.9\"]'",
+        ),
+        ({"study": {"nulls": 0}}, "study.nulls: got 0; wanted keys with values: 'study.nulls={KEY: VALUE}'"),
     ],
 )
 def test_a_mistake_is_one_line_with_the_remedy(changes, message):
@@ -89,6 +103,14 @@ def test_a_mistake_is_one_line_with_the_remedy(changes, message):
         to_cells([composed(changes)])
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_what_a_field_takes_is_taken_in_each_of_its_forms():
+    for replicates, levels, generator in (("auto", [], None), (3, [0.5], "linear"), ("3", [0.5, 0.9], {"name": "a"})):
+        asked = {"replicates": replicates, "levels": levels, "generator": generator}
+        study = to_cells([composed({"study": asked})])[0].study
+        assert study.replicates == ("auto" if replicates == "auto" else 3)
+        assert (study.levels, study.generator) == (tuple(levels), generator)
 
 
 def test_all_mistakes_of_all_cells_are_reported_once():

@@ -89,9 +89,9 @@ def test_divergences_of_a_centred_model_name_the_remedy_first():
 @pytest.mark.parametrize(
     ("used", "wanted"),
     [
-        (None, ("sampler.target_accept=0.95", "sampler.escalate=[0.95,0.99] tries it by itself")),
-        (0.9, ("sampler.target_accept=0.95", "sampler.escalate=[0.95,0.99] tries it by itself")),
-        (0.95, ("sampler.target_accept=0.99", "sampler.escalate=[0.99] tries it by itself")),
+        (None, ("sampler.target_accept=0.95", "'sampler.escalate=[0.95,0.99]' tries it by itself")),
+        (0.9, ("sampler.target_accept=0.95", "'sampler.escalate=[0.95,0.99]' tries it by itself")),
+        (0.95, ("sampler.target_accept=0.99", "'sampler.escalate=[0.99]' tries it by itself")),
         (0.99, ("reparameterise the model, or use tighter priors: smaller steps will not help much more",)),
     ],
 )

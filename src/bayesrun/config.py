@@ -33,6 +33,7 @@ from bayesrun.types import (
     TrackOptions,
     canonical_json,
 )
+from bayesrun.wanted import explain
 
 __all__ = ["Composed", "generator_target", "shipped_conf", "to_cells", "user_shadows"]
 
@@ -181,7 +182,7 @@ class _Problems:
         try:
             return TypeAdapter(kind).validate_python({k: v for k, v in values.items() if k in known})
         except ValidationError as error:
-            self.lines += [_explain(path, detail) for detail in error.errors()]
+            self.lines += explain(kind, path, error.errors())
             return None
 
 
@@ -190,12 +191,6 @@ def _unknown(key: str, known: Iterable[str], where: str = "") -> str:
     full = f"{where}.{key}" if where else key
     hint = did_you_mean(key, names, f"{where}." if where else "")
     return f"{full}: unknown key; {hint}{where or 'the config'} has {', '.join(names) or 'no keys'}"
-
-
-def _explain(path: str, detail: Any) -> str:
-    where = ".".join([path, *(str(part) for part in detail["loc"] if not str(part).startswith("constrained"))])
-    wanted = detail["msg"].replace("Input should be ", "").replace("Tuple", "a list")
-    return f"{where}: got {detail['input']!r}; wanted {wanted}"
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def _more_careful(case: _Case) -> Iterator[str]:
     left = [value for value in ESCALATION if value > used]
     if left:
         yield f"sampler.target_accept={left[0]:g}"
-        yield f"sampler.escalate=[{','.join(f'{value:g}' for value in left)}] tries it by itself"
+        yield f"'sampler.escalate=[{','.join(f'{value:g}' for value in left)}]' tries it by itself"
     else:
         yield "reparameterise the model, or use tighter priors: smaller steps will not help much more"
 

@@ -13,6 +13,7 @@ from bayesrun.errors import BayesrunError, ConfigError
 from bayesrun.soundness import build
 from bayesrun.targets import bind, import_target, module_constant
 from bayesrun.types import Cell, CheckedCell, DiagnosticsOptions, Simulation, StudyOptions, Target
+from bayesrun.wanted import shell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,7 +153,8 @@ def _refused(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
             "study.truth=prior"
         )
     if study.kind == "power" and not study.decisions:
-        lines.append('study.decisions: a power study needs a decision rule: study.decisions=["P(beta > 0 | y) > 0.95"]')
+        rule = shell("study.decisions", '["P(beta > 0 | y) > 0.95"]')
+        lines.append(f"study.decisions: a power study needs a decision rule: {rule}")
     if study.replicates == "auto" and not study.target_mcse:
         lines.append("study.target_mcse: study.replicates=auto needs a target: 'study.target_mcse={coverage: 0.01}'")
     if study.target_mcse:

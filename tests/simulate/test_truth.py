@@ -36,6 +36,7 @@ def test_fixed_values_become_floats_so_that_whole_numbers_are_the_same_truth():
     ("value", "message"),
     [
         ("priors", "study.truth: got 'priors'; did you mean prior"),
+        ("posterior", r"study.truth: got 'posterior'; wanted 'study.truth=\{posterior: PATH\}', where PATH is"),
         ({}, r"study.truth: got \{\}; wanted prior, values such as"),
         (3, "study.truth: got 3; wanted prior"),
         ({"beta": "big"}, "study.truth.beta: got 'big'; wanted a finite number"),

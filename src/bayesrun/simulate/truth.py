@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bayesrun.errors import ConfigError
-from bayesrun.spelling import did_you_mean
+from bayesrun.spelling import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["NODE", "PRIOR", "Truth", "identity", "parse_truth", "posterior_draws"]
 
 NODE = "study.truth"
-FORMS = "prior, values such as {beta: [0.5, 0], sigma: 1}, or {posterior: PATH}"
+FORMS = "prior, values such as 'study.truth={beta: [0.5, 0], sigma: 1}', or 'study.truth={posterior: PATH}'"
 POSTERIOR = "posterior.nc"
 
 
@@ -71,8 +71,12 @@ def parse_truth(value: Any, node: str = NODE) -> Truth:
     if value is None or value == "prior":
         return PRIOR
     if isinstance(value, str):
-        hint = did_you_mean(value, ("prior", "posterior"))
-        raise ConfigError(f"{node}: got {value!r}; {hint}wanted {FORMS}")
+        if nearest(value, ("prior", "posterior")) == "posterior":
+            raise ConfigError(
+                f"{node}: got {value!r}; wanted '{node}={{posterior: PATH}}', where PATH is the posterior.nc or the "
+                "folder of an earlier fit; or prior, or values"
+            )
+        raise ConfigError(f"{node}: got {value!r}; {did_you_mean(value, ('prior',))}wanted {FORMS}")
     if not isinstance(value, Mapping) or not value:
         raise ConfigError(f"{node}: got {value!r}; wanted {FORMS}")
     if isinstance(value.get("posterior"), (str, Path)):
