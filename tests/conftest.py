@@ -19,7 +19,7 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)  # the default store is under test, 
 import pytest
 from hypothesis import settings
 
-import bayesrun  # noqa: F401 - it sets PyTensor's cast policy, so it has to be there before any test imports PyMC
+import bayesrun  # noqa: F401 - it sets PyTensor's flags, so it has to be there before any test imports PyMC
 
 # An example is as slow as the machine is busy, and a failure in CI has to be one that a developer can see again.
 settings.register_profile("bayesrun", deadline=None, derandomize=bool(os.environ.get("CI")))

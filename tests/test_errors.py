@@ -59,7 +59,7 @@ def refused(*arguments: str) -> str:
         ("study.name=a/b", "study.name: got 'a/b'; wanted letters, digits"),
         ("sampler.extra={inti: adapt_diag}", "sampler.extra.inti: unknown key; did you mean sampler.extra.init? "),
         ("sampler.draws=true", "sampler.draws: got True; wanted a number"),
-        ("sampler.timeout=5", "sampler.timeout: dispatch=serial cannot interrupt a fit; use dispatch=ray, or null"),
+        ("dispatch.timeout=5", "dispatch.timeout: dispatch=serial has no worker that could be stopped; bound each fit"),
         ("sampler.escalate=[0.95,1.5]", "sampler.escalate.1: got 1.5; wanted less than 1"),
     ],
 )

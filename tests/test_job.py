@@ -2,11 +2,14 @@
 
 import dataclasses
 import pickle
+import re
+import time
 
 import numpy as np
 import pytensor
 import pytest
 
+import fake_samplers
 from bayesrun.job import Workplace, execute
 from bayesrun.store import Store
 from bayesrun.types import DiagnosticsOptions, Outcome, SamplerOptions, Steps, Target, canonical_json
@@ -87,6 +90,41 @@ def test_what_a_worker_cannot_find_is_an_outcome(store, fields, message):
     outcome = one(store, **fields)
     assert outcome.reason == "error"
     assert outcome.message.startswith(message)
+
+
+def test_a_fit_that_takes_too_long_is_given_up_and_the_others_go_on(store, log):
+    """Each fit of a batch has its own time, and one that was late is not tried again."""
+    slow = spec("b", extra={"hang": 600.0, "log": str(log)})
+    found = list(execute(batch(spec("a"), slow, spec("c"), timeout=3.0), store))
+    assert [(o.key, o.status, o.reason) for o in found] == [
+        ("a", "done", None), ("b", "failed", "timeout"), ("c", "done", None),
+    ]  # fmt: skip
+    told = re.fullmatch(
+        r"FitTimeoutError: took longer than 3 s, and was stopped after (\S+) s; raise sampler\.timeout",
+        found[1].message,
+    )
+    assert told is not None
+    assert 3.0 <= float(told[1]) < 60
+    assert len(calls(log)) == 1
+
+
+def test_fits_that_are_drawn_together_share_the_time_of_all(store, monkeypatch):
+    """Two of three are done, and the one that is left may take its own time only."""
+
+    def fits(build, datasets, seeds, options, *, timeout=None, **_):
+        for index, dataset in enumerate(datasets):
+            if index == 2:
+                time.sleep(600)
+            yield index, fake_samplers._tree(build(dataset), index, options, False)
+
+    monkeypatch.setattr(fake_samplers, "fits", fits, raising=False)
+    found = list(execute(batch(spec("a"), spec("b"), spec("c"), timeout=3.0), store))
+    assert [(o.key, o.reason) for o in found] == [("a", None), ("b", None), ("c", "timeout")]
+    assert found[2].message.startswith("FitTimeoutError: took longer than 3 s, and was stopped after ")
+    monkeypatch.setattr(fake_samplers, "fits", lambda *_, **__: (time.sleep(600) for _ in range(1)))
+    both = list(execute(batch(spec("d"), spec("e"), timeout=0.5), store))
+    assert [(o.key, o.reason) for o in both] == [("d", "timeout"), ("e", "timeout")]
+    assert both[0].message.startswith("FitTimeoutError: with 1 others of its batch took longer than 2 x 0.5 s, and was")
 
 
 def test_a_keyboard_interrupt_is_not_an_outcome(store, monkeypatch):

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from bayesrun import __version__
+from bayesrun import __version__, machine
 from bayesrun.arguments import to_hydra
 from bayesrun.errors import BayesrunError, ConfigError
 
@@ -36,6 +36,8 @@ _ended: list[int | Exception] = []
 
 def main() -> NoReturn:
     """Run the command line: 0 all done, 1 a fit or a verdict failed, 2 refused and nothing started."""
+    for name, threads in machine.THREADS.items():  # read when NumPy is imported, which no module has done yet
+        os.environ.setdefault(name, threads)
     sys.exit(_run(sys.argv[1:]))
 
 
@@ -46,7 +48,8 @@ def _run(arguments: Sequence[str]) -> int:
         sys.stdout.write(f"bayesrun {__version__}\n")
         return OK
     if arguments and arguments[0] in VERBS:
-        return _reported(lambda: VERBS[arguments[0]](arguments[1:]))
+        words = [word for word in arguments[1:] if not _asks_for_more(word)]
+        return _reported(lambda: VERBS[arguments[0]](words))
     if arguments and arguments[0].isidentifier():
         return _say(
             f"{arguments[0]}: no verb of that name; {_nearest(arguments[0], tuple(VERBS))}, or KEY=VALUE overrides"
@@ -90,7 +93,7 @@ def _reported(action: Any) -> int:
     except Exception as error:
         if _verbose():
             raise
-        _say(f"unexpected {type(error).__name__}: {error}; this is a defect of bayesrun, and verbose=true shows where")
+        _say(_unexpected(error))
         return FAILED
     except KeyboardInterrupt:
         _say("interrupted; finished fits are kept, and the same command goes on from there")
@@ -98,7 +101,21 @@ def _reported(action: Any) -> int:
 
 
 def _verbose() -> bool:
-    return any(argument.lstrip("+") == "verbose=true" for argument in sys.argv[1:])
+    return any(map(_asks_for_more, sys.argv[1:]))
+
+
+def _asks_for_more(argument: str) -> bool:
+    return argument.lstrip("+") == "verbose=true"
+
+
+def _unexpected(error: Exception) -> str:
+    """Word what nobody foresaw: a user's code may raise anything, and the rest is ours."""
+    from bayesrun.targets import users_place
+
+    place = users_place(error)
+    if place is None:
+        return f"unexpected {type(error).__name__}: {error}; this is a defect of bayesrun, and verbose=true shows where"
+    return f"{type(error).__name__}: {error} ({place}); this is code of yours, and verbose=true shows how it got there"
 
 
 def _say(text: str) -> int:
@@ -214,6 +231,8 @@ def _study(configs: Sequence[DictConfig], runtime: Any, choices: Sequence[Any] |
     from bayesrun.targets import make_importable
     from bayesrun.terminal import console
 
+    if machine.fastmath():
+        _say("PYTENSOR_FLAGS sets numba__fastmath: the same seed may give other draws when code comes from a cache")
     make_importable(Path.cwd())
     result = run(settings, cells, console())
     _ended.append(result.exit_code)

@@ -216,6 +216,12 @@ def _settings(values: Mapping[str, Any], found: _Problems) -> Settings:
         found.lines.append(
             f"output.dir: got {sections['output'].dir!r}; a study is written to a folder; give one that all nodes share"
         )
+    dispatch = sections["dispatch"]
+    if dispatch.kind == "serial" and dispatch.timeout is not None:
+        found.lines.append(
+            "dispatch.timeout: dispatch=serial has no worker that could be stopped; bound each fit with "
+            "sampler.timeout, or use dispatch=ray"
+        )
     flags: dict[str, Any] = {}
     for flag in FLAGS:
         value = values.get(flag, False)
@@ -237,8 +243,6 @@ def _cell(item: Composed, values: Mapping[str, Any], found: _Problems) -> Cell:
         timeout = None
     if isinstance(timeout, bool):
         found.lines.append(f"sampler.timeout: got {timeout!r}; wanted seconds greater than 0, or null")
-    elif timeout is not None and (values.get("dispatch") or {}).get("kind") == "serial":
-        found.lines.append("sampler.timeout: dispatch=serial cannot interrupt a fit; use dispatch=ray, or null")
     for key in sorted(set(sampler) - own):
         found.lines.append(_unknown(key, own | {"resources", "timeout"}, "sampler"))
     options = found.validate(SamplerOptions, {k: v for k, v in sampler.items() if k in own}, "sampler")

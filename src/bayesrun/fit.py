@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from bayesrun.errors import FitError
+from bayesrun.alarm import LateError, within
+from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.fingerprint import graph_digest
 from bayesrun.seeds import named_seed
 from bayesrun.targets import import_target, module_constant
@@ -57,7 +58,8 @@ class Case:
     degenerate
         For simulated data that do not vary or are not finite: what is wrong with them.
     timeout
-        Seconds that it may take of its batch; None: no bound.
+        Wall-clock seconds that it may take, from building its model to its last step, or of its batch what a sampler
+        counts as its share; None: no bound.
     form
         A dataset of the same form as `dataset`, with which it shares what is compiled; None: `base`.
     """
@@ -137,10 +139,39 @@ def fits(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
         As they are done. What a sampler raises leaves the generator, and those that were not yielded are not done.
     """
     for group in _alike(cases):
-        for case, found in _draw(group):
-            if isinstance(found, Fitted) and case.truth:
-                found.tree["truth"] = xr.DataTree(_truth(found.tree["posterior"].dataset, case.truth))
-            yield case, found if isinstance(found, FitError) else _do_steps(found, case, case.spec.steps)
+        yield from _in_time(group)
+
+
+def _in_time(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
+    """Draw for a group, and give up what is left of it when the time of all that is left is over."""
+    left = {case.spec.key: case for case in cases}
+    arriving = _finished(cases)
+    while left:
+        bound = cases[0].timeout
+        try:
+            arrived = within(bound and bound * len(left), lambda: next(arriving, None))
+        except LateError as late:
+            for case in left.values():
+                yield case, _late(bound or 0.0, len(left), late.seconds)
+            return
+        if arrived is None:
+            return
+        del left[arrived[0].spec.key]
+        yield arrived
+
+
+def _late(bound: float, together: int, seconds: float) -> FitTimeoutError:
+    who = "took" if together == 1 else f"with {together - 1} others of its batch took"
+    may = f"{bound:g} s" if together == 1 else f"{together} x {bound:g} s"
+    return FitTimeoutError(f"{who} longer than {may}, and was stopped after {seconds:.1f} s; raise sampler.timeout")
+
+
+def _finished(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
+    """Draw for a group, and do the steps of each fit."""
+    for case, found in _draw(cases):
+        if isinstance(found, Fitted) and case.truth:
+            found.tree["truth"] = xr.DataTree(_truth(found.tree["posterior"].dataset, case.truth))
+        yield case, found if isinstance(found, FitError) else _do_steps(found, case, case.spec.steps)
 
 
 def fit(spec: FitSpec, dataset: Dataset) -> Fitted:

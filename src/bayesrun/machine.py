@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["cores", "environment", "versions"]
+__all__ = ["THREADS", "cores", "environment", "fastmath", "versions"]
+
+THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+"""One fit has one core: nested threads would get in each other's way, and how many there are changes the rounding of
+large matrices."""
 
 PACKAGES = ("bayesrun", "pymc", "pytensor", "arviz", "numpyro", "jax", "numpy")
 
@@ -22,6 +26,12 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on every system
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def fastmath() -> bool:
+    """Whether a user wants PyTensor to reorder arithmetic, which draws then depend on: see `bayesrun.FASTMATH`."""
+    flags = [flag.strip().partition("=") for flag in os.environ.get("PYTENSOR_FLAGS", "").split(",")]
+    return [value for name, _, value in flags if name == "numba__fastmath"][-1:] in (["True"], ["true"], ["1"])
 
 
 @functools.cache

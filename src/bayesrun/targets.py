@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import sysconfig
 import traceback
 import typing
 from pathlib import Path
@@ -24,9 +25,11 @@ from bayesrun.types import ALL_OPTIONS, Target, canonical_json
 if typing.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["bind", "import_target", "make_importable", "module_constant", "sampler_constant"]
+__all__ = ["bind", "import_target", "make_importable", "module_constant", "sampler_constant", "users_place"]
 
 HERE = (__file__, importlib.__file__)
+LIBRARIES = tuple({Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+OURS = Path(__file__).parent
 
 
 def make_importable(folder: Path) -> None:
@@ -77,6 +80,26 @@ def _cause(error: BaseException, module_name: str) -> str:
     place = f" (line {frames[-1].lineno} of {frames[-1].filename})" if frames else ""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else ''}{place}"
+
+
+def users_place(error: BaseException) -> str | None:
+    """Say where in a user's code an exception was raised, or passed by on its way out of a library.
+
+    Parameters
+    ----------
+    error
+        As it was caught.
+
+    Returns
+    -------
+    str or None
+        Line and file of the innermost frame outside of bayesrun and of what is installed; None: there is none.
+    """
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_absolute() and not any(path.is_relative_to(root) for root in (OURS, *LIBRARIES)):
+            return f"line {frame.lineno} of {path}"
+    return None
 
 
 def module_constant(function: Callable[..., Any], name: str, default: Any) -> Any:

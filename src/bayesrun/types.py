@@ -422,10 +422,11 @@ class DispatchOptions:
     num_cpus
         Cores that a local cluster offers; None: those of the machine.
     retries
-        How often a batch is handed out again after its worker was lost or it ran out of time. A fit that
-        failed by an exception is never retried.
+        How often a batch is handed out again after its worker was lost. A fit that failed by an exception or ran out
+        of time is never retried.
     timeout
-        Wall-clock seconds for one batch, beside the timeout of its sampler; None: no bound.
+        Wall-clock seconds for one batch, from when its worker has loaded its libraries, beside the timeout of its
+        sampler; None: no bound.
     runtime_env
         Ray runtime environment for an existing cluster.
     """

@@ -103,44 +103,16 @@ def _report(words: Sequence[str]) -> int:
 
 
 def _replay(words: Sequence[str]) -> int:
-    """Draw the dataset of a replicate again and fit it in this process, with everything that goes wrong in sight."""
+    """Fit one fit again and hold it against what is stored."""
     from bayesrun import terminal
-    from bayesrun.fit import fit_case
-    from bayesrun.sources import Sources
-    from bayesrun.targets import make_importable
 
     parser = _parser("replay", "Fit one fit of a study again, here, without storing anything; errors are shown whole.")
     parser.add_argument("fit", help="key of the fit, or number of the replicate where the study has one cell")
     parser.add_argument("--data", action="store_true", help="only show the dataset and, if it is simulated, the truth")
     arguments = parser.parse_args(words)
-    from bayesrun import records
-    from bayesrun.plan import specs_of
+    from bayesrun.replay import replay
 
-    store = _store(arguments)
-    seed, _, cells = records.read_design(store)
-    known = specs_of(cells, seed)
-    chosen = [s for k, (s, _) in known.items() if k == arguments.fit or str(s.replicate) == arguments.fit]
-    if len(chosen) != 1:
-        raise ConfigError(
-            f"{arguments.fit}: study {store.root.name} has {len(chosen)} fits of that key or number; wanted one key, "
-            "as in tables/fits.csv"
-        )
-    make_importable(Path.cwd())
-    case = Sources(store).case(chosen[0])
-    console = terminal.console()
-    console.print(f"fit {chosen[0].key}, {chosen[0].cell}, replicate {chosen[0].replicate}", markup=False)
-    for name, values in (*case.dataset.items(), *((f"true {name}", v) for name, v in case.truth.items())):
-        console.print(f"  {name}: {values}", markup=False, soft_wrap=True)
-    if arguments.data:
-        return 0
-    found = fit_case(case)
-    stored = store.done(chosen[0].key)
-    same = "not stored before"
-    if stored is not None:
-        before = store.read_tree(chosen[0].key)["posterior"].to_dataset()
-        same = "the stored draws" if before.equals(found.tree["posterior"].to_dataset()) else "other draws than stored"
-    console.print(f"done: {same}", markup=False)
-    return 0
+    return replay(_store(arguments), arguments.fit, terminal.console(), data_only=arguments.data)
 
 
 def _plan(words: Sequence[str]) -> int:

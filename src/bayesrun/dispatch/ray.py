@@ -1,7 +1,7 @@
 """Batches as Ray tasks, on a local cluster of this command or on an existing one. The only place with Ray.
 
-A bounded number of tasks is in flight. Lost workers and timeouts are handed out again here, never by Ray;
-a fit that raised is an outcome already, and is not.
+A bounded number of tasks is in flight. What lost workers had is handed out again here, never by Ray. A fit that raised
+or ran out of time is an outcome already; a worker that does not come back from compiled code is stopped here.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from bayesrun import machine
 from bayesrun.errors import ConfigError
+from bayesrun.targets import import_target
 from bayesrun.types import Batch, DispatchOptions, Outcome, Resources
 
 if TYPE_CHECKING:
@@ -32,24 +33,67 @@ CONNECT_SECONDS = 5.0
 KEYS = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory_gb"}
 """Ray's name of a resource, and that of the config."""
 
-START_UP_SECONDS = 30.0
-"""Added to a batch's own bound: a cold worker imports its libraries before it starts."""
+GRACE_SECONDS = 60.0
+"""Added to the bounds of a batch's fits, which the worker keeps where it can: for compiled code, which cannot be
+interrupted, and for measuring and storing what was drawn."""
 
-THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-"""One worker has one core: nested threads would only get in each other's way."""
+BEGUN = "begun"
+"""What a task says when its worker has loaded its libraries: only then its time runs, and not in a cluster's queue."""
 
 
 @dataclass
 class _Task:
-    """A batch on its way: how often it was handed out before, since when, and the keys that are not back yet."""
+    """A batch on its way.
+
+    Parameters
+    ----------
+    batch
+        What is to do.
+    tries
+        How often it was handed out before.
+    spent
+        Seconds of every time that its fits were under way before, in larger batches too.
+    begun, heard
+        When its worker began, and when it was last heard of, by the monotonic clock; None: it waits for a worker.
+    left
+        Keys that are not back yet.
+    """
 
     batch: Batch
     tries: int = 0
-    started: float = 0.0
+    spent: tuple[float, ...] = ()
+    begun: float | None = None
+    heard: float | None = None
     left: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.left = {spec.key for spec in self.batch.specs}
+
+    def hear(self) -> None:
+        """Note that its worker said something."""
+        self.heard = time.monotonic()
+        if self.begun is None:
+            self.begun = self.heard
+
+    @property
+    def seconds(self) -> float:
+        """Time since its worker began."""
+        return 0.0 if self.begun is None else time.monotonic() - self.begun
+
+    def late(self, options: DispatchOptions) -> str:
+        """Say which bound it is over, or nothing."""
+        if self.begun is None or self.heard is None:
+            return ""
+        if options.timeout is not None and self.seconds > options.timeout:
+            return f"its batch took longer than {options.timeout:g} s; raise dispatch.timeout"
+        own, silent = self.batch.timeout, time.monotonic() - self.heard
+        if own is None or silent <= own * len(self.left) + GRACE_SECONDS:
+            return ""
+        may = f"{own:g} s" if len(self.left) == 1 else f"{len(self.left)} x {own:g} s"
+        return (
+            f"took longer than {may}, and {GRACE_SECONDS:g} s more in compiled code that cannot be interrupted; raise "
+            "sampler.timeout"
+        )
 
 
 def check_local(resources: Sequence[Resources], options: DispatchOptions) -> None:
@@ -139,33 +183,28 @@ def dispatch(
         _check_nodes(batches, nodes)
         waiting = deque(_Task(batch) for batch in batches)
         flying: dict[Any, _Task] = {}
-        bounded = any(_bound(batch, options) for batch in batches)
-        times = 1 if bounded else QUEUED_PER_RUNNING
-        capacity = [{name: times * offer for name, offer in _offered(node).items()} for node in nodes]
+        capacity = [{name: QUEUED_PER_RUNNING * offer for name, offer in _offered(node).items()} for node in nodes]
         # max_calls=0 keeps a GPU worker, and what it compiled, for the next batch
         remote = ray.remote(max_retries=0, max_calls=0)(_work)
         while waiting or flying:
             while waiting and _room(flying.values(), waiting[0], capacity):
                 task = waiting.popleft()
-                task.started = time.monotonic()
                 flying[_submit(remote, task.batch, work, per_task)] = task
             ready, _ = ray.wait(list(flying), timeout=POLL_SECONDS)
             for stream in ready:
                 task = flying.pop(stream)
-                outcome = _next(stream, task)
-                if isinstance(outcome, Outcome):
-                    task.left.discard(outcome.key)
+                found = _next(stream, task)
+                if isinstance(found, BaseException):
+                    yield from _broken(found, task, options, waiting)
+                elif found is not None:
+                    task.hear()
                     flying[stream] = task
-                    yield outcome
-                elif outcome is not None:
-                    yield from _broken(outcome, task, options, waiting)
-            for stream in _late(flying, options):
+                if isinstance(found, Outcome):
+                    task.left.discard(found.key)
+                    yield found
+            for stream, message in _late(flying, options):
                 ray.cancel(stream, force=True)
-                task = flying.pop(stream)
-                message = (
-                    f"took longer than {_bound(task.batch, options):g} s; raise sampler.timeout or dispatch.timeout"
-                )
-                yield from _again(task, "timeout", message, options, waiting)
+                yield from _again(flying.pop(stream), "timeout", message, options, waiting)
 
 
 def _environment(resources: Resources) -> dict[str, str]:
@@ -173,7 +212,7 @@ def _environment(resources: Resources) -> dict[str, str]:
     cores = {"BAYESRUN_CORES": str(max(1, int(resources.num_cpus)))}
     # several workers may share a GPU, of which JAX would otherwise take three quarters at once
     gpu = {"BAYESRUN_GPUS": f"{resources.num_gpus:g}", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    return THREADS | cores | (gpu if resources.num_gpus else {"JAX_PLATFORMS": "cpu"})
+    return machine.THREADS | cores | (gpu if resources.num_gpus else {"JAX_PLATFORMS": "cpu"})
 
 
 def _submit(remote: Any, batch: Batch, work: Callable[[Batch], Iterable[Outcome]], per_task: bool) -> Any:
@@ -188,17 +227,20 @@ def _submit(remote: Any, batch: Batch, work: Callable[[Batch], Iterable[Outcome]
     ).remote(work, batch)
 
 
-def _work(work: Callable[[Batch], Iterable[Outcome]], batch: Batch) -> Iterator[Outcome]:
+def _work(work: Callable[[Batch], Iterable[Outcome]], batch: Batch) -> Iterator[Outcome | str]:
+    with contextlib.suppress(ConfigError):  # the fits that need it will say so
+        import_target("sampler", batch.specs[0].sampler.path)
+    yield BEGUN
     yield from work(batch)
 
 
-def _next(stream: Any, task: _Task) -> Outcome | BaseException | None:
-    """Take the next outcome of a task, or what became of its worker; None at its end."""
+def _next(stream: Any, task: _Task) -> Outcome | str | BaseException | None:
+    """Take what a task says next, or what became of its worker; None at its end."""
     import ray
     from ray.exceptions import RayError
 
     try:
-        outcome: Outcome = ray.get(next(stream))
+        said: Outcome | str = ray.get(next(stream))
     except StopIteration:
         if not task.left:
             return None
@@ -206,7 +248,7 @@ def _next(stream: Any, task: _Task) -> Outcome | BaseException | None:
     except RayError as error:
         broken: BaseException = error
         return broken
-    return outcome
+    return said
 
 
 def _broken(error: BaseException, task: _Task, options: DispatchOptions, waiting: deque[_Task]) -> Iterator[Outcome]:
@@ -242,29 +284,27 @@ def _again(
     """Hand a batch out again, or give its fits up.
 
     What is left of a batch of several fits is cut in halves, until the fit that takes its worker down is alone. Running
-    out of memory is no accident, and a fit that is alone is not tried again for it.
+    out of memory or of time is no accident, and a fit that is alone is not tried again for it.
     """
-    halves = task.batch.halves(task.left)
+    halves, spent = task.batch.halves(task.left), (*task.spent, task.seconds)
     if len(halves) > 1:
-        waiting.extend(_Task(half, task.tries) for half in halves)
+        waiting.extend(_Task(half, task.tries, spent) for half in halves)
         return
-    if reason != "oom" and task.tries < options.retries:
-        waiting.extend(_Task(half, task.tries + 1) for half in halves)
+    if reason == "lost" and task.tries < options.retries:
+        waiting.extend(_Task(half, task.tries + 1, spent) for half in halves)
         return
     yield from _given_up(task, reason, message)
 
 
 def _given_up(task: _Task, reason: Literal["error", "timeout", "oom", "lost"], message: str) -> Iterator[Outcome]:
-    tries = f" ({task.tries + 1} tries)" if task.tries else ""
+    spent = ", ".join(f"{seconds:.1f} s" for seconds in (*task.spent, task.seconds))
+    told = f" ({len(task.spent) + 1} tries: {spent})" if task.spent else ""
+    if reason == "timeout" and not told:
+        told = f" (stopped after {spent})"
     for spec in task.batch.specs:
         if spec.key not in task.left:
             continue
-        yield Outcome(spec.key, spec.cell, spec.replicate, "failed", reason, f"{message}{tries}")
-
-
-def _bound(batch: Batch, options: DispatchOptions) -> float | None:
-    bounds = [b for b in (batch.timeout and batch.timeout * len(batch.specs), options.timeout) if b]
-    return min(bounds) if bounds else None
+        yield Outcome(spec.key, spec.cell, spec.replicate, "failed", reason, f"{message}{told}")
 
 
 def _asked(resources: Resources) -> dict[str, float]:
@@ -277,10 +317,7 @@ def _offered(node: Mapping[str, float]) -> dict[str, float]:
 
 
 def _room(flying: Collection[_Task], task: _Task, capacity: Sequence[Mapping[str, float]]) -> bool:
-    """Whether one more task may be handed out: whether all of them fit onto the nodes, largest first.
-
-    With time bounds none may wait in a queue, since its clock runs.
-    """
+    """Whether one more task may be handed out: whether all of them fit onto the nodes, largest first."""
     free = [dict(node) for node in capacity]
     together = [_asked(t.batch.resources) for t in (*flying, task)]
     for asked in sorted(together, key=lambda a: [a[name] for name in KEYS], reverse=True):
@@ -292,10 +329,12 @@ def _room(flying: Collection[_Task], task: _Task, capacity: Sequence[Mapping[str
     return True
 
 
-def _late(flying: Mapping[Any, _Task], options: DispatchOptions) -> list[Any]:
-    now = time.monotonic()
-    bounds = {reference: _bound(task.batch, options) for reference, task in flying.items()}
-    return [r for r, b in bounds.items() if b is not None and now - flying[r].started > b + START_UP_SECONDS]
+def _late(flying: Mapping[Any, _Task], options: DispatchOptions) -> list[tuple[Any, str]]:
+    """List the tasks that are over a bound, and which; one whose word is there but was not taken yet is not."""
+    import ray
+
+    found = [(stream, task.late(options)) for stream, task in flying.items()]
+    return [(stream, why) for stream, why in found if why and not ray.wait([stream], timeout=0)[0]]
 
 
 def _check_nodes(batches: Sequence[Batch], nodes: Sequence[Mapping[str, float]]) -> None:

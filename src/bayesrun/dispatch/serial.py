@@ -24,7 +24,7 @@ def dispatch(
     work
         Does one batch; it returns failures as outcomes.
     options
-        Not used here: there is no worker to lose, and a fit in this process cannot be interrupted.
+        Not used here: there is no worker to lose. The fits keep their own time.
     """
     del options
     for batch in batches:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DISCRETE", "KIND", "OPTIONS", "VERSION", "sample"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 KIND: Final = "variational"
 DISCRETE: Final = False
 OPTIONS: Final = ("draws", "chains", "iterations", "learning_rate", "extra")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DISCRETE", "KIND", "OPTIONS", "VERSION", "sample"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 KIND: Final = "mcmc"
 DISCRETE: Final = True
 OPTIONS: Final = ("draws", "tune", "chains", "extra")

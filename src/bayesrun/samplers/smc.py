@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DISCRETE", "KIND", "OPTIONS", "VERSION", "sample"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 KIND: Final = "smc"
 DISCRETE: Final = True
 OPTIONS: Final = ("draws", "chains", "extra")
