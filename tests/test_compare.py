@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import arviz_stats
 import numpy as np
 import pandas as pd
@@ -9,11 +12,14 @@ import pytest
 import xarray as xr
 
 from bayesrun.compare import Fitted, agreement, loo_comparisons
+from bayesrun.types import Observed
 from fakes import fake_summary, fake_tree
 
+ABOUT = Observed(values="o", numbers="r", members="r", measure="log densities")
 
-def fitted(label: str, key: str, model: str = "m", sampler: str = "nuts", **fields: str) -> Fitted:
-    values = {"data_hash": "d", "observed_hash": "o", "sampler_path": f"samplers.{sampler}"} | fields
+
+def fitted(label: str, key: str, model: str = "m", sampler: str = "nuts", **fields: Any) -> Fitted:
+    values = {"data_hash": "d", "observed": ABOUT, "n_terms": 8, "sampler_path": f"samplers.{sampler}"} | fields
     return Fitted(label, key, (model, "p", "f"), sampler=sampler, **values)
 
 
@@ -33,7 +39,7 @@ def test_loo_differences_are_those_of_the_textbook() -> None:
     rng = np.random.default_rng(1)
     good, poor = rng.normal(-1.0, 0.2, 150), rng.normal(-1.3, 0.2, 150)
     trees = {"g": loo_tree(good), "p": loo_tree(poor, bad=3)}
-    (found,) = loo_comparisons([fitted("poor", "p", "a"), fitted("good", "g", "b")], trees.__getitem__)
+    ((found,), _) = loo_comparisons([fitted("poor", "p", "a"), fitted("good", "g", "b")], trees.__getitem__)
     frame = found.frame
     assert list(frame.index) == ["good", "poor"]
     assert frame.loc["good", "elpd_loo"] == pytest.approx(good.sum())
@@ -49,7 +55,7 @@ def test_loo_differences_are_those_of_the_textbook() -> None:
 
 def test_small_differences_and_few_observations_are_said() -> None:
     trees = {"a": loo_tree(np.linspace(-2, -1, 8)), "b": loo_tree(np.linspace(-2, -1.1, 8))}
-    (found,) = loo_comparisons([fitted("a", "a", "x"), fitted("b", "b", "y")], trees.__getitem__)
+    ((found,), _) = loo_comparisons([fitted("a", "a", "x"), fitted("b", "b", "y")], trees.__getitem__)
     assert found.frame.loc["b", "warning"] == "small difference"
     assert sum("arXiv:2008.10296" in note for note in found.notes) == 2
 
@@ -65,34 +71,50 @@ def test_warnings_of_the_comparison_become_notes(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(arviz_stats, "compare", warning)
     trees = {"a": loo_tree(np.linspace(-2, -1, 200)), "b": loo_tree(np.linspace(-3, -1.1, 200))}
-    (found,) = loo_comparisons([fitted("a", "a", "x"), fitted("b", "b", "y")], trees.__getitem__)
+    ((found,), _) = loo_comparisons([fitted("a", "a", "x"), fitted("b", "b", "y")], trees.__getitem__)
     assert found.notes == ("something is odd",)
-
-
-@pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto")  # of the expected value
-def test_loo_is_computed_where_only_the_likelihood_is_stored() -> None:
-    tree = fake_tree(seed=3, draws=500)
-    trees = {"a": tree, "b": fake_tree(seed=4, draws=500, shift=30.0)}
-    (found,) = loo_comparisons([fitted("a", "a", "x"), fitted("b", "b", "y")], trees.__getitem__)
-    assert found.frame.loc["a", "elpd_loo"] == pytest.approx(float(arviz_stats.loo(tree).elpd))
-    assert list(found.frame.index) == ["a", "b"]
 
 
 def test_only_the_comparable_is_compared() -> None:
     elpd = np.linspace(-2, -1, 200)
-    trees = {key: loo_tree(elpd) for key in "abcd"} | {"e": fake_tree().filter(lambda node: node.name == "posterior")}
+    trees = {key: loo_tree(elpd) for key in "abcdf"}
     fits = [
         fitted("a", "a", "x"),
-        fitted("other observations", "b", "y", observed_hash="o2"),
+        fitted("other observations", "b", "y", observed=replace(ABOUT, values="o2")),
         fitted("other sampler", "c", "y", sampler="advi"),
-        fitted("no hash", "d", "y", observed_hash=""),
-        fitted("no loo", "e", "y"),
+        fitted("of an earlier version", "f", "y", observed=Observed()),
+        fitted("no loo", "e", "y", n_terms=0),
     ]
-    assert loo_comparisons(fits, trees.__getitem__) == []
-    (found,) = loo_comparisons([*fits, fitted("a", "d", "x")], trees.__getitem__)
+    comparisons, apart = loo_comparisons(fits, trees.__getitem__)
+    assert comparisons == []
+    reasons = [
+        "other observations: not compared with a: it observes other values",
+        "of an earlier version: not compared: it is not known what its terms are about; run its command again",
+        "no loo: not compared: it has no LOO",
+    ]
+    assert list(map(str, apart)) == reasons
+    ((found,), apart) = loo_comparisons([*fits, fitted("a", "d", "x")], trees.__getitem__)
     assert sorted(found.frame.index) == ["a a", "a d"]
-    assert "no loo has no LOO and is not compared" in found.notes
+    assert list(map(str, apart)) == [reasons[0].replace("with a:", "with a a:"), *reasons[1:]]
     assert any("the same model, so the difference is Monte Carlo error" in note for note in found.notes)
+
+
+def test_what_a_fit_has_no_loo_of_is_not_read() -> None:
+    fits = [fitted("a", "a", "x", n_terms=0), fitted("b", "b", "y", n_terms=0)]
+    assert loo_comparisons(fits, {}.__getitem__) == ([], [])
+
+
+def test_groups_of_other_values_are_compared_among_themselves() -> None:
+    trees = {key: loo_tree(np.linspace(-2, -1, 8)) for key in "abcdefg"}
+    other = [fitted(f"o{i}", key, key, observed=replace(ABOUT, values="o2")) for i, key in enumerate("defg")]
+    fits = [*(fitted(key, key, key) for key in "abc"), *other]
+    comparisons, (apart,) = loo_comparisons(fits, trees.__getitem__)
+    assert [sorted(part.frame.index) for part in comparisons] == [["o0", "o1", "o2", "o3"], ["a", "b", "c"]]
+    assert str(apart) == "a, b, c: not compared with o0: it observes other values"
+    _, (apart,) = loo_comparisons(
+        [fitted("x", "x"), *(replace(f, label="y", key=f.label) for f in other)], lambda _: trees["a"]
+    )
+    assert apart.cells == ("x",)
 
 
 def summary(mean: dict[str, float], sd: float = 1.0, mcse: float = 0.01, rhat: float = 1.0) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 
-from bayesrun.fingerprint import centred_variables, fingerprint, graph_digest, narrow_constants, observed_digest
+from bayesrun.fingerprint import centred_variables, fingerprint, graph_digest, narrow_constants
 from bayesrun.types import Dataset
 from model_oracles import CONF, default_data, model_config
 
@@ -203,31 +203,6 @@ def test_a_vector_on_constants_or_on_one_parent_is_not_centred():
     assert centred_variables(model) == {"theta": ["mu", "tau"]}
 
 
-def observed(values, name="y", **kwargs):
-    with pm.Model() as model:
-        mu = pm.Normal("mu")
-        pm.Normal(name, mu, 1.0, observed=pm.Data("d", values) if kwargs.get("data") else values)
-    return model
-
-
-def test_observed_values_have_one_digest_whatever_they_are_called():
-    y = np.array([1.0, 2.0, 3.0])
-    first = observed_digest(observed(y))
-    assert observed_digest(observed(y, "other")) == first
-    assert observed_digest(observed(y, data=True)) == first
-    assert observed_digest(observed(y.astype(np.int64), data=True)) == first
-    assert observed_digest(observed(y + 1.0)) != first
-    assert observed_digest(observed(y[:, None])) != first
-
-
-def test_models_of_the_same_table_have_the_same_observed_values():
-    digests = [
-        observed_digest(importlib.import_module(f"bayesrun.models.{name}").build(default_data("multiple_regression")))
-        for name in ("linear", "multiple_regression")
-    ]
-    assert digests[0] == digests[1]
-
-
 def test_a_constant_inside_of_a_custom_log_density_counts():
     def custom(width):
         with pm.Model() as model:
@@ -237,15 +212,3 @@ def test_a_constant_inside_of_a_custom_log_density_counts():
 
     assert graph_digest(custom(1.0)) == graph_digest(custom(1.0))
     assert graph_digest(custom(1.0)) != graph_digest(custom(2.0))
-
-
-def test_events_are_part_of_what_was_observed():
-    def censored(upper):
-        with pm.Model() as model:
-            rate = pm.Exponential("rate", 1.0)
-            times = np.array([1.0, 2.0])
-            pm.Censored("y", pm.Exponential.dist(rate), lower=None, upper=np.array(upper), observed=times)
-        return observed_digest(model)
-
-    assert censored([1.0, 5.0]) == censored([1.0, 5.0])
-    assert censored([1.0, 5.0]) != censored([5.0, 2.0])

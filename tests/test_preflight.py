@@ -95,7 +95,7 @@ def test_a_dataset_and_a_model_are_made_once_for_the_cells_that_share_them(users
     a, b, c, d = found.cells
     assert a.data_hash == b.data_hash == c.data_hash != d.data_hash
     assert a.fingerprint == b.fingerprint != c.fingerprint
-    assert a.observed_hash == c.observed_hash != d.observed_hash
+    assert a.observed == c.observed != d.observed
     assert [x.kind for x in (a, b)] == ["nuts", "variational"]
     assert found.datasets["a"].name == "read"
 

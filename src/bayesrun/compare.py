@@ -1,17 +1,23 @@
 """Comparison of the fits of one study: LOO between models, agreement between samplers.
 
-Only what is comparable is compared: LOO where the observed values and the sampler are the same, agreement
-where the model and the data are the same. It reads what the fits left behind and fits nothing.
+Only what is comparable is compared: LOO where term by term the observed value, its row and its measure are the same,
+and the sampler; agreement where the model and the data are the same. What stands apart is named with the reason. It
+reads what the fits left behind and fits nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import warnings
 from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from bayesrun.types import Observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -26,10 +32,12 @@ __all__ = [
     "MIN_MCSE",
     "SAMPLER_ORDER",
     "Agreement",
+    "Apart",
     "Comparison",
     "Fitted",
     "agreement",
     "loo_comparisons",
+    "version",
 ]
 
 SAMPLER_ORDER = ("nuts", "numpyro", "numpyro_gpu", "smc", "metropolis", "fullrank_advi", "advi", "advi_jax")
@@ -47,6 +55,7 @@ MIN_MCSE = 3.0
 SMALL_DIFFERENCE = 4.0
 FEW_OBSERVATIONS = 100
 CONVERGED_RHAT = 1.01
+SHOWN_CELLS = 3
 
 
 @dataclass(frozen=True)
@@ -59,8 +68,12 @@ class Fitted:
         Cell label, for people, and content hash.
     model
         What the model is: import path, digest of its parameters, fingerprint if there is one.
-    data_hash, observed_hash
-        Digest of the dataset, and of the observed values alone in the order of the model.
+    data_hash
+        Digest of the dataset.
+    observed
+        What the terms of its likelihood are about.
+    n_terms
+        Terms of its LOO; 0 where it has none.
     sampler, sampler_path
         Name for people, and import path.
     kind
@@ -71,10 +84,25 @@ class Fitted:
     key: str
     model: tuple[str, ...]
     data_hash: str
-    observed_hash: str
+    observed: Observed
+    n_terms: int
     sampler: str
     sampler_path: str
     kind: str = "nuts"
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Cells whose LOO is compared with that of no other, or only among themselves: sampler, labels, and why."""
+
+    sampler: str
+    cells: tuple[str, ...]
+    reason: str
+
+    def __str__(self) -> str:
+        """Say it in one line, with at most three labels."""
+        more = f" and {len(self.cells) - SHOWN_CELLS} more" if len(self.cells) > SHOWN_CELLS else ""
+        return f"{', '.join(self.cells[:SHOWN_CELLS])}{more}: {self.reason}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,40 +145,58 @@ class Agreement:
     notes: tuple[str, ...] = ()
 
 
-def loo_comparisons(fits: Sequence[Fitted], read_tree: Callable[[str], xr.DataTree]) -> list[Comparison]:
-    """Compare models by PSIS-LOO, within groups of equal observed values and equal sampler.
+def version() -> str:
+    """Digest of what makes comparisons, this module and ArviZ: kept ones of another version are not shown."""
+    text = Path(__file__).read_bytes() + metadata.version("arviz-stats").encode()
+    return hashlib.sha256(text).hexdigest()[:16]
 
-    The comparison and its stacking weights are ArviZ's (Vehtari, Gelman and Gabry 2017,
-    doi:10.1007/s11222-016-9696-4; Yao et al. 2018, doi:10.1214/17-BA1091).
+
+def loo_comparisons(
+    fits: Sequence[Fitted], read_tree: Callable[[str], xr.DataTree]
+) -> tuple[list[Comparison], list[Apart]]:
+    """Compare models by PSIS-LOO, within groups of one sampler whose terms are about the same.
+
+    Each term has to be a log density, or a log mass, of the same observed value of the same row with respect to the
+    same measure, unweighted: a difference of two sums of other things is no difference in predictive accuracy. The
+    comparison and its stacking weights are ArviZ's (Vehtari, Gelman and Gabry 2017, doi:10.1007/s11222-016-9696-4;
+    Yao et al. 2018, doi:10.1214/17-BA1091).
 
     Parameters
     ----------
     fits
         Finished fits.
     read_tree
-        Reads the tree of a key. Its group ``loo`` (``elpd_i`` and ``pareto_k`` over the observations) is
-        used; without it, LOO is computed from ``log_likelihood`` if that has one variable.
+        Reads the tree of a key; its group ``loo`` has ``elpd_i`` and ``pareto_k`` over the observations. What a fit
+        has no LOO of is not computed here.
 
     Returns
     -------
-    list of Comparison
-        One for each group of two or more fits that have LOO.
+    comparisons : list of Comparison
+        One for each group of two or more fits.
+    apart : list of Apart
+        The fits that are not in the first and largest group of their sampler, and why.
     """
-    found = []
-    for group in _groups(fits, lambda fit: (fit.observed_hash, fit.sampler_path)):
-        if len(group) < 2 or not group[0].observed_hash:
+    found: list[Comparison] = []
+    apart: list[Apart] = []
+    for group in _groups(fits, lambda fit: fit.sampler_path):
+        names = dict(zip((fit.key for fit in group), _distinct(group), strict=True))
+        with_loo = [fit for fit in group if fit.n_terms]
+        if len(group) < 2 or not with_loo:
             continue
-        labels = dict(zip((fit.key for fit in group), _distinct(group), strict=True))
-        elpds = {fit.key: _elpd(read_tree(fit.key)) for fit in group}
-        with_loo = {labels[key]: elpd for key, elpd in elpds.items() if elpd is not None}
-        missing = [labels[key] for key, elpd in elpds.items() if elpd is None]
-        if len(with_loo) < 2:
-            continue
-        frame, notes = _compare(with_loo)
-        notes += [f"{label} has no LOO and is not compared" for label in missing]
-        notes += _same_model(group, labels)
-        found.append(Comparison(group[0].sampler, frame, tuple(notes)))
-    return found
+        sampler = group[0].sampler
+        classes = sorted(_classes([fit for fit in with_loo if not _reason(fit)]), key=len, reverse=True)
+        for alike in classes:
+            if len(alike) > 1:
+                found.append(_comparison(alike, {fit.key: names[fit.key] for fit in alike}, read_tree))
+        for other in classes[1:]:
+            labels = tuple(names[fit.key] for fit in other)
+            why = _difference(other[0], classes[0][0], names[classes[0][0].key])
+            apart.append(Apart(sampler, labels, f"not compared with {names[classes[0][0].key]}: {why}"))
+        for fit in group:
+            reason = _reason(fit) if fit.n_terms else "it has no LOO"
+            if reason:
+                apart.append(Apart(sampler, (names[fit.key],), f"not compared: {reason}"))
+    return found, apart
 
 
 def agreement(
@@ -208,12 +254,65 @@ def _distinct(group: Sequence[Fitted]) -> list[str]:
     return [fit.label if labels.count(fit.label) == 1 else f"{fit.label} {fit.key[:8]}" for fit in group]
 
 
-def _elpd(tree: xr.DataTree) -> ELPDData | None:
-    """Build ArviZ's LOO result from what a fit stored; None where LOO does not exist."""
+def _reason(fit: Fitted) -> str:
+    """Say why the terms of a fit can be held against those of no other; empty if they can be."""
+    if fit.observed == Observed():
+        return "it is not known what its terms are about; run its command again"
+    return fit.observed.reason
+
+
+def _classes(fits: Iterable[Fitted]) -> list[list[Fitted]]:
+    """Put fits together whose terms are about the same, in the order in which they come."""
+    classes: list[list[Fitted]] = []
+    for fit in fits:
+        for alike in classes:
+            if not _difference(fit, alike[0], ""):
+                alike.append(fit)
+                break
+        else:
+            classes.append([fit])
+    return classes
+
+
+def _difference(fit: Fitted, other: Fitted, label: str) -> str:
+    """Say what is not the same in the terms of two fits, the second of which is called `label`; empty if all is."""
+    mine, theirs = fit.observed, other.observed
+    same_rows = _same(mine.labels, theirs.labels) or (
+        mine.source == theirs.source and _same(mine.numbers, theirs.numbers)
+    )
+    if not same_rows and mine.members == theirs.members:
+        return "it has the same rows in another order; sort both alike"
+    if mine.values != theirs.values:
+        return "it observes other values"
+    if not same_rows:
+        return (
+            "it has the same values, but of other rows. Give both the same: name the other's columns too in data.columns, "
+            "under words that no model uses, before data.drop_missing; label the rows of two tables with data.index"
+        )
+    if mine.measure != theirs.measure:
+        return f"it has {mine.measure}, and {label} has {theirs.measure}"
+    if mine.kinds != theirs.kinds:
+        return "other values of it are censored"
+    if mine.given != theirs.given:
+        return "it is given other data beside the observed values"
+    if fit.n_terms != other.n_terms:
+        return f"it has {fit.n_terms} terms, and {label} has {other.n_terms}"
+    return ""
+
+
+def _same(mine: str, theirs: str) -> bool:
+    return bool(mine) and mine == theirs
+
+
+def _comparison(group: Sequence[Fitted], labels: dict[str, str], read_tree: Callable[[str], xr.DataTree]) -> Comparison:
+    frame, notes = _compare({labels[fit.key]: _elpd(read_tree(fit.key)) for fit in group})
+    return Comparison(group[0].sampler, frame, (*notes, *_same_model(group, labels)))
+
+
+def _elpd(tree: xr.DataTree) -> ELPDData:
+    """Build ArviZ's LOO result from what a fit stored."""
     from arviz_stats.utils import ELPDDataLOO
 
-    if "loo" not in tree.children:
-        return _computed_elpd(tree)
     group = tree["loo"].to_dataset()
     pointwise, sizes = group["elpd_i"], tree["posterior"].sizes
     n_samples = sizes["chain"] * sizes["draw"]
@@ -229,21 +328,6 @@ def _elpd(tree: xr.DataTree) -> ELPDData | None:
         elpd_i=pointwise,
         pareto_k=group["pareto_k"],
     )
-    return result
-
-
-def _computed_elpd(tree: xr.DataTree) -> ELPDData | None:
-    from arviz_stats import loo
-
-    if "log_likelihood" not in tree.children or len(tree["log_likelihood"].data_vars) != 1:
-        return None
-    with warnings.catch_warnings():
-        # counted in the column n_bad_pareto_k
-        warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")
-        try:
-            result: ELPDData = loo(tree, pointwise=True)
-        except (IndexError, ValueError):
-            return None  # too few draws for the Pareto fit
     return result
 
 

@@ -38,7 +38,6 @@ __all__ = [
     "fingerprint",
     "graph_digest",
     "narrow_constants",
-    "observed_digest",
     "source_digest",
 ]
 
@@ -195,29 +194,6 @@ def _stable(value: Any) -> str:
         return str(sorted(map(_stable, value)))
     text = repr(value)
     return type(value).__qualname__ if " at 0x" in text else text
-
-
-def observed_digest(model: pm.Model) -> str:
-    """Digest of the observed values in the order of the model; names do not count, so models can be compared.
-
-    Known bounds of a censored or custom likelihood are data as well: the events of a survival time are in them.
-    """
-    return digest([[_bytes(_observed(model.rvs_to_values[rv])), _bounds(rv)] for rv in model.observed_RVs])
-
-
-def _bounds(rv: Variable) -> list[str]:
-    kinds = {base.__name__ for base in type(rv.owner.op).__mro__} if rv.owner else set()
-    if not any("Custom" in kind or "Censored" in kind for kind in kinds):
-        return []
-    return [_bytes(i.data) for i in rv.owner.inputs if isinstance(i, Constant) and i.ndim and i.type.dtype[0] == "f"]
-
-
-def _observed(value: Any) -> Any:
-    if isinstance(value, Constant):
-        return np.asarray(value.data, dtype=float)
-    if isinstance(value, SharedVariable):
-        return np.asarray(value.get_value(borrow=True), dtype=float)
-    return np.asarray(value.eval(), dtype=float)
 
 
 def narrow_constants(model: pm.Model) -> list[str]:

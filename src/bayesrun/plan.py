@@ -97,7 +97,7 @@ def fit_spec(checked: CheckedCell, study_seed: int, replicate: int) -> FitSpec:
         replicate=replicate,
         fit_seed=fit_seed(study_seed, cell.model, cell.sampler, _changing(checked), data_digest(checked), replicate),
         data_hash=checked.data_hash,
-        observed_hash=checked.observed_hash,
+        observed_hash=digest(checked.observed),
         model=cell.model,
         sampler=cell.sampler,
         options=cell.options,

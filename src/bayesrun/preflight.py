@@ -20,7 +20,7 @@ from bayesrun.errors import BayesrunError, ConfigError, DataError
 from bayesrun.soundness import Built, build, check_discrete, probe
 from bayesrun.spelling import did_you_mean
 from bayesrun.targets import bind, import_target, module_constant, sampler_constant
-from bayesrun.types import Cell, CheckedCell, Dataset, DispatchOptions, Plan, Role, Target, canonical_json
+from bayesrun.types import Cell, CheckedCell, Dataset, DispatchOptions, Observed, Plan, Role, Target, canonical_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +64,7 @@ def check(cells: Sequence[Cell]) -> Checked:
     problems: dict[str, None] = {}
     data = _Once(lambda target: load_data(target))
     models = _Once(lambda target, dataset: build(target, dataset))
+    observed = _Once(_observed)
     checked, built, datasets = [], {}, {}
     for cell in cells:
         sampler = dataset = None
@@ -81,7 +82,10 @@ def check(cells: Sequence[Cell]) -> Checked:
                 continue
             check_discrete(found.model, cell, sampler[3])
             _check_options(found.model, cell, sampler[0])
-            checked.append(_checked(dataclasses.replace(cell, model=model_target), dataset, found, sampler))
+            about = (cell.data, cell.diagnostics.loo_var)
+            terms = observed(builder, found.model, dataset, *about, key=(model_target, dataset.digest(), *about))
+            bound = dataclasses.replace(cell, model=model_target)
+            checked.append(dataclasses.replace(_checked(bound, dataset, found, sampler), observed=terms))
             built[cell.label], datasets[cell.label] = found.model, dataset
     if problems:
         raise ConfigError("\n".join(problems))
@@ -150,9 +154,18 @@ def _conform(dataset: Dataset, builder: Callable[..., Any], cell: Cell) -> Datas
 
     roles = cast("Mapping[str, Role]", module_constant(builder, "DATA", {}))
     try:
-        return conform(dataset, roles)
+        # a model without roles is asked what it reads when it is built
+        return conform(dataset, roles, used=())
     except DataError as error:
         raise DataError(f"model={cell.model.name} data={cell.data.name}: {error}") from error
+
+
+def _observed(
+    builder: Callable[..., Any], model: pm.Model, dataset: Dataset, data: Target, loo_var: str | None
+) -> Observed:
+    from bayesrun.observed import observed_of
+
+    return observed_of(builder, model, dataset, data, loo_var)
 
 
 def _sampler(cell: Cell) -> tuple[Callable[..., Any], int, str, bool]:
@@ -192,10 +205,16 @@ def _checked(cell: Cell, dataset: Dataset, built: Built, sampler: tuple[Any, int
         sampler_options=tuple(sampler_constant(function, "OPTIONS")),
         kind=kind,
         batched=module_constant(function, "fits", None) is not None and cell.options.engine == "lanes",
-        observed_hash=built.observed_hash,
         centred=built.centred,
         warnings=(*built.warnings, *_coded(cell, dataset)),
+        notes=tuple(f"data={cell.data.name}: {note}" for note in dataset.origin.notes),
     )
+
+
+def _taken(model: Target, dataset: Dataset) -> list[str]:
+    """What a model takes labels for, where its module has a function `notes` that says so."""
+    told = module_constant(import_target("model", model.path), "notes", None)
+    return list(told(dataset, **model.params)) if told is not None else []
 
 
 def _coded(cell: Cell, dataset: Dataset) -> list[str]:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bayesrun import tables
-from bayesrun.compare import Agreement, Comparison, Fitted, agreement, loo_comparisons
+from bayesrun.compare import Agreement, Apart, Comparison, Fitted, agreement, loo_comparisons, version
 from bayesrun.gates import judge
+from bayesrun.originals import originals
 from bayesrun.types import CheckedCell, FitSpec, Outcome, Plan, Verdict, digest
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ __all__ = [
 
 type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
 
+MOST_REASONS = 10
+"""Lines on the terminal that say why cells are not compared."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -63,11 +67,14 @@ class Findings:
         One row per fit.
     comparisons, agreements
         LOO between models, and agreement between samplers.
+    apart
+        Cells that LOO does not compare, and why.
     """
 
     outcomes: pd.DataFrame
     comparisons: Sequence[Comparison]
     agreements: Sequence[Agreement]
+    apart: Sequence[Apart] = ()
 
     def by_name(self) -> dict[str, pd.DataFrame]:
         """Tables by name, as they are logged: comparisons and agreements of all groups in one each."""
@@ -80,6 +87,9 @@ class Findings:
         if self.agreements:
             parts = [part.frame.assign(reference=part.reference) for part in self.agreements]
             found["agreement"] = pd.concat(parts, ignore_index=True)
+        if self.apart:
+            lines = [(part.sampler, cell, part.reason) for part in self.apart for cell in part.cells]
+            found["not_compared"] = pd.DataFrame(lines, columns=["sampler", "cell", "reason"])
         return found
 
 
@@ -87,6 +97,10 @@ def announce(console: Console, name: str, plan: Plan, cells: Sequence[CheckedCel
     """Say what will be done, what is done already, and what to look out for."""
     left = len(plan.specs) - len(plan.done)
     console.print(f"study {name}: {len(plan.specs)} fits, {len(plan.done)} done, {left} to do", markup=False)
+    for original in originals(cells):
+        console.print(f"original: {original}", markup=False, soft_wrap=True)
+    for note in dict.fromkeys(note for cell in cells for note in cell.notes):
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
     for warning in dict.fromkeys(warning for cell in cells for warning in cell.warnings):
         console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     if not left:
@@ -154,7 +168,9 @@ def rows(known: Known, store: Store, fresh: Mapping[str, Outcome]) -> tuple[Row,
 
 
 def compared(found: Sequence[Row], store: Store, reference: str | None) -> Findings:
-    """Make the tables of a study and keep them in its folder; unchanged fits are not compared again.
+    """Make the tables of a study and keep them in its folder.
+
+    Unchanged fits are not compared again, unless what compares them has changed.
 
     Parameters
     ----------
@@ -165,7 +181,9 @@ def compared(found: Sequence[Row], store: Store, reference: str | None) -> Findi
     reference
         Sampler that the others are held against, or None.
     """
-    inputs = digest([reference, [[r.spec.key, r.spec.cell, r.outcome.checksum, r.verdict] for r in found]])
+    fits = [_fitted(row) for row in found if row.outcome.status == "done"]
+    verdicts = [[r.spec.key, r.spec.cell, r.outcome.checksum, r.verdict] for r in found]
+    inputs = digest([version(), reference, verdicts, fits])
     outcomes = _outcome_frame(found)
     kept = store.read_findings()
     if kept.get("inputs") == inputs:
@@ -173,18 +191,23 @@ def compared(found: Sequence[Row], store: Store, reference: str | None) -> Findi
             outcomes,
             [Comparison(part["name"], _frame(part), tuple(part["notes"])) for part in kept["comparisons"]],
             [Agreement(part["name"], _frame(part), tuple(part["notes"])) for part in kept["agreements"]],
+            [Apart(part["sampler"], tuple(part["cells"]), part["reason"]) for part in kept["apart"]],
         )
-    fits = [_fitted(row) for row in found if row.outcome.status == "done"]
-    comparisons = loo_comparisons(fits, store.read_tree)
+    comparisons, apart = loo_comparisons(fits, store.read_tree)
     agreements = agreement(fits, store.read_summary, reference)
-    findings = Findings(outcomes, comparisons, agreements)
-    for name, frame in findings.by_name().items():
+    findings = Findings(outcomes, comparisons, agreements, apart)
+    written = findings.by_name()
+    for name in ("comparison", "agreement", "not_compared"):
+        if name not in written:
+            store.remove_table(name)
+    for name, frame in written.items():
         store.write_table(name, frame)
     store.write_findings(
         {
             "inputs": inputs,
             "comparisons": [_plain(part.sampler, part.frame, part.notes) for part in comparisons],
             "agreements": [_plain(part.reference, part.frame, part.notes) for part in agreements],
+            "apart": [dataclasses.asdict(part) for part in apart],
         }
     )
     return findings
@@ -199,12 +222,14 @@ def _frame(part: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _fitted(row: Row) -> Fitted:
+    facts = row.outcome.diagnostics
     return Fitted(
         label=row.spec.cell,
         key=row.spec.key,
         model=(row.spec.model.path, digest(row.spec.model.params), row.checked.fingerprint),
         data_hash=row.spec.data_hash,
-        observed_hash=row.spec.observed_hash,
+        observed=row.checked.observed,
+        n_terms=int(facts.get("n_loo_terms", 0)) if "elpd_loo" in facts else 0,
         sampler=row.spec.sampler.name,
         sampler_path=row.spec.sampler.path,
         kind=row.checked.kind,
@@ -241,6 +266,11 @@ def show(console: Console, found: Sequence[Row], findings: Findings) -> None:
         console.print(f"\nLOO comparison, sampler {comparison.sampler}", markup=False, style="bold")
         console.print(tables.comparison_table(comparison.frame))
         _notes(console, comparison.notes)
+    for sampler in dict.fromkeys(part.sampler for part in findings.apart):
+        console.print(f"\nnot compared by LOO, sampler {sampler}", markup=False, style="bold")
+        lines = [str(part) for part in findings.apart if part.sampler == sampler]
+        more = len(lines) - MOST_REASONS
+        _notes(console, [*lines[:MOST_REASONS], *([f"{more} more in the table not_compared"] if more > 0 else ())])
     for part in findings.agreements:
         console.print(f"\nagreement with {part.reference}", markup=False, style="bold")
         console.print(tables.agreement_table(part.frame))
@@ -253,8 +283,9 @@ def show_results(console: Console, results: Results) -> None:
         console.print(f"\n{name}", markup=False, style="bold")
         console.print(table)
     console.print()
-    for sentence, fine in results.sentences:
-        console.print(sentence, style=None if fine else "red", markup=False, soft_wrap=True)
+    for sentence in results.sentences:
+        style = "red" if sentence.state == "fail" else None
+        console.print(sentence.text, style=style, markup=False, soft_wrap=True)
     _notes(console, results.remarks)
 
 

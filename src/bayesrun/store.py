@@ -376,3 +376,8 @@ class Store:
         """Write a table as parquet and CSV."""
         write_atomically(self.tables / f"{name}.parquet", lambda aside: frame.to_parquet(aside, index=index))
         write_atomically(self.tables / f"{name}.csv", lambda aside: _write_csv(frame, aside, index=index))
+
+    def remove_table(self, name: str) -> None:
+        """Remove a table that an earlier command wrote and this one has no rows for."""
+        for suffix in (".parquet", ".csv"):
+            (self.tables / f"{name}{suffix}").unlink(missing_ok=True)

@@ -32,6 +32,8 @@ __all__ = [
     "DispatchOptions",
     "FitSpec",
     "Gate",
+    "Origin",
+    "Original",
     "Outcome",
     "OutputOptions",
     "Plan",
@@ -103,11 +105,46 @@ class Role:
         One line for people: what the array means.
     optional
         Whether the model can do without it.
+    unit
+        The array whose unit it has (standard errors: that of the estimates): the config may scale neither alone.
+    series
+        Whether its rows are a series, equally spaced in time: they are sorted by their index, and gaps are refused.
     """
 
     kind: Literal["real", "positive", "count", "binary", "category", "predictors"]
     doc: str
     optional: bool = False
+    unit: str | None = None
+    series: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """How the arrays of a dataset came about. None of it is part of the digest.
+
+    Parameters
+    ----------
+    notes
+        What people should know: which label is the event, how many rows were left out and why.
+    changed
+        Array to what was done to its numbers (``log, standardize``).
+    absent
+        Array to the words that were taken as missing, counted (``2 'NA', 1 blank``).
+    written
+        Array of numbers to its cells as the file writes them, dims (obs,), None where they are missing. Only until
+        the form of the dataset is known: the store does not keep it.
+    gaps
+        Rows that were left out: all of them by the labels of the index, or those between others by their number.
+    twins
+        Column name to the headers of the file that all come down to it.
+    """
+
+    notes: tuple[str, ...] = ()
+    changed: Mapping[str, str] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+    written: Mapping[str, np.ndarray] = field(default_factory=dict)
+    gaps: tuple[str, ...] = ()
+    twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +163,10 @@ class Dataset(Mapping[str, "np.ndarray"]):
         A short name for people and folder names.
     citation
         Where the numbers come from.
+    ordered
+        Category arrays whose order of labels was stated, by the user or by the file. The last of two is the event.
+    origin
+        How the arrays came about.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -133,6 +174,8 @@ class Dataset(Mapping[str, "np.ndarray"]):
     coords: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     name: str = "data"
     citation: str = ""
+    ordered: tuple[str, ...] = ()
+    origin: Origin = Origin()
 
     def __getitem__(self, key: str) -> np.ndarray:
         """Return the array called `key`, or say which arrays there are."""
@@ -156,8 +199,27 @@ class Dataset(Mapping[str, "np.ndarray"]):
         """Count the arrays."""
         return len(self.arrays)
 
+    def labels(self, name: str) -> tuple[Any, ...] | None:
+        """Return the labels of an array of codes; None for any other, also for one that is called like a dim."""
+        array = self.arrays[name]
+        if name not in self.coords or array.dtype.kind not in "iu" or name in self.dim_names():
+            return None
+        return tuple(self.coords[name])
+
+    def dim_names(self) -> set[str]:
+        """Return the names of all dims, ``obs`` included."""
+        return {"obs"} | {dim for along in self.dims.values() for dim in along}
+
+    def noted(self, *notes: str) -> Dataset:
+        """Return the same dataset with further notes."""
+        fresh = tuple(note for note in notes if note not in self.origin.notes)
+        if not fresh:
+            return self
+        origin = dataclasses.replace(self.origin, notes=(*self.origin.notes, *fresh))
+        return dataclasses.replace(self, origin=origin)
+
     def digest(self) -> str:
-        """Hash the content: names, dtypes, shapes, bytes, dims and coords; not `name` or `citation`."""
+        """Hash the content: names, dtypes, shapes, bytes, dims, coords, stated orders; not `name` or `citation`."""
         sha = hashlib.sha256()
         for name in sorted(self.arrays):
             array = self.arrays[name]
@@ -166,6 +228,8 @@ class Dataset(Mapping[str, "np.ndarray"]):
             head = [name, "str" if text else array.dtype.str, list(array.shape), list(self.dims.get(name, ()))]
             sha.update(canonical_json(head).encode() + b"\0" + body)
         sha.update(canonical_json({k: [str(v) for v in self.coords[k]] for k in self.coords}).encode())
+        if self.ordered:
+            sha.update(canonical_json(sorted(self.ordered)).encode())
         return sha.hexdigest()[:16]
 
 
@@ -519,6 +583,40 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Observed:
+    """What the terms of a log-likelihood are about, as far as LOO compares them between cells; digests, or empty.
+
+    Parameters
+    ----------
+    values
+        Of the observed values, in the order of the model.
+    source, numbers
+        Of the table, and of the numbers that the rows have in it.
+    labels
+        Of the labels of the rows.
+    members
+        Of the rows, whatever their order.
+    measure, kinds
+        What the terms are, for people, and the digest of what each of them is.
+    given
+        Of what else the likelihood is given that is no parameter: other observed values, and data that a log density
+        of the user's own works on.
+    reason
+        Why LOO of this cell is comparable with that of no other; empty if it can be.
+    """
+
+    values: str = ""
+    source: str = ""
+    numbers: str = ""
+    labels: str = ""
+    members: str = ""
+    measure: str = ""
+    kinds: str = ""
+    given: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class CheckedCell:
     """A cell whose data were loaded and whose model was built: it can be planned.
 
@@ -534,14 +632,16 @@ class CheckedCell:
         The version constant of a shipped sampler; for a user's own also the digest of its sources.
     sampler_options
         Names of the options that change this sampler's draws; the others have no part in its key and seed.
-    observed_hash
-        Digest of the observed values in the order of the model, by which comparable fits are found.
+    observed
+        What the terms of its likelihood are about, by which comparable cells are found.
     kind
         What the sampler is: nuts, mcmc, smc or variational.
     centred
         Free vector variables that are centred on other free variables, and on which.
     warnings
         What the user should know before the start.
+    notes
+        How the data were read: events, missing words, rows left out.
     batched
         Whether the sampler fits many datasets at once.
     simulation
@@ -554,14 +654,53 @@ class CheckedCell:
     data_hash: str
     fingerprint: str
     sampler_version: int | str
-    observed_hash: str
     kind: str
+    observed: Observed = Observed()
     centred: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     sampler_options: tuple[str, ...] = ALL_OPTIONS
     batched: bool = False
     simulation: Simulation | None = None
     replicates: int = 1
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Original:
+    """The earlier fit whose posterior truth is drawn from.
+
+    Parameters
+    ----------
+    path
+        Its posterior.nc.
+    key
+        Its key, where it is a fit of bayesrun.
+    sampler
+        Name of its sampler; empty where that is not known.
+    kind
+        What the sampler is, by its statistics where nothing else tells.
+    facts
+        Its diagnostics (rhat_max, ess_bulk_min, khat, n_draws, ...).
+    failures, remedies
+        What its gate, or else the usual one, says of them; no failure is a pass.
+    unknown
+        What could not be compared with the generating model, in a sentence; empty where nothing is left open.
+    """
+
+    path: str
+    key: str = ""
+    sampler: str = ""
+    kind: str = "mcmc"
+    facts: Mapping[str, float] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
+    unknown: str = ""
+
+    @property
+    def effective(self) -> int:
+        """How many independent draws its draws are worth: of independent ones all."""
+        draws = self.facts.get("n_draws", 0.0)
+        return round(draws if self.kind in ("smc", "variational") else self.facts.get("ess_bulk_min", draws))
 
 
 @dataclass(frozen=True)
@@ -583,6 +722,8 @@ class Simulation:
         Digest of the dataset whose covariates are kept; the store holds it.
     design
         For covariates that are drawn anew for every replicate, the data target that draws them; None: kept.
+    original
+        For truth from a posterior, what is known of that fit. It is not part of the key.
     """
 
     generator: Target
@@ -591,6 +732,7 @@ class Simulation:
     identity: Mapping[str, Any] = field(default_factory=lambda: {"kind": "prior"})
     base_hash: str = ""
     design: Target | None = None
+    original: Original | None = None
 
     @property
     def joint(self) -> bool:
@@ -699,7 +841,7 @@ class Outcome:
     steps, diagnostics_options
         What was done, so that a step that is wanted later can be completed.
     observed_hash
-        Digest of the observed values.
+        Digest of what the terms of the likelihood are about.
     where
         Host name and process number.
     size, checksum

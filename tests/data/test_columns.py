@@ -44,6 +44,15 @@ def test_drop_missing_looks_at_chosen_columns_only(flat: Any) -> None:
     np.testing.assert_array_equal(gap["g"], [1, 0, 0, -1, 1])
 
 
+def test_rows_that_are_left_keep_their_numbers(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,z,y\n1,,3\n,2,3\n3,4,5\n")
+    left = {x: read(str(tmp_path / "a.csv"), columns={"y": "y", "x": x}, drop_missing=True) for x in "xz"}
+    assert {x: data.coords["obs"] for x, data in left.items()} == {"x": (0, 2), "z": (1, 2)}
+    np.testing.assert_array_equal(left["x"]["y"], left["z"]["y"])
+    assert left["x"].digest() != left["z"].digest()
+    assert "obs" not in read(str(tmp_path / "a.csv"), columns={"y": "y"}, drop_missing=True).coords  # none left out
+
+
 def test_no_row_left(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,y\n1,\n,2\n")
     with pytest.raises(DataError, match=r"drop_missing=true leaves no row: each of 2 rows misses one of x, y"):

@@ -1,18 +1,19 @@
 """From the columns of a table to the arrays that a model asks for; it reads no file.
 
-The order of work is fixed: choose columns, drop rows, transform, standardise, code categories, stack.
+The order of work is fixed: choose columns, drop rows, transform, order labels, standardise, code categories, stack.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesrun.data.hints import listed, missing, nearest, override, rows
-from bayesrun.data.parts import OBS, PREDICTOR, Part, Slot, assemble, example, holds_text, texts
+from bayesrun.data.parts import OBS, PREDICTOR, Part, Slot, assemble, example, holds_text, is_plain, texts
+from bayesrun.data.ranks import set_event, set_order
 from bayesrun.data.transforms import apply, standardise
 from bayesrun.errors import DataError
 
@@ -42,6 +43,10 @@ class Arrangement:
         two distinct values that is no category.
     drop_missing
         Whether to leave out rows in which a chosen column is missing or infinite.
+    event
+        Array (or column) of two labels to the one that is the event: it is coded 1, the other 0.
+    order
+        Array (or column) of labels to all of them in their order: they are coded 0..K-1.
     """
 
     columns: Mapping[str, str | list[str]] | None = None
@@ -50,14 +55,17 @@ class Arrangement:
     transform: Mapping[str, str | list[str]] | None = None
     standardize: bool | str | list[str] = False
     drop_missing: bool = False
+    event: Mapping[str, Any] | None = None
+    order: Mapping[str, Sequence[Any]] | None = None
 
 
 def arrange(table: Dataset, how: Arrangement) -> Dataset:
     """Make a dataset from a table.
 
     Text becomes int64 codes, with the sorted labels in ``coords[array name]`` (a categorical column of a file
-    keeps its own order). For an array ``y`` that was standardised, ``y_mean`` and ``y_scale`` hold what undoes
-    it: dims () for a column, (predictor,) for a matrix.
+    keeps its own order, and no comes before yes). Text that is called like a dim stays text. For an array ``y``
+    that was standardised, ``y_mean`` and ``y_scale`` hold what undoes it: dims () for a column, (predictor,) for a
+    matrix.
 
     Parameters
     ----------
@@ -74,21 +82,44 @@ def arrange(table: Dataset, how: Arrangement) -> Dataset:
     """
     slots = _choose(table, how.columns)
     labels = _index(table, how.index)
+    dropped = _Dropped()
     if how.drop_missing:
-        labels = _drop(table, slots, labels)
+        labels, dropped = _drop(table, slots, labels)
     if labels is not None:
         _check_labels(str(how.index), labels)
     for name, wanted in (how.transform or {}).items():
         for part in _resolve(slots, name, "transform"):
             for transform in _names(wanted):
                 part.values, part.levels = apply(name, texts(part), transform), None
+                part.changed = (*part.changed, transform)
+    for name, event in (how.event or {}).items():
+        for part in _resolve(slots, name, "event"):
+            set_event(name, part, event)
+    for name, order in (how.order or {}).items():
+        for part in _resolve(slots, name, "order"):
+            set_order(name, part, order)
     categories = [part for name in _names(how.categories) for part in _resolve(slots, name, "categories")]
     for part in _to_standardise(slots, how.standardize, categories):
         if holds_text(part):
             raise DataError(f"data.standardize: {part.column} holds text such as {example(part)!r}; wanted numbers")
         part.values, part.mean, part.scale = standardise(part.values)
-        part.scaled = True
-    return assemble(table, slots, labels, {id(part) for part in categories})
+        part.scaled, part.changed = True, (*part.changed, "standardize")
+    found = assemble(table, slots, labels, {id(part) for part in categories})
+    return replace(found, origin=replace(found.origin, gaps=dropped.rows)).noted(*dropped.notes, *_scaled(how, slots))
+
+
+@dataclass(frozen=True)
+class _Dropped:
+    """What was left out: a line for people, and the rows; see `Origin.gaps`."""
+
+    notes: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+
+
+def _scaled(how: Arrangement, slots: list[Slot]) -> list[str]:
+    """Say what data.standardize=true chose."""
+    names = [part.column if slot.matrix else slot.name for slot in slots for part in slot.parts if part.scaled]
+    return [f"data.standardize=true scaled {listed(names)}"] if how.standardize is True and names else []
 
 
 def _names(value: str | Sequence[str] | None) -> list[str]:
@@ -99,6 +130,7 @@ def _names(value: str | Sequence[str] | None) -> list[str]:
 
 def _choose(table: Dataset, columns: Mapping[str, str | list[str]] | None) -> list[Slot]:
     if columns is None:
+        _refuse_twins(table, list(table.arrays))
         return [Slot(name, [_part(table, name)]) for name in table.arrays]
     if not isinstance(columns, Mapping):
         raise DataError(f"data.columns: got {columns!r}; wanted a mapping: {override({'y': 'COLUMN'})}")
@@ -121,12 +153,22 @@ def _choose(table: Dataset, columns: Mapping[str, str | list[str]] | None) -> li
             raise DataError(
                 f"data.columns: {role!r} is the name of a dimension; labels of the observations are data.index=COLUMN"
             )
+    _refuse_twins(table, [column for value in columns.values() for column in _names(value)])
     slots = []
     for role, value in columns.items():
         if not _names(value):
             raise DataError(f"data.columns.{role}: got {value!r}; wanted a column or a list of columns")
         slots.append(Slot(role, [_part(table, column) for column in _names(value)], matrix=not isinstance(value, str)))
     return slots
+
+
+def _refuse_twins(table: Dataset, chosen: Iterable[str]) -> None:
+    for column in chosen:
+        if same := table.origin.twins.get(column):
+            raise DataError(
+                f"the file has {len(same)} columns that all come down to {column!r}: {', '.join(map(repr, same))}; only "
+                f"one of them would be read. Rename them in the file, or choose others: {override({'y': 'COLUMN'})}"
+            )
 
 
 def _replaced(value: str | list[str], near: Mapping[str, str | None]) -> str | list[str]:
@@ -145,8 +187,10 @@ def _has(table: Dataset, column: str) -> bool:
 def _part(table: Dataset, column: str) -> Part:
     if column in table.arrays:
         dims = table.dims.get(column, (OBS,))
-        levels = table.coords.get(column) if column not in dims else None
-        return Part(column, table.arrays[column], dims, levels)
+        levels = table.labels(column)
+        return Part(
+            column, table.arrays[column], dims, levels, table.origin.written.get(column), column in table.ordered
+        )
     labels = table.coords[column]
     text = any(isinstance(label, str) for label in labels)
     return Part(column, np.array(labels, dtype=object if text else None), (column,))
@@ -159,7 +203,9 @@ def _index(table: Dataset, index: str | None) -> np.ndarray | None:
         near = nearest(index, _known(table))
         hint = f"did you mean data.index={near}? " if near else ""
         raise DataError(f"data.index: the data have no column {index!r}; {hint}There are {listed(_known(table))}")
-    return texts(_part(table, index))
+    _refuse_twins(table, [index])
+    part = _part(table, index)
+    return texts(part) if part.written is None or is_plain(part.values, part.written) else part.written
 
 
 def _check_labels(index: str, values: np.ndarray) -> None:
@@ -176,7 +222,7 @@ def _check_labels(index: str, values: np.ndarray) -> None:
         )
 
 
-def _drop(table: Dataset, slots: list[Slot], labels: np.ndarray | None) -> np.ndarray | None:
+def _drop(table: Dataset, slots: list[Slot], labels: np.ndarray | None) -> tuple[np.ndarray | None, _Dropped]:
     parts = [part for slot in slots for part in slot.parts]
     along = [part for part in parts if part.dims[:1] == parts[0].dims[:1]]
     if len({len(part.values) for part in along}) > 1:
@@ -192,15 +238,39 @@ def _drop(table: Dataset, slots: list[Slot], labels: np.ndarray | None) -> np.nd
             f"data.drop_missing=true leaves no row: each of {len(keep)} rows misses one of "
             f"{listed(part.column for part in along)}. Choose fewer columns with data.columns"
         )
-    for part in along:
-        part.values = part.values[keep]
-        if part.levels is not None:
-            used = np.unique(part.values)
-            part.values, part.levels = np.searchsorted(used, part.values), tuple(part.levels[code] for code in used)
     dim = parts[0].dims[0]
     if labels is None and dim in table.coords:
         labels = np.array(table.coords[dim], dtype=object)
-    return labels[keep] if labels is not None and len(labels) == len(keep) else labels
+    dropped = _told(table, along, keep, labels)
+    for part in along:
+        part.values = part.values[keep]
+        part.written = part.written[keep] if part.written is not None else None
+        if part.levels is not None and not part.ordered:
+            used = np.unique(part.values)
+            part.values, part.levels = np.searchsorted(used, part.values), tuple(part.levels[code] for code in used)
+    if labels is None and not keep.all():
+        # the rows that are left keep their numbers, by which LOO knows whether two models saw the same ones
+        labels = np.arange(len(keep))
+    return labels[keep] if labels is not None and len(labels) == len(keep) else labels, dropped
+
+
+def _told(table: Dataset, parts: list[Part], keep: np.ndarray, labels: np.ndarray | None) -> _Dropped:
+    if keep.all():
+        return _Dropped()
+    gone = ~keep
+    inside = gone & (np.arange(len(keep)) < np.flatnonzero(keep)[-1]) & (np.arange(len(keep)) > np.argmax(keep))
+    names = [f"row {row}" for row in np.flatnonzero(inside) + 1] if labels is None else labels[gone].tolist()
+    why = {
+        part.column: table.origin.absent.get(part.column, "infinite values")
+        for part in parts
+        if (part.values < 0 if part.levels is not None else missing(part.values)).any()
+    }
+    told = listed(f"{column} ({words})" for column, words in why.items())
+    note = (
+        f"data.drop_missing=true left out {int(gone.sum())} of {len(keep)} rows, because of {told}. Fewer go if only "
+        f"the columns that are used are chosen: {override({'y': 'COLUMN'})}"
+    )
+    return _Dropped((note,), tuple(str(name) for name in names))
 
 
 def _resolve(slots: list[Slot], name: str, option: str) -> list[Part]:
