@@ -10,12 +10,15 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesrun.plots import MAX_SCALARS, choose_scalars, fit_figures
+from bayesrun.plots import MAX_SCALARS, choose_scalars, figures, fit_figures
+from bayesrun.plots.predictive import kaplan_meier, predictive_figure
 from bayesrun.plots.ranks import rank_band, rank_differences, thin
 from fakes import fake_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from matplotlib.axes import Axes
 
 PNG = b"\x89PNG"
 
@@ -26,8 +29,14 @@ def names(paths: tuple[Path, ...]) -> list[str]:
     return [path.stem for path in paths]
 
 
+def with_loo(tree: xr.DataTree, k: list[float]) -> xr.DataTree:
+    tree["loo"] = xr.DataTree(xr.Dataset({"pareto_k": ("obs", k)}, attrs={"good_k": 0.7}))
+    return tree
+
+
 def test_a_nuts_fit_has_every_figure(tmp_path: Path) -> None:
-    done = fit_figures(fake_tree(draws=100, divergent=3), tmp_path / "figures", kind="nuts")
+    tree = with_loo(fake_tree(draws=100, divergent=3), [0.1, 0.9])
+    done = fit_figures(tree, tmp_path / "figures", kind="nuts")
     assert done.problems == ()
     assert names(done.paths) == [
         "rank",
@@ -50,9 +59,95 @@ def test_a_nuts_fit_has_every_figure(tmp_path: Path) -> None:
     ],
 )
 def test_other_samplers_have_what_applies(tmp_path: Path, kind: str, expected: list[str]) -> None:
-    done = fit_figures(fake_tree(draws=60, kind=kind, predictive=False), tmp_path, kind=kind)
+    tree = fake_tree(draws=60, kind=kind, predictive=False)
+    done = fit_figures(tree if kind == "variational" else with_loo(tree, [0.1, 0.9]), tmp_path, kind=kind)
     assert done.problems == ()
     assert names(done.paths) == expected
+
+
+def test_what_a_fit_has_no_loo_of_has_no_figure_of_it(tmp_path: Path) -> None:
+    done = fit_figures(fake_tree(draws=60, predictive=False), tmp_path, kind="mcmc")
+    assert names(done.paths) == ["rank", "trace", "forest"]
+
+
+@pytest.mark.parametrize(
+    ("k", "said"),
+    [
+        ([0.1, 0.8, 0.2], "of 3 observations, 1 above 0.70"),
+        ([0.1, 0.8, np.nan], "of 3 observations, 2 above 0.70 or not defined (1)"),
+        ([np.nan] * 5, "of 5 observations, 5 above 0.70 or not defined (5)"),
+        ([0.1, np.inf], "of 2 observations, 1 above 0.70 or not defined (1)"),
+    ],
+)
+def test_a_pareto_k_that_is_not_defined_is_not_fine(k: list[float], said: str) -> None:
+    figure = figures._pareto_k(with_loo(fake_tree(draws=30), k))
+    assert figure.get_suptitle().endswith(said)
+    (axes,) = figure.axes
+    drawn = [line for line in axes.get_lines() if line.get_linestyle() == "None"]
+    assert sum(len(line.get_xdata()) for line in drawn) == len(k)
+    low, high = axes.get_ylim()
+    assert all(low < y < high for line in drawn for y in line.get_ydata())
+
+
+def predicted(draws: np.ndarray, data: np.ndarray) -> Axes:
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior_predictive": xr.Dataset({"y": (("chain", "draw", "obs"), draws)}),
+            "observed_data": xr.Dataset({"y": ("obs", data)}),
+        }
+    )
+    return predictive_figure(tree, "posterior_predictive").axes[0]
+
+
+def curves(axes: Axes, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cumulative shares at some values: of the predicted datasets, and of the observed one."""
+    lines = [
+        np.asarray(line.get_ydata())[np.searchsorted(line.get_xdata(), at, side="right") - 1]
+        for line in axes.get_lines()
+    ]
+    return np.array(lines[:-1]), lines[-1]
+
+
+def test_kaplan_and_meier_by_hand() -> None:
+    times, seen = np.array([1.0, 2.0, 2.0, 3.0, 4.0]), np.array([True, True, False, False, True])
+    at, share = kaplan_meier(times, seen)
+    assert at.tolist() == [1.0, 2.0, 3.0, 4.0]
+    np.testing.assert_allclose(share, [0.2, 1 - 0.8 * 0.75, 1 - 0.8 * 0.75, 1.0])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_censored_values_show_no_misfit_at_the_parameters_that_they_were_drawn_with(sign: int) -> None:
+    rng = np.random.default_rng(11)
+    life, end = rng.exponential(3.0, 400), rng.exponential(4.0, 400)
+    data, bounds = np.minimum(life, end), np.where(life <= end, np.inf, end)
+    at = sign * np.quantile(data, [0.1, 0.3, 0.5, 0.7, 0.9])
+    for scale, right in ((3.0, True), (5.0, False)):
+        draws = np.minimum(rng.exponential(scale, (2, 200, 400)), bounds)
+        axes = predicted(sign * draws, sign * data)
+        assert axes.get_ylabel() == "cumulative share (Kaplan-Meier)"
+        shares, observed = curves(axes, at)
+        inside = np.abs(observed - shares.mean(axis=0)) < 4.0 * np.sqrt(2.0) * shares.std(axis=0, ddof=1)
+        assert inside.all() == right
+    naive = np.minimum(rng.exponential(3.0, (400, 400)), bounds).mean(axis=1)
+    assert abs(naive.mean() - data.mean()) > 4.0 * naive.std()  # what a comparison of the values themselves shows
+
+
+def test_values_that_are_all_cut_alike_are_compared_as_they_are() -> None:
+    rng = np.random.default_rng(12)
+    draws = np.minimum(rng.exponential(3.0, (2, 200, 90)), 4.0)
+    assert predicted(draws, np.minimum(rng.exponential(3.0, 90), 4.0)).get_ylabel() == "cumulative share"
+    assert predicted(draws, rng.exponential(1.0, 90).clip(max=3.9)).get_ylabel() == "cumulative share"
+
+
+@pytest.mark.parametrize(("rate", "size"), [(2.0, 0.0), (4.0, 0.0), (0.5, 0.0), (8.0, 50.0)])
+def test_the_axis_of_counts_holds_what_is_drawn_or_says_what_it_leaves_out(rate: float, size: float) -> None:
+    rng = np.random.default_rng(13)
+    draws = rng.poisson(rate, (2, 100, 60)) + rng.integers(0, 2, (2, 100, 60)) * int(size)
+    axes = predicted(draws, rng.poisson(2.0, 60))
+    low, high = axes.get_xlim()
+    outside = float(np.mean((draws < low) | (draws > high)))
+    assert outside <= 0.02
+    assert ("of the predicted values lie outside" in axes.get_xlabel()) or outside == 0.0
 
 
 def test_one_chain_has_no_ranks(tmp_path: Path) -> None:

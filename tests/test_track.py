@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -20,7 +21,7 @@ from bayesrun.errors import TrackError
 from bayesrun.store import Store
 from bayesrun.track import Record, Tracker, check, default_uri, git_commit, is_closed, pending, sync, ui_command
 from bayesrun.track.journal import Confirmation, confirm, confirmations, public_uri
-from bayesrun.track.records import metrics, params
+from bayesrun.track.records import metrics, params, stage_table
 from bayesrun.types import Verdict
 from fakes import fake_outcome, fake_spec, fake_summary, fake_tree
 from tracking_server import Server
@@ -412,3 +413,14 @@ def test_a_server_that_dies_in_the_middle_gets_the_rest_later(server: Server, st
     server.start()
     assert sync(Tracker(store, server.uri, "bayesrun", "demo"), records) == 3
     assert set(children(server.uri)) == {"k1", "k2", "k3"}
+
+
+def test_tables_on_the_server_have_significant_digits(tmp_path: Path) -> None:
+    values = [3.01e-7, -1.23456789e-20, 123456789.0, float("nan"), float("inf")]
+    frame = pd.DataFrame({"mean": values, "n": [1, 2, 3, 4, 5], "fine": [True, False, True, True, True]})
+    stage_table(frame.rename_axis("scalar"), tmp_path, "summary")
+    shown = json.loads((tmp_path / "summary.json").read_text())
+    assert shown["columns"] == ["scalar", "mean", "n", "fine"]
+    assert [row[1] for row in shown["data"]] == [3.01e-7, -1.23457e-20, 123457000.0, None, None]
+    assert shown["data"][1] == [1, -1.23457e-20, 2, False]
+    assert pd.read_csv(tmp_path / "summary.csv")["mean"].tolist()[:3] == values[:3]

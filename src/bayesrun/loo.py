@@ -145,7 +145,9 @@ def _loo(tree: xr.DataTree, terms: _Terms, kind: str, reff: float) -> Predictive
         "n_bad_pareto_k": float(bad),
         "n_loo_terms": float(count),
     }
-    told = (f"{bad} of {count} Pareto k are above {bound:.2f}: elpd_loo is unreliable there",) if bad else ()
+    unknown = int(np.isnan(found.pareto_k).sum())
+    beyond = f"above {bound:.2f}" + (f" or not defined ({unknown})" if unknown else "")
+    told = (f"{bad} of {count} Pareto k are {beyond}: elpd_loo is unreliable there",) if bad else ()
     attrs = {
         "var_name": terms.name,
         "elpd": values["elpd_loo"],

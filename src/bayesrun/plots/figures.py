@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,7 +60,7 @@ def fit_figures(tree: xr.DataTree, folder: Path, *, kind: str) -> Figures:
     ----------
     tree
         The fit: group ``posterior`` (dims chain, draw, ...) and, where there are, ``sample_stats``,
-        ``loo`` (``pareto_k`` over the observations), ``log_likelihood``, ``observed_data``,
+        ``loo`` (``pareto_k`` over the observations), ``observed_data``,
         ``posterior_predictive``, ``prior_predictive`` and ``optimization`` (``elbo`` over ``iteration``).
     folder
         Where the files go; it is made.
@@ -80,7 +79,7 @@ def fit_figures(tree: xr.DataTree, folder: Path, *, kind: str) -> Figures:
         "trace": (chains, _trace),
         "forest": (True, _forest),
         "energy": (kind == "nuts" and _has(tree, "sample_stats", "energy"), _energy),
-        "pareto_k": (_has(tree, "loo", "pareto_k") or (chains and _one_likelihood(tree)), _pareto_k),
+        "pareto_k": (_has(tree, "loo", "pareto_k"), _pareto_k),
         "posterior_predictive": (
             "posterior_predictive" in tree.children and "observed_data" in tree.children,
             lambda tree: predictive_figure(tree, "posterior_predictive"),
@@ -150,10 +149,6 @@ def _scalars(name: str, variable: xr.DataArray) -> Iterator[tuple[str, Floats]]:
 
 def _has(tree: xr.DataTree, group: str, variable: str) -> bool:
     return group in tree.children and variable in tree[group].data_vars
-
-
-def _one_likelihood(tree: xr.DataTree) -> bool:
-    return "log_likelihood" in tree.children and len(tree["log_likelihood"].data_vars) == 1
 
 
 def _chosen(tree: xr.DataTree) -> tuple[dict[str, Floats], int]:
@@ -244,17 +239,28 @@ def _energy(tree: xr.DataTree) -> Figure:
 
 def _pareto_k(tree: xr.DataTree) -> Figure:
     values, good = _pareto_values(tree)
-    bad = int((values > good).sum())
-    figure = blank(7.0, 3.4, f"PSIS-LOO: Pareto k of {values.size} observations, {bad} above {good:.2f}")
+    known = np.isfinite(values)
+    above = known & (values > good)
+    bad = int((~(values <= good)).sum())
+    unknown = "" if known.all() else f" or not defined ({int((~known).sum())})"
+    figure = blank(7.0, 3.4, f"PSIS-LOO: Pareto k of {values.size} observations, {bad} above {good:.2f}{unknown}")
     axes = figure.subplots()
-    above = values > good
     position = np.arange(values.size)
-    axes.plot(position[~above], values[~above], ".", color=CHAIN_COLOURS[0], markersize=6)
+    fine = known & ~above
+    axes.plot(position[fine], values[fine], ".", color=CHAIN_COLOURS[0], markersize=6)
     axes.plot(position[above], values[above], "x", color=CHAIN_COLOURS[1], markersize=6)
+    low = min(-0.05, float(values[known].min(initial=0.0)) - 0.05)
+    high = max(1.0, float(values[known].max(initial=0.0)) + 0.1)
+    # a k that is not finite has no height: it is marked at the top
+    top = np.full(int((~known).sum()), high - 0.03)
+    axes.plot(position[~known], top, "^", color=CHAIN_COLOURS[1], markersize=6, label="no finite k")
     axes.axhline(good, color="0.4", linewidth=0.8, linestyle="--")
     for index in position[above][np.argsort(values[above])[::-1][:10]]:
         axes.annotate(str(index), (index, values[index]), (4, 3), textcoords="offset points", fontsize=7)
-    axes.set_ylim(min(-0.05, float(values.min()) - 0.05), max(1.0, float(values.max()) + 0.1))
+    axes.set_ylim(low, high)
+    axes.set_xlim(-0.04 * values.size - 0.5, 1.04 * values.size - 0.5)
+    if not known.all():
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
     axes.set_xlabel("observation, in the order of the data", fontsize=9)
     axes.set_ylabel("Pareto k", fontsize=9)
     whole_ticks(axes)
@@ -264,21 +270,13 @@ def _pareto_k(tree: xr.DataTree) -> Figure:
 
 def _pareto_values(tree: xr.DataTree) -> tuple[Floats, float]:
     """Pareto k of the observations, and the bound above which LOO is unreliable."""
-    if _has(tree, "loo", "pareto_k"):
-        group = tree["loo"].to_dataset()
-        values = group["pareto_k"].values.astype(float).ravel()
-        if "good_k" in group.attrs:
-            return values, float(group.attrs["good_k"])
-        sizes = tree["posterior"].sizes
-        # Vehtari et al. 2024, Pareto smoothed importance sampling, section 3.2.4
-        return values, min(1.0 - 1.0 / math.log10(sizes["chain"] * sizes["draw"]), 0.7)
-    from arviz_stats import loo
-
-    with warnings.catch_warnings():
-        # the figure itself shows what the warning says
-        warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")
-        result = loo(tree, pointwise=True)
-    return np.asarray(result.pareto_k.values, dtype=float).ravel(), float(result.good_k)
+    group = tree["loo"].to_dataset()
+    values = group["pareto_k"].values.astype(float).ravel()
+    if "good_k" in group.attrs:
+        return values, float(group.attrs["good_k"])
+    sizes = tree["posterior"].sizes
+    # Vehtari et al. 2024, Pareto smoothed importance sampling, section 3.2.4
+    return values, min(1.0 - 1.0 / math.log10(sizes["chain"] * sizes["draw"]), 0.7)
 
 
 def _elbo(tree: xr.DataTree) -> Figure:

@@ -1,7 +1,8 @@
 """Predictive figures: datasets that a model predicts, beside the observed one.
 
 What is drawn depends on the data: counts of few whole values, an interval for each of few observations,
-otherwise cumulative distributions, which need no bandwidth and show discrete data as they are.
+otherwise cumulative distributions, which need no bandwidth and show discrete data as they are. Values that were cut
+off where their observation ended, while others have no end, are compared by Kaplan and Meier's estimate.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesrun.plots.canvas import CHAIN_COLOURS, blank, safe_text, tidy, whole_ticks
+from bayesrun.plots.rounding import share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +25,14 @@ if TYPE_CHECKING:
 
     type Floats = NDArray[np.float64]
 
-__all__ = ["predictive_figure"]
+__all__ = ["kaplan_meier", "predictive_figure"]
 
 PREDICTIVE_CURVES = 50
 FEW_OBSERVATIONS = 40
 FEW_VALUES = 20
+SHOWN = 0.99
+"""Share of what is drawn that the axis of counts holds; what it leaves out is said."""
+
 MAX_VARIABLES = 4
 
 
@@ -53,37 +58,72 @@ def predictive_figure(tree: xr.DataTree, group: str) -> Figure:
     rows, columns = math.ceil(len(shown) / 2), min(2, len(shown))
     figure = blank(6.2 * columns, 3.6 * rows, title)
     for axes, name in zip(figure.subplots(rows, columns, squeeze=False).flat, shown, strict=False):
-        draws = predicted[name].transpose("chain", "draw", ...).values.astype(float)
-        draws = draws.reshape(draws.shape[0] * draws.shape[1], -1)
+        draws = _flat(predicted[name])
         draws = draws[np.isfinite(draws).all(axis=1)]
         if not draws.size:
             raise ValueError(f"no predicted dataset of {name} is finite")
         data = observed[name].values.astype(float).ravel() if name in observed else None
-        _draw_predictive(draws, data)(axes, draws, data)
+        sign = (
+            0 if data is None else next((side for side in (1, -1) if _ends(side * draws, side * data) is not None), 0)
+        )
+        if data is not None and sign:
+            _predictive_cut(axes, draws, data, sign)
+        else:
+            _draw_predictive(draws, data)(axes, draws, data)
         axes.set_title(safe_text(str(name), 40), fontsize=9)
         tidy(axes)
         axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     return figure
 
 
+def _flat(variable: xr.DataArray) -> Floats:
+    draws = variable.transpose("chain", "draw", ...).values.astype(float)
+    return draws.reshape(draws.shape[0] * draws.shape[1], -1)
+
+
+def _ends(draws: Floats, data: Floats) -> Floats | None:
+    """Find where the observation of each unit ends, infinity where it has no end; None where units are all alike.
+
+    A continuous value that is drawn more than once was cut there. Where every unit has its end, predicted and
+    observed values are cut alike. Where only those have one whose end was seen, the others are predicted beyond what
+    could be observed of them, and the two distributions differ under the true model already.
+    """
+    if draws.shape[1] != data.size or np.all(draws == np.round(draws)):
+        return None
+    most = draws.max(axis=0)
+    ends = np.where(((draws == most).sum(axis=0) > 1) | (data == most), most, np.inf)
+    return ends if np.any(data == ends) and np.any(np.isinf(ends)) else None
+
+
 def _draw_predictive(draws: Floats, data: Floats | None) -> Callable[[Axes, Floats, Floats | None], None]:
     """Choose the drawing: counts of few whole values, intervals of few observations, else distributions."""
-    whole = bool(np.all(draws == np.round(draws)))
-    if whole and np.ptp(draws if data is None else data[np.isfinite(data)]) < FEW_VALUES:
+    if np.all(draws == np.round(draws)) and len(_values(draws, data)) <= FEW_VALUES:
         return _predictive_counts
     return _predictive_intervals if draws.shape[1] <= FEW_OBSERVATIONS else _predictive_shares
 
 
+def _values(draws: Floats, data: Floats | None) -> Floats:
+    """List the whole values from the smallest to the largest of what was observed and nearly all that was drawn."""
+    ends = np.quantile(draws, [(1.0 - SHOWN) / 2.0, (1.0 + SHOWN) / 2.0], method="nearest")
+    seen = ends if data is None else np.r_[ends, data[np.isfinite(data)]]
+    return np.arange(seen.min(), min(seen.max(), seen.min() + FEW_VALUES) + 1.0)
+
+
+def _beyond(axes: Axes, draws: Floats, low: float, high: float, word: str = "value") -> None:
+    """Name the axis, and say how much of what is drawn lies beyond it."""
+    out = float(np.mean((draws < low) | (draws > high)))
+    axes.set_xlabel(f"{word}; {share(out)} of the predicted values lie outside" if out else word, fontsize=9)
+
+
 def _predictive_counts(axes: Axes, draws: Floats, data: Floats | None) -> None:
-    reference = draws if data is None else data[np.isfinite(data)]
-    at = np.arange(reference.min(), reference.max() + 1)
+    at = _values(draws, data)
     counts = np.stack([(draws == value).sum(axis=1) for value in at], axis=1)
     low, middle, high = np.quantile(counts, [0.055, 0.5, 0.945], axis=0)
     spans = [middle - low, high - middle]
     axes.errorbar(at, middle, spans, fmt="o", color=CHAIN_COLOURS[0], capsize=3, label="predicted, median and 89 %")
     if data is not None:
         axes.bar(at, (data[:, None] == at).sum(axis=0), color="0.8", zorder=0, label="observed")
-    axes.set_xlabel("value", fontsize=9)
+    _beyond(axes, draws, at[0], at[-1])
     axes.set_ylabel("observations", fontsize=9)
     whole_ticks(axes)
 
@@ -100,19 +140,78 @@ def _predictive_intervals(axes: Axes, draws: Floats, data: Floats | None) -> Non
 
 
 def _predictive_shares(axes: Axes, draws: Floats, data: Floats | None) -> None:
-    some = np.sort(draws[np.linspace(0, len(draws) - 1, min(PREDICTIVE_CURVES, len(draws))).astype(int)], axis=1)
-    share = np.arange(some.shape[1] + 1) / some.shape[1]
-    for number, curve in enumerate(some):
-        label = f"predicted ({len(some)} of {len(draws)} datasets)" if number == 0 else None
-        axes.step(np.r_[curve[0], curve], share, where="post", color=CHAIN_COLOURS[0], lw=0.6, alpha=0.35, label=label)
-    # heavy tails (a Cauchy prior) would squeeze everything else into one line
-    low, high = np.quantile(some, [0.01, 0.99])
-    if data is not None:
-        seen = np.sort(data[np.isfinite(data)])
-        share = np.arange(seen.size + 1) / seen.size
-        axes.step(np.r_[seen[0], seen], share, where="post", color="k", label="observed")
-        low, high = min(low, seen[0]), max(high, seen[-1])
-    margin = 0.05 * (high - low) or 1.0
-    axes.set_xlim(low - margin, high + margin)
-    axes.set_xlabel("value", fontsize=9)
+    some = _some(draws)
+    for number, curve in enumerate(np.sort(draws[some], axis=1)):
+        _step(axes, curve, np.arange(1, curve.size + 1) / curve.size, _label(some, draws) if number == 0 else None)
+    seen = np.sort(data[np.isfinite(data)]) if data is not None else None
+    if seen is not None:
+        _step(axes, seen, np.arange(1, seen.size + 1) / seen.size, "observed", predicted=False)
+    low, high = _limits(draws[some], seen)
+    axes.set_xlim(low, high)
+    _beyond(axes, draws, low, high)
     axes.set_ylabel("cumulative share", fontsize=9)
+
+
+def _predictive_cut(axes: Axes, draws: Floats, data: Floats, sign: int) -> None:
+    """Draw the distributions of values that were cut off above (sign 1) or below (sign -1) for some units."""
+    ends, some = _ends(sign * draws, sign * data), _some(draws)
+    for number, values in enumerate(draws[some]):
+        _step(axes, *_distribution(values, ends, sign), _label(some, draws) if number == 0 else None)
+    _step(axes, *_distribution(data, ends, sign), "observed", predicted=False)
+    low, high = _limits(np.where(sign * draws[some] < ends, draws[some], np.nan), data)
+    axes.set_xlim(low, high)
+    _beyond(axes, draws, low, high)
+    axes.set_ylabel("cumulative share (Kaplan-Meier)", fontsize=9)
+
+
+def _distribution(values: Floats, ends: Floats | None, sign: int) -> tuple[Floats, Floats]:
+    at, shares = kaplan_meier(sign * values, sign * values < ends)
+    return (at, shares) if sign > 0 else (-at[::-1], 1.0 - np.r_[0.0, shares[:-1]][::-1])
+
+
+def kaplan_meier(times: Floats, seen: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Estimate the distribution of times some of which are only known to lie beyond where observation ended.
+
+    One minus the product-limit estimate (Kaplan and Meier 1958, doi:10.1080/01621459.1958.10501452).
+
+    Parameters
+    ----------
+    times
+        Time of the event, or of the end of observation, shape (obs,).
+    seen
+        Whether it is the event, shape (obs,).
+
+    Returns
+    -------
+    at, share : numpy.ndarray
+        Times in increasing order, and the share of units with the event by then.
+    """
+    at = np.unique(times)
+    events = np.array([(times[seen] == time).sum() for time in at])
+    at_risk = np.array([(times >= time).sum() for time in at])
+    return at, 1.0 - np.cumprod(1.0 - events / at_risk)
+
+
+def _some(draws: Floats) -> NDArray[np.int_]:
+    return np.linspace(0, len(draws) - 1, min(PREDICTIVE_CURVES, len(draws))).astype(int)
+
+
+def _label(some: NDArray[np.int_], draws: Floats) -> str:
+    return f"predicted ({len(some)} of {len(draws)} datasets)"
+
+
+def _step(axes: Axes, at: Floats, shares: Floats, label: str | None, *, predicted: bool = True) -> None:
+    x, y = np.r_[at[0], at], np.r_[0.0, shares]
+    if predicted:
+        axes.step(x, y, where="post", color=CHAIN_COLOURS[0], lw=0.6, alpha=0.35, label=label)
+    else:
+        axes.step(x, y, where="post", color="k", label=label)
+
+
+def _limits(some: Floats, seen: Floats | None) -> tuple[float, float]:
+    """Choose an axis: heavy tails (a Cauchy prior) would squeeze everything else into one line."""
+    low, high = map(float, np.nanquantile(some, [0.01, 0.99]))
+    if seen is not None:
+        low, high = min(low, float(np.nanmin(seen))), max(high, float(np.nanmax(seen)))
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin

@@ -54,6 +54,9 @@ ILLEGAL = re.compile(r"[^\w\-. :/]", re.ASCII)
 
 ARTIFACTS = ("posterior.nc", "config.yaml")
 
+SHOWN_DIGITS = 6
+"""Significant digits of the tables that MLflow shows; the CSV beside each has all."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -207,6 +210,18 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def stage_table(frame: pd.DataFrame, staged: Path, name: str) -> None:
-    """Write a table as CSV, for people, and as the JSON that MLflow shows as a table."""
+    """Write a table as CSV, for people, and as the JSON that MLflow shows as a table: six significant digits."""
     frame.to_csv(staged / f"{name}.csv")
-    frame.reset_index().to_json(staged / f"{name}.json", orient="split", index=False, double_precision=6)
+    shown = frame.reset_index()
+    rows = [[_shown(value) for value in row] for row in shown.astype(object).to_numpy().tolist()]
+    text = json.dumps({"columns": [str(column) for column in shown.columns], "data": rows}, allow_nan=False)
+    (staged / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+def _shown(value: Any) -> Any:
+    """Round a number for reading, however small it is; what is not defined is null."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return float(f"{value:.{SHOWN_DIGITS}g}") if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
