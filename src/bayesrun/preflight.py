@@ -85,6 +85,7 @@ def check(cells: Sequence[Cell]) -> Checked:
             about = (cell.data, cell.diagnostics.loo_var)
             terms = observed(builder, found.model, dataset, *about, key=(model_target, dataset.digest(), *about))
             bound = dataclasses.replace(cell, model=model_target)
+            dataset = dataset.noted(*_taken(model_target, dataset))
             checked.append(dataclasses.replace(_checked(bound, dataset, found, sampler), observed=terms))
             built[cell.label], datasets[cell.label] = found.model, dataset
     if problems:

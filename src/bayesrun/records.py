@@ -314,7 +314,12 @@ class SimulationRecorder:
 def _params(checked: CheckedCell) -> dict[str, Any]:
     cell = checked.cell
     names = {"model": cell.model.name, "data": cell.data.name, "sampler": cell.sampler.name}
-    return {**names, "draws": cell.options.draws, "chains": cell.options.chains, **cell.overrides}
+    return {**names, "draws": cell.options.draws, "chains": cell.options.chains, **_read(checked), **cell.overrides}
+
+
+def _read(checked: CheckedCell) -> dict[str, str]:
+    """How the data were read: events, missing words, rows left out."""
+    return {"data.read": "; ".join(checked.notes)} if checked.notes else {}
 
 
 def _commit() -> dict[str, str]:
@@ -324,4 +329,5 @@ def _commit() -> dict[str, str]:
 
 def _record(row: Row) -> track.Record:
     cell = row.checked.cell
-    return track.Record(row.spec, row.outcome, row.verdict, {"data": {"": cell.data.name}, **cell.overrides})
+    facts = {"data": {"": cell.data.name}, **_read(row.checked), **cell.overrides}
+    return track.Record(row.spec, row.outcome, row.verdict, facts)

@@ -105,7 +105,11 @@ def test_override_quotes_what_hydra_would_misread(tmp_path: Path) -> None:
         ({}, REAL, "the model needs v"),
         ({"v": ["1", "x", "3"]}, REAL, r"v must be numbers and holds text: 'x' in row 2 .*Correct those cells"),
         ({"v": ["p", "q", "p"]}, REAL, r"'p' in rows 1, 2, 3 .*Choose another column: add 'data.columns=\{v:COLUMN\}'"),
-        ({"v": ["no", "yes"]}, BINARY, r"must be 0 or 1 and holds text: 'no'.*\"data.transform=\{v:'is:no'\}\""),
+        (
+            {"v": ["treated", "control"]},
+            BINARY,
+            r"labels 'control' and 'treated', and nothing says which one is 1.*'data.event=\{v:LABEL\}'",
+        ),
         ({"v": [0, 1, 2]}, BINARY, r"v must be 0 or 1; got 2 in row 3 \(the first row is 1\)"),
         ({"v": [1.0, 0.0, -3.0]}, POSITIVE, "v must be above 0; got 0 in rows 2, 3"),
         ({"v": [1.5, 2]}, COUNT, "v must be whole numbers 0, 1, 2, ...; got 1.5 in row 1"),

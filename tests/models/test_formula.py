@@ -31,6 +31,7 @@ def data():
             "n_seen": rng.poisson(3, n),
             "g": np.tile(np.arange(4), 6),
             "kind": np.array(["old", "new"] * 12),
+            "seen": np.array(["no", "yes"] * 12),
             "M": rng.standard_normal((n, 2)),
         },
         dims={"M": ("obs", "predictor")},
@@ -92,7 +93,7 @@ def test_default_has_pointwise_terms_and_coords():
     ("options", "observed"),
     [
         ({"formula": "n_seen ~ x", "family": "poisson"}, "n_seen"),
-        ({"formula": "kind ~ x", "family": "bernoulli", "link": "probit"}, "kind"),
+        ({"formula": "seen ~ x", "family": "bernoulli", "link": "probit"}, "seen"),
         ({"formula": "y ~ 0 + x", "family": "t"}, "y"),
         ({"formula": "y ~ np.log(x)", "priors": None}, "y"),
     ],
@@ -130,7 +131,7 @@ def test_what_is_not_understood_is_refused_with_its_cause(data, options, message
 
 
 def test_a_missing_column_is_named_with_those_present(data):
-    with pytest.raises(DataError, match=r"names capital, kinds, .*they have g, kind, n_seen, x, y\. Did you mean kind"):
+    with pytest.raises(DataError, match=r"names capital, kinds, .*they have g, kind, n_seen, seen, x, y\. Did you mean kind"):
         build(data, formula="y ~ kinds + capital")
 
 

@@ -10,6 +10,7 @@ import importlib.util
 from collections.abc import Callable, Mapping  # noqa: TC003 - annotations are read when a config is checked
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from bayesrun.data.columns import Arrangement, arrange
 from bayesrun.data.files import table as read_table
 from bayesrun.data.hints import nearest
 from bayesrun.errors import DataError
-from bayesrun.types import Dataset  # noqa: TC001 - as above
+from bayesrun.types import Dataset, Origin
 
 __all__ = ["CATALOGUE", "Source", "shipped"]
 
@@ -59,6 +60,8 @@ def shipped(  # noqa: PLR0913 - each parameter is a key of the config
     transform: Mapping[str, str | list[str]] | None = None,
     standardize: bool | str | list[str] = False,
     drop_missing: bool = False,
+    event: Mapping[str, Any] | None = None,
+    order: Mapping[str, list[Any]] | None = None,
 ) -> Dataset:
     """Give a dataset that comes with bayesrun.
 
@@ -66,7 +69,7 @@ def shipped(  # noqa: PLR0913 - each parameter is a key of the config
     ----------
     table
         A name in `CATALOGUE`; its columns have lower-case names.
-    columns, index, categories, transform, standardize, drop_missing
+    columns, index, categories, transform, standardize, drop_missing, event, order
         See `bayesrun.data.columns.Arrangement`; ``conf/data/TABLE.yaml`` has the values for the model that uses
         the table by default.
 
@@ -87,10 +90,18 @@ def shipped(  # noqa: PLR0913 - each parameter is a key of the config
     source = CATALOGUE[table]
     raw = read_table(_locate(table, source), "csv", source.separator, table)
     arrays = {name.lower(): values for name, values in raw.arrays.items()}
+    written = {name.lower(): words for name, words in raw.origin.written.items()}
     if source.derive:
         arrays |= source.derive(arrays)
-    whole = replace(raw, arrays=arrays, dims=dict.fromkeys(arrays, ("obs",)), citation=source.citation)
-    return arrange(whole, Arrangement(columns, index, categories, transform, standardize, drop_missing))
+    whole = replace(
+        raw,
+        arrays=arrays,
+        dims=dict.fromkeys(arrays, ("obs",)),
+        citation=source.citation,
+        origin=Origin(written=written),
+    )
+    how = Arrangement(columns, index, categories, transform, standardize, drop_missing, event, order)
+    return arrange(whole, how)
 
 
 def _locate(name: str, source: Source) -> Path:

@@ -5,24 +5,29 @@ Everything that a table can have wrong is found here, before any worker starts.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesrun.data.hints import listed, missing, nearest, override, rows
-from bayesrun.data.parts import OBS, PREDICTOR, codes
+from bayesrun.data.hints import event_key, listed, missing, nearest, override, rows
+from bayesrun.data.parts import OBS, PREDICTOR, codes, is_plain
+from bayesrun.data.series import REMEDY, in_time
 from bayesrun.errors import DataError
-from bayesrun.types import Dataset, Role
+from bayesrun.spelling import known_order
+from bayesrun.types import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from bayesrun.types import Dataset
 
 __all__ = ["check_roles", "check_values", "conform"]
 
 _DROP = "Leave such rows out: data.drop_missing=true"
 
 
-def conform(dataset: Dataset, roles: Mapping[str, Role]) -> Dataset:
+def conform(dataset: Dataset, roles: Mapping[str, Role], used: Iterable[str] | None = None) -> Dataset:
     """Check a dataset and bring it into the form that models rely on.
 
     Parameters
@@ -32,14 +37,18 @@ def conform(dataset: Dataset, roles: Mapping[str, Role]) -> Dataset:
     roles
         What the model asks for, by array name: the DATA of its module. Empty: only the checks that hold for any
         model are made. Arrays that no role names are kept as they are.
+    used
+        Without roles the arrays whose values are checked; None: all of them.
 
     Returns
     -------
     Dataset
         By kind of role: real (not constant) and positive float64, dims (obs,); count and binary int64, dims
         (obs,); category int64 codes, dims (obs,), with the labels in ``coords[name]``; predictors float64, dims
-        (obs, predictor). The observations of the first role's array are called ``obs`` whatever they were called.
-        Every dim has coords: 0, 1, ... where there were none.
+        (obs, predictor), turned round where the file has them the other way. The observations of the first role's
+        array are called ``obs`` whatever they were called. Every dim has coords: 0, 1, ... where there were none. Two
+        labels of a binary array are coded 1 for the event, which is stated or known (no, yes). The rows of a series
+        are in the order of its index.
 
     Raises
     ------
@@ -49,9 +58,13 @@ def conform(dataset: Dataset, roles: Mapping[str, Role]) -> Dataset:
     present = {name: role for name, role in roles.items() if name in dataset.arrays}
     _check_there(dataset, roles)
     dataset = _named_dims(dataset, present)
-    check_values(dataset, present or None)
+    series = [name for name, role in present.items() if role.series]
+    check_values(dataset, present or used, series)
+    for name in series:
+        dataset = in_time(dataset, name, dataset.dims[name][0])
     arrays, dims, coords = dict(dataset.arrays), dict(dataset.dims), dict(dataset.coords)
-    findings = []
+    findings = _other_units(dataset, present)
+    notes = []
     for name, role in present.items():
         try:
             arrays[name], labels = _formed(dataset, name, role)
@@ -61,13 +74,18 @@ def conform(dataset: Dataset, roles: Mapping[str, Role]) -> Dataset:
         if role.kind == "category":
             coords[name] = labels
         elif role.kind == "predictors":
-            dims[name] = (dims[name][0], dims[name][1] if len(dims[name]) == 2 else _free(PREDICTOR, dims))
+            along = dims[name]
+            other = next((dim for dim in along if dim != OBS), None)
+            dims[name] = (along[0] if other is None else OBS, other or _free(PREDICTOR, dims))
             coords[dims[name][1]] = labels
+        elif labels:
+            coords[name] = labels
+            notes.append(f"{name}: 1 is {labels[1]!r}, the event, and 0 is {labels[0]!r}")
     if findings:
         raise DataError("\n".join(findings))
     sizes = {dim: n for name, array in arrays.items() for dim, n in zip(dims[name], array.shape, strict=True)}
     coords = {dim: tuple(range(n)) for dim, n in sizes.items() if dim not in coords} | coords
-    return Dataset(arrays, dims, coords, dataset.name, dataset.citation)
+    return replace(dataset, arrays=arrays, dims=dims, coords=coords).noted(*notes)
 
 
 def check_roles(dataset: Dataset, roles: Mapping[str, Role]) -> None:
@@ -81,7 +99,7 @@ def check_roles(dataset: Dataset, roles: Mapping[str, Role]) -> None:
     conform(dataset, roles)
 
 
-def check_values(dataset: Dataset, names: Iterable[str] | None = None) -> None:
+def check_values(dataset: Dataset, names: Iterable[str] | None = None, series: Iterable[str] = ()) -> None:
     """Check what holds for any model: there are data, they are finite, and arrays agree on their dims.
 
     Parameters
@@ -90,6 +108,8 @@ def check_values(dataset: Dataset, names: Iterable[str] | None = None) -> None:
         Any dataset.
     names
         Arrays whose values are checked; None: all of them. Dims are always checked for all.
+    series
+        Those whose rows are a series, of which none can be left out.
 
     Raises
     ------
@@ -123,7 +143,11 @@ def check_values(dataset: Dataset, names: Iterable[str] | None = None) -> None:
                 f"{dim} has {len(dataset.coords[dim])} labels for {length} values; wanted one label for each"
             )
     if not findings:
-        findings = [text for name in (dataset.arrays if names is None else names) for text in _missing(dataset, name)]
+        findings = [
+            text
+            for name in (dataset.arrays if names is None else names)
+            for text in _missing(dataset, name, REMEDY if name in series else _DROP)
+        ]
     if findings:
         raise DataError("\n".join(findings))
 
@@ -136,16 +160,10 @@ def _dims(dataset: Dataset, name: str) -> tuple[str, ...]:
     return (OBS, *(f"{name}_dim_{axis}" for axis in range(1, array.ndim)))
 
 
-def _labels(dataset: Dataset, name: str) -> tuple[Any, ...] | None:
-    """Labels of an array of codes; None for any other array, also for one that is called like its own dim."""
-    coded = name in dataset.coords and name not in _dims(dataset, name) and dataset.arrays[name].dtype.kind in "iu"
-    return tuple(dataset.coords[name]) if coded else None
-
-
-def _missing(dataset: Dataset, name: str) -> list[str]:
+def _missing(dataset: Dataset, name: str, remedy: str) -> list[str]:
     values = dataset.arrays[name]
     # a code of -1 stands for a label that is not there
-    absent = values < 0 if _labels(dataset, name) is not None else missing(values)
+    absent = values < 0 if dataset.labels(name) is not None else missing(values)
     if not absent.any():
         return []
     by_row = absent.reshape(len(absent), -1).any(axis=1) if absent.ndim else absent.reshape(1)
@@ -154,7 +172,8 @@ def _missing(dataset: Dataset, name: str) -> list[str]:
     if absent.ndim == 2:
         labels = dataset.coords.get(_dims(dataset, name)[1], tuple(range(absent.shape[1])))
         where = f" of {listed(label for label, bad in zip(labels, absent.any(axis=0), strict=True) if bad)}"
-    return [f"{name} has {int(absent.sum())} {word} missing or infinite{where}: {rows(by_row)}. {_DROP}"]
+    words = f", which the file writes as {dataset.origin.absent[name]}" if name in dataset.origin.absent else ""
+    return [f"{name} has {int(absent.sum())} {word} missing or infinite{where}: {rows(by_row)}{words}. {remedy}"]
 
 
 def _check_there(dataset: Dataset, roles: Mapping[str, Role]) -> None:
@@ -195,13 +214,35 @@ def _kind(role: Role) -> str:
 def _named_dims(dataset: Dataset, present: Mapping[str, Role]) -> Dataset:
     """Spell out the dims of every array, and call the observations ``obs``."""
     dims = {name: _dims(dataset, name) for name in dataset.arrays}
-    first = next((dims[name][0] for name in present if dims[name]), OBS)
+    # a matrix may have its observations second
+    first = next((dims[name][0] for name in present if len(dims[name]) == 1), None) or next(
+        (dims[name][0] for name in present if dims[name]), OBS
+    )
     taken = {dim for along in dims.values() for dim in along} | set(dataset.arrays)
-    if first == OBS or OBS in taken:
-        return Dataset(dataset.arrays, dims, dataset.coords, dataset.name, dataset.citation)
-    dims = {name: tuple(OBS if dim == first else dim for dim in along) for name, along in dims.items()}
-    coords = {OBS if dim == first else dim: labels for dim, labels in dataset.coords.items()}
-    return Dataset(dataset.arrays, dims, coords, dataset.name, dataset.citation)
+    if first != OBS and OBS not in taken:
+        dims = {name: tuple(OBS if dim == first else dim for dim in along) for name, along in dims.items()}
+        dataset = replace(
+            dataset, coords={OBS if dim == first else dim: labels for dim, labels in dataset.coords.items()}
+        )
+        first = OBS
+    apart = [name for name in present if dims[name] and first not in dims[name]]
+    if apart:
+        told = ", ".join(f"{name} ({', '.join(dims[name])})" for name in apart)
+        raise DataError(f"the observations are along {first}, which {told} does not have; wanted the same observations")
+    return replace(dataset, dims=dims)
+
+
+def _other_units(dataset: Dataset, present: Mapping[str, Role]) -> list[str]:
+    """Find arrays that have the unit of another one, where the config changed one of them: by numbers of its own."""
+    changed = dataset.origin.changed
+    return [
+        f"{name} has the unit of {role.unit}, and the config does not change both by the same numbers ({role.unit}: "
+        f"{changed.get(role.unit, 'as it is')}; {name}: {changed.get(name, 'as it is')}). Take {role.unit} and {name} "
+        "out of data.standardize and data.transform, or bring both to another unit in the file"
+        for name, role in present.items()
+        # a mean that is taken off changes no unit
+        if role.unit in present and (changed.get(role.unit, "centre") != "centre" or name in changed)
+    ]
 
 
 def _free(name: str, dims: Mapping[str, tuple[str, ...]]) -> str:
@@ -217,6 +258,11 @@ def _formed(dataset: Dataset, name: str, role: Role) -> tuple[np.ndarray, tuple[
         raise DataError(f"{name} has dims ({', '.join(along)}); wanted one value for each observation. {_other(name)}")
     if role.kind == "category":
         return _category(dataset, name)
+    if role.kind == "binary" and (dataset.labels(name) or values.dtype.kind in "OSUT"):
+        labels = dataset.labels(name)
+        coded, labels = (values, labels) if labels else codes(values)
+        if len(labels) == 2:
+            return _event(name, coded, labels, stated=name in dataset.ordered)
     numbers = _numbers(dataset, name, role)
     if role.kind == "positive":
         _refuse(numbers <= 0, numbers, name, "above 0", "Leave those rows out, or change the unit or the column")
@@ -232,6 +278,19 @@ def _formed(dataset: Dataset, name: str, role: Role) -> tuple[np.ndarray, tuple[
     return numbers.astype(np.int64 if role.kind in ("binary", "count") else np.float64), ()
 
 
+def _event(name: str, coded: np.ndarray, labels: tuple[Any, ...], stated: bool) -> tuple[np.ndarray, tuple[Any, ...]]:
+    """Code the event as 1; which label that is has to be stated, unless everybody knows."""
+    if stated:
+        return coded, labels
+    known = known_order(labels)
+    if known is None:
+        raise DataError(
+            f"{name} has the labels {labels[0]!r} and {labels[1]!r}, and nothing says which one is 1, the event. State "
+            f"it: {event_key(name)}, with the label of what {name} is to be 1 for"
+        )
+    return (coded if known == labels else 1 - coded), known
+
+
 def _other(name: str) -> str:
     return f"Choose another column: add {override({name: 'COLUMN'})}"
 
@@ -243,7 +302,7 @@ def _refuse(wrong: np.ndarray, values: np.ndarray, name: str, wanted: str, remed
 
 def _numbers(dataset: Dataset, name: str, role: Role) -> np.ndarray:
     values = dataset.arrays[name]
-    labels = _labels(dataset, name)
+    labels = dataset.labels(name)
     if labels is None and values.dtype.kind in "fiub":
         return values.astype(np.float64)
     texts = np.array([str(labels[code]) for code in values] if labels else [str(value) for value in values])
@@ -252,15 +311,12 @@ def _numbers(dataset: Dataset, name: str, role: Role) -> np.ndarray:
         odd[:] = True
     example = f"{str(texts[odd][0])!r} in {rows(odd)}"
     if role.kind == "binary":
-        remedy = (
-            f"Say which text is 1, such as \"data.transform={{{name}:'is:{texts[odd][0]}'}}\" (the quotes are needed)"
-            if len(set(texts)) == 2
-            else _other(name)
-        )
+        remedy = f"State which of two labels is 1: {event_key(name)}" if len(set(texts)) == 2 else _other(name)
     elif odd.all():
         remedy = _other(name)
     else:
-        remedy = "Correct those cells of the file, or leave them blank and add data.drop_missing=true"
+        words = ",".join(f'"{word}"' for word in ("", *dict.fromkeys(texts[odd])))
+        remedy = f"Correct those cells of the file; if they stand for missing values: 'data.missing=[{words}]'"
     raise DataError(f"{name} must be {_kind(role)} and holds text: {example}. {remedy}")
 
 
@@ -274,7 +330,10 @@ def _is_number(text: str) -> bool:
 
 def _category(dataset: Dataset, name: str) -> tuple[np.ndarray, tuple[Any, ...]]:
     values = dataset.arrays[name]
-    labels = _labels(dataset, name)
+    labels = dataset.labels(name)
+    written = dataset.origin.written.get(name)
+    if labels is None and written is not None and not is_plain(values, written):
+        values, labels = codes(values, written)
     if labels is None:
         if values.dtype.kind == "f" and (values != np.round(values)).any():
             odd = values != np.round(values)
@@ -302,8 +361,9 @@ def _predictors(dataset: Dataset, name: str) -> tuple[np.ndarray, tuple[Any, ...
         matrix = _numbers(dataset, name, Role("predictors", ""))[:, None]
         labels: tuple[Any, ...] = (name,)
     elif values.ndim == 2 and values.dtype.kind in "fiub":
-        matrix = values.astype(np.float64)
-        labels = tuple(dataset.coords.get(along[1], range(matrix.shape[1])))
+        turned = along[0] != OBS and along[1] == OBS
+        matrix = (values.T if turned else values).astype(np.float64)
+        labels = tuple(dataset.coords.get(along[0] if turned else along[1], range(matrix.shape[1])))
     else:
         text = f"dims ({', '.join(along)})" if values.dtype.kind in "fiub" else f"text such as {str(values.flat[0])!r}"
         raise DataError(

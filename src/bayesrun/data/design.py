@@ -129,7 +129,7 @@ def _with_outcome(dataset: Dataset, n: int, outcome: Mapping[str, str | Mapping[
             if array in arrays:
                 raise DataError(f"data.outcome.{name}: {array} is a covariate already; give one of them another name")
             arrays[array], dims[array] = values, (OBS,)
-    return Dataset(arrays, dims, dataset.coords, dataset.name, dataset.citation)
+    return dataclasses.replace(dataset, arrays=arrays, dims=dims)
 
 
 def _placeholder(name: str, value: str | Mapping[str, Any], n: int, dataset: Dataset) -> dict[str, np.ndarray]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import numbers
 import shutil
 import tempfile
+import unicodedata
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +19,9 @@ import numpy as np
 
 from bayesrun.data.columns import Arrangement, arrange
 from bayesrun.data.hints import listed, nearest
+from bayesrun.data.words import absent_words, counted
 from bayesrun.errors import DataError
-from bayesrun.types import Dataset
+from bayesrun.types import Dataset, Origin
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +55,9 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
     standardize: bool | str | list[str] = False,
     drop_missing: bool = False,
     name: str | None = None,
+    missing: str | list[str] | None = None,
+    event: Mapping[str, Any] | None = None,
+    order: Mapping[str, list[Any]] | None = None,
 ) -> Dataset:
     """Read a table of the user's.
 
@@ -64,10 +70,13 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
         ``csv``, ``parquet``, ``json`` (a list of records, or an object of columns) or ``netcdf``. None: by suffix.
     separator
         Between the columns of a csv file. None: a tab for .tsv, a comma for others.
-    columns, index, categories, transform, standardize, drop_missing
+    columns, index, categories, transform, standardize, drop_missing, event, order
         See `bayesrun.data.columns.Arrangement`.
     name
         Of the dataset. None: the file's name without its suffix.
+    missing
+        Words that stand for a missing value, in every column. None: blank cells, and in columns of numbers also
+        NA, NaN, None, null and the like (`bayesrun.data.words.ABSENT`), which among text are labels.
 
     Returns
     -------
@@ -80,9 +89,9 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
     DataError
         If the file is missing or unreadable, or a column is not there or cannot be used as asked.
     """
-    how = Arrangement(columns, index, categories, transform, standardize, drop_missing)
+    how = Arrangement(columns, index, categories, transform, standardize, drop_missing, event, order)
     with _local(path) as file:
-        return arrange(table(file, format, separator, name), how)
+        return arrange(table(file, format, separator, name, missing), how)
 
 
 @contextmanager
@@ -108,19 +117,27 @@ def _local(path: str) -> Iterator[Path]:
         yield file
 
 
-def table(path: Path, format: str | None = None, separator: str | None = None, name: str | None = None) -> Dataset:
+def table(
+    path: Path,
+    format: str | None = None,
+    separator: str | None = None,
+    name: str | None = None,
+    missing: str | Sequence[str] | None = None,
+) -> Dataset:
     """Read every column of a file.
 
     Parameters
     ----------
-    path, format, separator, name
+    path, format, separator, name, missing
         As for `read`; `path` is absolute.
 
     Returns
     -------
     Dataset
         Numbers as int64 or float64, booleans as bool, text as object arrays with None where it is missing; a
-        categorical column as codes, with its labels in ``coords[column]``.
+        categorical column as codes, with its labels in ``coords[column]``. What a csv file writes for a number is in
+        ``origin.written``, the words for missing values are counted in ``origin.absent``, and names that several
+        columns have are in ``origin.twins``.
 
     Raises
     ------
@@ -129,18 +146,18 @@ def table(path: Path, format: str | None = None, separator: str | None = None, n
     """
     _must_be_file(path)
     kind = format or _format(path)
-    readers: Mapping[str, Callable[[Path, str | None], Dataset]] = {
-        "csv": _csv,
-        "parquet": _parquet,
-        "json": _json,
-        "netcdf": _netcdf,
+    readers: Mapping[str, Callable[[Path], Dataset]] = {
+        "csv": lambda file: _csv(file, separator, missing),
+        "parquet": lambda file: _parquet(file, missing),
+        "json": lambda file: _json(file, missing),
+        "netcdf": lambda file: _netcdf(file, missing),
     }
     if kind not in readers:
         near = nearest(kind, readers)
         hint = f"did you mean data.format={near}? " if near else ""
         raise DataError(f"data.format: got {kind!r}; {hint}There are {', '.join(readers)}")
     try:
-        found = readers[kind](path, separator)
+        found = readers[kind](path)
     except DataError:
         raise
     except Exception as error:
@@ -153,7 +170,7 @@ def table(path: Path, format: str | None = None, separator: str | None = None, n
         raise DataError(
             f"{path} has no rows (its columns: {listed(found.arrays)}); wanted one row for each observation"
         )
-    return Dataset(found.arrays, found.dims, found.coords, name or path.name.split(".")[0], f"file {path.name}")
+    return dataclasses.replace(found, name=name or path.name.split(".")[0], citation=f"file {path.name}")
 
 
 def _must_be_file(path: Path) -> None:
@@ -186,24 +203,33 @@ def _format(path: Path) -> str:
     return FORMATS[suffix]
 
 
-def _csv(path: Path, separator: str | None) -> Dataset:
+def _csv(path: Path, separator: str | None, missing: str | Sequence[str] | None) -> Dataset:
     import pandas as pd
 
     sep = separator or ("\t" if ".tsv" in [suffix.lower() for suffix in path.suffixes] else ",")
-    # a spreadsheet may write a byte order mark, and quote with ' where columns are apart by spaces
-    quote = "'" if sep == r"\s+" else '"'
+
+    def parsed(**options: Any) -> pd.DataFrame:
+        return pd.read_csv(
+            path,
+            sep=sep,
+            skipinitialspace=True,
+            encoding="utf-8-sig",  # a spreadsheet may write a byte order mark
+            quotechar="'" if sep == r"\s+" else '"',  # that is how R quotes where columns are apart by spaces
+            low_memory=False,
+            index_col=False,  # or a row with one field more than the header would shift every column
+            keep_default_na=False,
+            **options,
+        )
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(
-                path,
-                sep=sep,
-                skipinitialspace=True,
-                encoding="utf-8-sig",
-                quotechar=quote,
-                low_memory=False,
-                index_col=False,  # or a row with one field more than the header would shift every column
-            )
+            frame = parsed(na_values=sorted(absent_words(missing, text=False)))
+            # pandas takes a blank beyond the last column for nothing only where it is missing
+            words = parsed(dtype=str, na_values=[""]).fillna("")
+            header = parsed(dtype=str, na_values=[""], header=None, nrows=1).fillna("")
+            if frame.shape[1] == 1:
+                frame, words = _with_blank_lines(parsed, missing)
     except pd.errors.ParserWarning:
         raise DataError(
             f"{path} has rows with more fields than its first line names; wanted as many in each row (a comma at the "
@@ -218,30 +244,46 @@ def _csv(path: Path, separator: str | None) -> Dataset:
             f"{path} is not in UTF-8 ({error.reason} at byte {error.start}); save it in that encoding"
         ) from None
     if frame.shape[1] == 1 and separator is None:
-        header = str(frame.columns[0])
-        other = next((sign for sign in (";", "\t", "|") if sign in header), None)
+        first = str(frame.columns[0])
+        other = next((sign for sign in (";", "\t", "|") if sign in first), None)
         if other:
             raise DataError(
-                f"{path} has one column, named {header!r}; its columns look separated by {other!r}: "
+                f"{path} has one column, named {first!r}; its columns look separated by {other!r}: "
                 f"type \"data.separator='{other}'\""
             )
-    return _from_frame(frame)
+    # a blank header is what pandas calls Unnamed
+    headers = [given or str(own) for given, own in zip(header.iloc[0], frame.columns, strict=True)]
+    for position, column in enumerate(frame.columns):
+        if not pd.api.types.is_numeric_dtype(frame[column].dtype):
+            frame.isetitem(position, words.iloc[:, position])
+    return _from_frame(frame, missing, headers, words)
 
 
-def _parquet(path: Path, _: str | None) -> Dataset:
+def _with_blank_lines(
+    parsed: Callable[..., pd.DataFrame], missing: str | Sequence[str] | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read a file of one column again: a blank line within it is a missing value."""
+    words = parsed(dtype=str, na_values=[""], skip_blank_lines=False)
+    last = words.iloc[:, 0].last_valid_index()
+    rows = 0 if last is None else int(last) + 1
+    frame = parsed(na_values=sorted(absent_words(missing, text=False)), skip_blank_lines=False)
+    return frame.iloc[:rows], words.iloc[:rows].fillna("")
+
+
+def _parquet(path: Path, missing: str | Sequence[str] | None) -> Dataset:
     import pandas as pd
 
     frame = pd.read_parquet(path, engine="pyarrow")
     named = [level for level in frame.index.names if level is not None]
-    return _from_frame(frame.reset_index() if named else frame)
+    return _from_frame(frame.reset_index() if named else frame, missing)
 
 
-def _json(path: Path, _: str | None) -> Dataset:
+def _json(path: Path, missing: str | Sequence[str] | None) -> Dataset:
     import pandas as pd
 
-    body = json.loads(path.read_text(encoding="utf-8-sig"))
+    body = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_each_once)
     if isinstance(body, list) and all(isinstance(record, Mapping) for record in body):
-        return _from_frame(pd.DataFrame.from_records(body))
+        return _from_frame(pd.DataFrame.from_records(body), missing)
     if isinstance(body, Mapping):
         single = [key for key, value in body.items() if not isinstance(value, (list, Mapping))]
         if single:
@@ -249,13 +291,22 @@ def _json(path: Path, _: str | None) -> Dataset:
         lengths = {key: len(value) for key, value in body.items()}
         if len(set(lengths.values())) > 1:
             raise DataError(f"{path}: the columns differ in length ({listed(f'{k} {n}' for k, n in lengths.items())})")
-        return _from_frame(pd.DataFrame(body))
+        return _from_frame(pd.DataFrame(body), missing)
     raise DataError(
         f'{path} holds neither a list of records [{{"y": 1, "x": 2}}, ...] nor columns {{"y": [1, ...], "x": [2, ...]}}'
     )
 
 
-def _netcdf(path: Path, _: str | None) -> Dataset:
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"the file names {twice!r} twice in one object, and the second would replace the first; rename")
+    return found
+
+
+def _netcdf(path: Path, missing: str | Sequence[str] | None) -> Dataset:
     import xarray as xr
 
     content = xr.load_dataset(path, engine="netcdf4", decode_timedelta=False)
@@ -266,58 +317,100 @@ def _netcdf(path: Path, _: str | None) -> Dataset:
     arrays: dict[str, np.ndarray] = {}
     dims: dict[str, tuple[str, ...]] = {}
     coords: dict[str, tuple[Any, ...]] = {}
+    absent: dict[str, str] = {}
     for key, variable in content.variables.items():
-        values = _plain(np.asarray(variable.values))
+        values, words = _plain(np.asarray(variable.values), missing)
         if key in content.indexes:
             coords[str(key)] = tuple(values.tolist())
         elif variable.ndim:
             arrays[str(key)], dims[str(key)] = values, tuple(str(dim) for dim in variable.dims)
-    return Dataset(arrays, dims, coords)
+            absent |= {str(key): words} if words else {}
+    twins = _twins(list(arrays))
+    return Dataset(arrays, dims, coords, origin=Origin(absent=absent, twins=twins))
 
 
-def _from_frame(frame: pd.DataFrame) -> Dataset:
+def _twins(headers: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Find headers that come down to one name, without blanks around it and in one form of unicode."""
+    found: dict[str, list[str]] = {}
+    for header in headers:
+        found.setdefault(unicodedata.normalize("NFKC", header.strip()), []).append(header)
+    return {header.strip(): tuple(same) for same in found.values() if len(same) > 1 for header in same}
+
+
+def _from_frame(
+    frame: pd.DataFrame,
+    missing: str | Sequence[str] | None,
+    headers: Sequence[str] | None = None,
+    words: pd.DataFrame | None = None,
+) -> Dataset:
+    """Make arrays of a frame; `headers` and `words` are what the file itself writes."""
     arrays: dict[str, np.ndarray] = {}
     coords: dict[str, tuple[Any, ...]] = {}
-    for column in frame.columns:
-        series, name = frame[column], str(column).strip()
+    absent: dict[str, str] = {}
+    written: dict[str, np.ndarray] = {}
+    ordered = []
+    headers = headers or [str(column) for column in frame.columns]
+    for position, header in enumerate(headers):
+        series, name = frame.iloc[:, position], header.strip()
         if series.dtype.name == "category":
             arrays[name] = series.cat.codes.to_numpy().astype(np.int64)
             coords[name] = tuple(str(label) for label in series.cat.categories)
+            ordered += [name] if series.cat.ordered else []
+            told = counted([None] * int((arrays[name] < 0).sum()))
         else:
-            arrays[name] = _column(series)
-    return Dataset(arrays, dict.fromkeys(arrays, ("obs",)), coords)
+            arrays[name], told = _column(series, missing)
+        if words is not None and arrays[name].dtype.kind in "fiub":
+            written[name] = _spelt(words.iloc[:, position], series)
+            told = counted(word for word, gap in zip(words.iloc[:, position], series.isna(), strict=True) if gap)
+        absent |= {name: told} if told else {}
+    origin = Origin(absent=absent, written=written, twins=_twins(headers))
+    return Dataset(arrays, dict.fromkeys(arrays, ("obs",)), coords, ordered=tuple(ordered), origin=origin)
 
 
-def _column(series: pd.Series[Any]) -> np.ndarray:
+def _spelt(words: pd.Series[Any], series: pd.Series[Any]) -> np.ndarray:
+    return words.astype(object).str.strip().where(series.notna(), None).to_numpy(dtype=object)
+
+
+def _column(series: pd.Series[Any], missing: str | Sequence[str] | None) -> tuple[np.ndarray, str]:
+    """Return the values of a column, and the words for missing ones, counted."""
     from pandas.api import types
 
     gaps = bool(series.isna().any())
     if types.is_bool_dtype(series.dtype) and not gaps:
-        return series.to_numpy(dtype=bool)
+        return series.to_numpy(dtype=bool), ""
     if types.is_numeric_dtype(series.dtype):
-        return series.to_numpy(dtype=np.float64, na_value=np.nan) if gaps else _plain(series.to_numpy())
-    return _plain(series.astype(object).where(series.notna(), None).to_numpy(dtype=object))
+        if gaps:
+            return series.to_numpy(dtype=np.float64, na_value=np.nan), counted([None] * int(series.isna().sum()))
+        return _plain(series.to_numpy(), missing)
+    return _plain(series.astype(object).where(series.notna(), None).to_numpy(dtype=object), missing)
 
 
-def _plain(values: np.ndarray) -> np.ndarray:
-    """Widen numbers to 64 bits, since narrow integers overflow in a model; write dates and the like as text."""
+def _plain(values: np.ndarray, missing: str | Sequence[str] | None = None) -> tuple[np.ndarray, str]:
+    """Widen numbers to 64 bits, since narrow integers overflow in a model; write dates and the like as text.
+
+    With it the words that were taken as missing, counted.
+    """
     kind = values.dtype.kind
     if kind == "u" and values.size and int(values.max()) > np.iinfo(np.int64).max:
-        return values.astype(np.float64)
+        return values.astype(np.float64), ""
     if kind in "iu":
-        return values.astype(np.int64)
+        return values.astype(np.int64), ""
     if kind == "f":
-        return values.astype(np.float64)
+        return values.astype(np.float64), counted([None] * int(np.isnan(values).sum()))
     if kind == "b":
-        return values
+        return values, ""
     if kind == "M":
         values = np.where(np.isnat(values), None, np.datetime_as_string(values))  # type: ignore[call-overload]
     flat = [None if _absent(value) else value for value in values.astype(object).ravel()]
-    if all(value is None or (isinstance(value, numbers.Number) and not isinstance(value, bool)) for value in flat):
-        return np.array([np.nan if value is None else float(value) for value in flat]).reshape(values.shape)
-    texts = np.empty(len(flat), dtype=object)
-    texts[:] = [None if value is None else str(value) for value in flat]
-    return texts.reshape(values.shape)
+    for text in (False, True):
+        gone = absent_words(missing, text)
+        rest = [None if isinstance(v, str) and v.strip() in gone else v for v in flat]
+        words = counted(v.strip() if isinstance(v, str) else v for v, r in zip(flat, rest, strict=True) if r is None)
+        if not text and all(v is None or (isinstance(v, numbers.Number) and not isinstance(v, bool)) for v in rest):
+            return np.array([np.nan if v is None else float(v) for v in rest]).reshape(values.shape), words
+    texts = np.empty(len(rest), dtype=object)
+    texts[:] = [None if value is None else str(value) for value in rest]
+    return texts.reshape(values.shape), words
 
 
 def _absent(value: Any) -> bool:

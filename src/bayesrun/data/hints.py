@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["listed", "missing", "nearest", "override", "rows"]
+__all__ = ["event_key", "listed", "missing", "nearest", "order_key", "override", "rows"]
 
 # A message is a few lines: beyond this many names or rows it says how many there are
 _SHOWN_NAMES = 20
@@ -80,6 +80,16 @@ def override(mapping: Mapping[str, str | list[str]]) -> str:
         for role, columns in mapping.items()
     ]
     return f"'data.columns={{{','.join(parts)}}}' (the quotes keep the shell off the braces)"
+
+
+def event_key(name: str) -> str:
+    """Write how the event of two labels is stated: ``'data.event={y:LABEL}'``, quotes included."""
+    return f"'data.event={{{_word(name)}:LABEL}}'"
+
+
+def order_key(name: str, labels: Iterable[object]) -> str:
+    """Write how an order of labels is stated: ``'data.order={pain:[low,medium,high]}'``, quotes included."""
+    return f"'data.order={{{_word(name)}:[{','.join(_word(str(label)) for label in labels)}]}}'"
 
 
 def _word(name: str) -> str:

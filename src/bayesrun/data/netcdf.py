@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesrun.errors import DataError
-from bayesrun.types import Dataset
+from bayesrun.types import Dataset, Origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ def save(dataset: Dataset, path: Path) -> None:
     """Write a dataset to a NetCDF file.
 
     Each array is a variable ``array_I`` with the attributes ``array`` (its name) and ``stored_as`` (its
-    dtype); dims, coords, name and citation are the text of the variable ``description``, as JSON.
+    dtype); dims, coords, orders, notes, name and citation are the text of the variable ``description``, as JSON.
 
     Parameters
     ----------
@@ -40,6 +40,9 @@ def save(dataset: Dataset, path: Path) -> None:
         "name": dataset.name,
         "citation": dataset.citation,
         "dims": {name: list(along) for name, along in dataset.dims.items()},
+        "ordered": list(dataset.ordered),
+        "notes": list(dataset.origin.notes),
+        "changed": dict(dataset.origin.changed),
         "coords": {dim: [_label(label) for label in labels] for dim, labels in dataset.coords.items()},
     }
     variables: dict[str, xr.Variable] = {}
@@ -85,6 +88,8 @@ def load(path: Path) -> Dataset:
         {dim: tuple(labels) for dim, labels in description["coords"].items()},
         description["name"],
         description["citation"],
+        tuple(description.get("ordered", ())),
+        Origin(tuple(description.get("notes", ())), description.get("changed", {})),
     )
 
 

@@ -8,26 +8,36 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesrun.data.hints import missing, override
+from bayesrun.data.words import ABSENT, is_number
 from bayesrun.errors import DataError
+from bayesrun.spelling import known_order
+from bayesrun.types import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bayesrun.types import Dataset
 
-__all__ = ["OBS", "PREDICTOR", "Part", "Slot", "assemble", "codes", "example", "holds_text", "texts"]
+__all__ = ["OBS", "PREDICTOR", "Part", "Slot", "assemble", "codes", "example", "holds_text", "is_plain", "texts"]
 
 OBS, PREDICTOR = "obs", "predictor"
 
 
 @dataclass
 class Part:
-    """One column on its way into an array: `levels` are the labels of a column that came already coded."""
+    """One column on its way into an array.
+
+    `levels` are the labels of a column that came already coded, `written` the cells of a column of numbers as the file
+    has them, and `changed` names what was done to its numbers.
+    """
 
     column: str
     values: np.ndarray
     dims: tuple[str, ...]
     levels: tuple[Any, ...] | None = None
+    written: np.ndarray | None = None
+    ordered: bool = False
+    changed: tuple[str, ...] = ()
     mean: float = 0.0
     scale: float = 1.0
     scaled: bool = False
@@ -42,13 +52,16 @@ class Slot:
     matrix: bool = False
 
 
-def codes(values: np.ndarray) -> tuple[np.ndarray, tuple[Any, ...]]:
-    """Code values as 0..K-1 in the order of the sorted distinct values.
+def codes(values: np.ndarray, written: np.ndarray | None = None) -> tuple[np.ndarray, tuple[Any, ...]]:
+    """Code values as 0..K-1 in the order of the sorted distinct values, or of no and yes.
 
     Parameters
     ----------
     values
         Text, numbers or booleans, dims (obs,).
+    written
+        How the file writes the numbers. Where that says more than the numbers do (``01``, ``1.10``, ``1e1``), the
+        labels are the text, in the order of the numbers.
 
     Returns
     -------
@@ -62,32 +75,38 @@ def codes(values: np.ndarray) -> tuple[np.ndarray, tuple[Any, ...]]:
     # a float column of whole numbers is an integer column that once had a gap
     if there.dtype.kind == "f" and np.array_equal(there, np.round(there)):
         there = there.astype(np.int64)
+    if written is not None and not is_plain(there, written[~absent]):
+        there = written[~absent]
     if there.dtype.kind in "OSUT":
         there = np.array([str(value) for value in there], dtype=str)
     distinct, inverse = np.unique(there, return_inverse=True)
+    labels = tuple(distinct.tolist())
+    if distinct.dtype.kind == "U" and all(is_number(label) for label in labels):
+        labels = tuple(sorted(labels, key=lambda label: (float(label), label)))
+    labels = known_order(labels) or labels
+    place = np.array([labels.index(label) for label in distinct.tolist()], dtype=np.int64)
     coded = np.full(values.shape, -1, dtype=np.int64)
-    coded[~absent] = inverse
-    return coded, tuple(distinct.tolist())
+    coded[~absent] = place[inverse]
+    return coded, labels
+
+
+def is_plain(numbers: np.ndarray, written: np.ndarray) -> bool:
+    """Whether numbers say all that the file writes: ``1`` is plain, ``01`` and ``1.10`` are not."""
+    seen = dict(zip(written.tolist(), numbers.tolist(), strict=True))
+    return all(word is None or str(number) == word for word, number in seen.items())
 
 
 def _refuse_mixed(part: Part) -> None:
     """Refuse a column of numbers with text among them: coding it as labels would make other numbers of it."""
     there = [(row, str(value)) for row, value in enumerate(part.values.flat, start=1) if value is not None]
-    words = [(row, value) for row, value in there if not _numeric(value)]
-    if there and (2 * len(words) <= len(there) or all(_numeric(value.replace(",", "")) for _, value in there)):
+    words = [(row, value) for row, value in there if not is_number(value)]
+    if there and (2 * len(words) <= len(there) or all(is_number(value.replace(",", "")) for _, value in there)):
         row, value = words[0] if words else there[0]
+        stands = f', or that it stands for a missing value: \'data.missing=["","{value}"]\'' if words else ""
         raise DataError(
             f"column {part.column} holds text among numbers: {value!r} in row {row} (the first row is 1); correct the "
-            f"file, or say that they are labels: 'data.categories=[{part.column}]'"
+            f"file, or say that they are labels: 'data.categories=[{part.column}]'{stands}"
         )
-
-
-def _numeric(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def holds_text(part: Part) -> bool:
@@ -141,36 +160,96 @@ def assemble(table: Dataset, slots: list[Slot], labels: np.ndarray | None, coded
             coords[dim] = tuple(part.column for part in slot.parts)
         else:
             dims[slot.name] = first.dims
-            arrays[slot.name], levels = _coded(first, id(first) in coded)
-            if levels is not None:
-                if slot.name in first.dims:
-                    raise DataError(
-                        f"the column {slot.name!r} of labels has the name of a dimension; use it with "
-                        f"data.index={slot.name}, or under another name: {override({'group': slot.name})}"
-                    )
-                coords[slot.name] = levels
+    levels: dict[str, tuple[Any, ...]] = {}
+    along = {OBS, PREDICTOR} | {dim for names in dims.values() for dim in names}
+    for slot in slots:
+        if slot.matrix:
+            continue
+        first = slot.parts[0]
+        if slot.name in along and holds_text(first):
+            # coords of that name label the dim, so these labels stay text
+            _refuse_mixed(replace(first, values=texts(first)))
+            arrays[slot.name] = texts(first)
+            continue
+        arrays[slot.name], found = _coded(first, id(first) in coded)
+        levels |= {slot.name: found} if found is not None else {}
     used = dict.fromkeys(dim for names in dims.values() for dim in names)
-    coords = {dim: table.coords[dim] for dim in used if dim in table.coords} | coords
+    coords = {dim: table.coords[dim] for dim in used if dim in table.coords} | coords | levels
     if labels is not None:
         dim = slots[0].parts[0].dims[0]
         coords[dim] = tuple(labels.tolist())
-    for name, values, along in _undo(slots, dims):
+    for name, values, own in _undo(slots, dims):
         if name in arrays:
             raise DataError(
                 f"data.standardize: {name} is a column already, and would also hold what undoes the standardisation; "
                 f"choose columns by name: {override({'y': 'COLUMN'})}"
             )
-        arrays[name], dims[name] = values, along
-    return replace(table, arrays=arrays, dims=dims, coords=coords)
+        arrays[name], dims[name] = values, own
+    order = {slot.name: None for slot in slots}
+    arrays = {name: arrays[name] for name in order | dict.fromkeys(arrays)}
+    ordered = tuple(slot.name for slot in slots if slot.parts[0].ordered and slot.name in levels)
+    return replace(
+        table, arrays=arrays, dims=dims, coords=coords, ordered=ordered, origin=_origin(table, slots, arrays, levels)
+    )
+
+
+def _origin(
+    table: Dataset, slots: list[Slot], arrays: Mapping[str, np.ndarray], levels: Mapping[str, tuple[Any, ...]]
+) -> Origin:
+    """Carry from columns to arrays how they came about."""
+    single = {slot.name: slot.parts[0] for slot in slots if not slot.matrix}
+    absent = {
+        slot.name: "; ".join(
+            f"{part.column}: {table.origin.absent[part.column]}" if slot.matrix else table.origin.absent[part.column]
+            for part in slot.parts
+            if part.column in table.origin.absent
+        )
+        for slot in slots
+    }
+    words = {
+        name: part.written
+        for name, part in single.items()
+        if part.written is not None
+        and not part.changed
+        and arrays[name].dtype.kind in "fiub"
+        and name not in levels
+        and not is_plain(_whole(part.values), part.written)
+    }
+    changed = {slot.name: ", ".join(dict.fromkeys(c for part in slot.parts for c in part.changed)) for slot in slots}
+    return Origin(
+        notes=tuple(_alike(name, labels, arrays[name]) for name, labels in levels.items() if _doubtful(labels)),
+        changed={name: text for name, text in changed.items() if text},
+        absent={name: text for name, text in absent.items() if text},
+        written=words,
+    )
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    """Numbers as a file without gaps would have them: whole ones as integers."""
+    absent = missing(values)
+    if values.dtype.kind != "f" or not np.array_equal(values[~absent], np.round(values[~absent])):
+        return values
+    return np.array([None if gap else int(value) for value, gap in zip(values, absent, strict=True)], dtype=object)
+
+
+def _doubtful(labels: tuple[Any, ...]) -> list[str]:
+    return [label for label in labels if isinstance(label, str) and label.strip() in ABSENT]
+
+
+def _alike(name: str, labels: tuple[Any, ...], coded: np.ndarray) -> str:
+    """Say that a label may have been meant as missing."""
+    told = ", ".join(f"{label!r} in {int((coded == labels.index(label)).sum())} rows" for label in _doubtful(labels))
+    words = ",".join(f'"{word}"' for word in ("", *_doubtful(labels)))
+    return f"{name}: {told} taken as a label; if it stands for a missing value: 'data.missing=[{words}]'"
 
 
 def _coded(part: Part, wanted: bool) -> tuple[np.ndarray, tuple[Any, ...] | None]:
     if part.levels is not None:
         return part.values.astype(np.int64), part.levels
     if wanted or holds_text(part):
-        if not wanted and part.levels is None:
+        if not wanted:
             _refuse_mixed(part)
-        return codes(part.values)
+        return codes(part.values, part.written)
     return part.values, None
 
 
@@ -183,6 +262,9 @@ def _stack(slot: Slot) -> np.ndarray:
             f"Leave it out: add {override({slot.name: rest or ['COLUMN']})}, "
             "give it to the model as a group, or use model=formula"
         )
+    if len({part.dims for part in slot.parts}) > 1:
+        told = ", ".join(f"{part.column} ({', '.join(part.dims)})" for part in slot.parts)
+        raise DataError(f"{slot.name}: its columns differ in their dims ({told}); they must have the same observations")
     if len({part.values.shape for part in slot.parts}) > 1:
         shapes = ", ".join(f"{part.column} {part.values.shape}" for part in slot.parts)
         raise DataError(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["DATA", "build", "pointwise"]
 
 DATA: Final[dict[str, Role]] = {
-    "y": Role("real", "the series in the order of time, equally spaced"),
+    "y": Role("real", "the series in the order of time, equally spaced", series=True),
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,14 +16,22 @@ import pandas as pd
 import pymc as pm
 
 from bayesrun.errors import ConfigError, DataError
+from bayesrun.spelling import known_order
 
 if TYPE_CHECKING:
     from bayesrun.types import Dataset, Role
 
-__all__ = ["DATA", "build"]
+__all__ = ["DATA", "build", "notes"]
 
-_LABEL_FAMILIES: Final = {"bernoulli", "categorical", "cumulative", "sratio"}
+_ORDINAL: Final = {"cumulative", "sratio"}
+_LABEL_FAMILIES: Final = {"bernoulli", "categorical", *_ORDINAL}
 """Families whose outcome may be labels; for the others Bambi would silently model an indicator of the first."""
+
+_REAL_FAMILIES: Final = {"gaussian", "t", "laplace", "asymmetriclaplace", "exgaussian"}
+"""Families of any real outcome: standard scores mean something to them alone."""
+
+_LARGEST: Final = 2**31 - 1
+"""PyMC keeps whole numbers in 32 bits, and larger ones would wrap."""
 
 DATA: Final[dict[str, Role]] = {}
 """Empty: the formula names the columns it needs, and `build` checks that the dataset has them."""
@@ -48,7 +57,10 @@ def build(
     Parameters
     ----------
     data
-        Columns by name, each (obs,). A category column counts as categorical, with its labels as levels.
+        Columns by name, each (obs,). A category column counts as categorical, with its labels as levels. Of the two
+        labels of a bernoulli outcome the event is modelled, which is stated (``data.event``), known (no, yes), or named
+        by the formula (``y['yes'] ~ x``). The labels of a cumulative or sratio outcome need an order (``data.order``);
+        whole numbers are in their own.
     formula
         For example ``invest ~ value + capital + (1|firm)``: an intercept is implied, ``0 +`` removes it, and
         ``(1 + x|g)`` lets intercepts and slopes vary between the levels of g.
@@ -72,7 +84,8 @@ def build(
     ConfigError
         If Bambi is not installed, or the formula, family, link or a prior is not understood.
     DataError
-        If the formula names a column that the dataset does not have.
+        If the formula names a column that the dataset does not have, or one that has the name of a variable of the
+        model, or if nothing says which label of the outcome is the event, or the order of its labels.
 
     References
     ----------
@@ -81,27 +94,30 @@ def build(
     """
     try:
         import bambi
-        from formulae import model_description  # type: ignore[import-untyped]
         from formulae.parser import ParseError  # type: ignore[import-untyped]
         from formulae.scanner import ScanError  # type: ignore[import-untyped]
     except ImportError as error:
         raise ConfigError(f"model=formula needs Bambi ({error}): pip install 'bayesrun[formula]'") from error
-    frame = _frame(data)
-    try:
-        names = {str(name) for name in model_description(formula).var_names if name}
-    except (ParseError, ScanError, ValueError, TypeError, IndexError) as error:
-        raise ConfigError(f"model.formula={formula!r} cannot be read: {_cause(error)}") from error
-    _check_columns(formula, names, list(frame.columns))
+    names, outcome, named = _read(formula)
+    _check_columns(formula, names, [name for name in data if _is_column(data, name)])
+    _check_factors(formula, data)
+    frame = _frame(data, names)
+    if outcome is not None and not named:
+        _check_scale(data, outcome, family)
+        frame[outcome] = _outcome(data, outcome, family, frame[outcome])
     bambi.config["UNUSED_PRIORS"] = "error"
     try:
-        spec = bambi.Model(
-            formula,
-            frame,
-            family=family,
-            link=link,
-            priors={name: _prior(f"model.priors.{name}", value) for name, value in (priors or {}).items()},
-            noncentered=noncentered,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The intercept is omitted in ordinal families")
+            spec = bambi.Model(
+                formula,
+                frame,
+                family=family,
+                link=link,
+                priors={name: _prior(f"model.priors.{name}", value) for name, value in (priors or {}).items()},
+                noncentered=noncentered,
+            )
+        _check_names(names, spec)
         spec.build()
     except (ParseError, ScanError, ValueError, TypeError, KeyError, NameError, AttributeError, IndexError) as error:
         raise ConfigError(
@@ -113,22 +129,169 @@ def build(
             f"families for labels: {', '.join(sorted(_LABEL_FAMILIES))}"
         )
     _add_intercept_at_zero(spec)
-    return spec.backend.model
+    model = spec.backend.model
+    if family in _ORDINAL:
+        # cumulative probabilities: one for each cut point, where Bambi names the dim of the levels
+        model.named_vars_to_dims[spec.family.likelihood.parent] = ("__obs__", "threshold_dim")
+    return model
 
 
-def _frame(data: Dataset) -> pd.DataFrame:
-    """Lay the one-dimensional arrays out as columns; text and category codes become categoricals."""
+def notes(data: Dataset, *, formula: str, family: str = "gaussian", **_: Any) -> list[str]:
+    """Say what the labels of the outcome were taken for."""
+    _, outcome, named = _read(formula)
+    if outcome is None or named or family not in _LABEL_FAMILIES:
+        return []
+    levels = _levels(data, outcome)
+    if levels is None:
+        return []
+    if family == "bernoulli":
+        event = _event(data, outcome, levels)
+        return [f"{outcome}: 1 is {event[1]!r}, the event, and 0 is {event[0]!r}"]
+    if family in _ORDINAL:
+        return [f"{outcome}: ordered as {' < '.join(map(str, levels))}"]
+    return [f"{outcome}: compared with {(levels if _stated(data, outcome) else sorted(levels))[0]!r}"]
+
+
+def _read(formula: str) -> tuple[set[str], str | None, bool]:
+    """Return the columns that a formula names, its outcome if that is a column alone, and whether it names a label."""
+    from formulae import model_description  # type: ignore[import-untyped]
+    from formulae.parser import ParseError
+    from formulae.scanner import ScanError
+
+    try:
+        description = model_description(formula)
+        names = {str(name) for name in description.var_names if name}
+    except (ParseError, ScanError, ValueError, TypeError, IndexError) as error:
+        raise ConfigError(f"model.formula={formula!r} cannot be read: {_cause(error)}") from error
+    response = description.response
+    parts = response.term.components if response is not None else []
+    single = parts[0] if len(parts) == 1 and hasattr(parts[0], "reference") else None
+    return names, getattr(single, "name", None), getattr(single, "reference", None) is not None
+
+
+def _check_factors(formula: str, data: Dataset) -> None:
+    """Refuse numbers as labels where the file writes more than the numbers say: 1.1 and 1.10 would be one level."""
+    from formulae import model_description
+
+    description = model_description(formula)
+    factors = {str(name) for term in description.group_terms for name in term.factor.var_names}
+    calls = [c for term in description.common_terms for c in getattr(term, "components", ())]
+    factors |= {
+        str(name) for call in calls if str(getattr(call, "name", "")).startswith("C(") for name in call.var_names
+    }
+    for name in sorted(factors & set(data.origin.written)):
+        words = sorted({str(word) for word in data.origin.written[name] if word is not None})
+        raise DataError(
+            f"model.formula={formula!r} takes {name} as labels, and the file writes its numbers as {', '.join(words[:5])}, "
+            f"of which only the number would be left; say that they are labels: 'data.categories=[{name}]'"
+        )
+
+
+def _is_column(data: Dataset, name: str) -> bool:
+    # an array that is looked at counts as one that the model reads
+    return data.dims[name] == ("obs",) if name in data.dims else data[name].ndim == 1
+
+
+def _frame(data: Dataset, names: set[str]) -> pd.DataFrame:
+    """Lay the columns that are named out; text and category codes become categoricals."""
     columns: dict[str, Any] = {}
-    for name, array in data.items():
-        if array.ndim != 1 or data.dims.get(name, ("obs",)) != ("obs",):
-            continue
-        if name in data.coords:
-            columns[name] = pd.Categorical.from_codes(array.astype(np.int64), categories=pd.Index(data.coords[name]))
+    for name in sorted(names):
+        array, labels = data[name], data.labels(name)
+        if labels is not None:
+            columns[name] = pd.Categorical.from_codes(
+                array.astype(np.int64), categories=pd.Index(labels), ordered=name in data.ordered
+            )
         elif array.dtype.kind in "OUST":
             columns[name] = pd.Categorical(array)
+        elif array.dtype.kind in "iu" and array.size and abs(array).max() > _LARGEST:
+            columns[name] = array.astype(np.float64)
         else:
             columns[name] = array
     return pd.DataFrame(columns)
+
+
+def _levels(data: Dataset, name: str) -> tuple[Any, ...] | None:
+    """Return the labels of a column; None for numbers and truth values."""
+    if data.arrays[name].dtype.kind in "OUST":
+        return tuple(sorted({str(value) for value in data[name]}))
+    return data.labels(name)
+
+
+def _stated(data: Dataset, name: str) -> bool:
+    return name in data.ordered and data.labels(name) is not None
+
+
+def _event(data: Dataset, name: str, levels: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Return the two labels of an outcome, the event last."""
+    found = (levels[0], levels[-1]) if len(levels) == 2 and _stated(data, name) else known_order(levels)
+    if found is None:
+        told = ", ".join(repr(level) for level in levels[:8])
+        raise DataError(
+            f"model.family=bernoulli: the outcome {name} has the labels {told}, and nothing says which one is 1, the "
+            f"event. State it: 'data.event={{{name}:LABEL}}', with the label that is modelled"
+            if len(levels) == 2
+            else f"model.family=bernoulli wants two labels, and the outcome {name} has {len(levels)}: {told}. For one "
+            f"label against all others: \"data.transform={{{name}:'is:LABEL'}}\""
+        )
+    return found
+
+
+def _outcome(data: Dataset, name: str, family: str, column: pd.Series[Any]) -> Any:
+    """Give an outcome of labels as the family wants it: 1 for the event, or levels in their order."""
+    levels = _levels(data, name)
+    if family == "bernoulli" and levels is not None:
+        return (column.astype(str) == str(_event(data, name, levels)[1])).astype(np.int64)
+    if family == "bernoulli" and not np.isin(column, (0, 1)).all():
+        raise DataError(
+            f"model.family=bernoulli: the outcome {name} must be 0 or 1; got {column[~np.isin(column, (0, 1))].iloc[0]}. "
+            f"If two values are its labels, state which is the event: 'data.event={{{name}:LABEL}}'"
+        )
+    if family not in _LABEL_FAMILIES - {"bernoulli"}:
+        return column
+    if levels is None:
+        values = np.asarray(column, dtype=np.float64)
+        if not np.array_equal(values, np.round(values)):
+            raise DataError(
+                f"model.family={family}: the outcome {name} must be labels or whole numbers; got {values[0]:g}"
+            )
+        whole = values.astype(np.int64)
+        return pd.Categorical(whole, categories=np.unique(whole), ordered=True)
+    if family in _ORDINAL and not _has_order(data, name, levels):
+        raise DataError(
+            f"model.family={family}: the outcome {name} has the labels {', '.join(map(repr, levels[:8]))}, and nothing says "
+            f"their order. State it: 'data.order={{{name}:[LOWEST,...,HIGHEST]}}', with every label once"
+        )
+    if family in _ORDINAL:
+        return pd.Categorical(column.astype(str), categories=[str(level) for level in levels], ordered=True)
+    return column
+
+
+def _has_order(data: Dataset, name: str, levels: tuple[Any, ...]) -> bool:
+    if _stated(data, name) or known_order(levels) == levels:
+        return True
+    try:
+        numbers = [float(level) for level in levels]
+    except ValueError:
+        return False
+    return numbers == sorted(numbers)
+
+
+def _check_scale(data: Dataset, outcome: str, family: str) -> None:
+    if "standardize" in data.origin.changed.get(outcome, "") and family not in _REAL_FAMILIES:
+        raise DataError(
+            f"model.family={family}: data.standardize scaled the outcome {outcome} too, which this family takes as it "
+            "is; name the columns that are to be scaled: 'data.standardize=[COLUMN,COLUMN]'"
+        )
+
+
+def _check_names(names: set[str], spec: Any) -> None:
+    """Refuse columns that have the name of a variable of the model: one would take the place of the other."""
+    own = {"Intercept", "chain", "draw", *spec.family.likelihood.params, *spec.parameters}
+    if taken := sorted(names & own):
+        raise DataError(
+            f"model.formula names {', '.join(taken)}, and {'these are' if len(taken) > 1 else 'this is'} what the model "
+            f"calls its own variables; give the column another name: 'data.columns={{{taken[0]}_column:{taken[0]},...}}'"
+        )
 
 
 def _check_columns(formula: str, names: set[str], present: list[str]) -> None:

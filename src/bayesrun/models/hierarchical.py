@@ -15,7 +15,9 @@ __all__ = ["DATA", "build"]
 DATA: Final[dict[str, Role]] = {
     "y": Role("real", "outcome, or an estimate for each row"),
     "group": Role("category", "group of each row"),
-    "sigma": Role("positive", "known standard error of each row; estimated as one number when absent", optional=True),
+    "sigma": Role(
+        "positive", "known standard error of each row; estimated as one number when absent", optional=True, unit="y"
+    ),
 }
 
 

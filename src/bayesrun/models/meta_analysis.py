@@ -19,7 +19,7 @@ __all__ = ["DATA", "build", "typical_variance"]
 
 DATA: Final[dict[str, Role]] = {
     "y": Role("real", "estimate of each study"),
-    "se": Role("positive", "standard error of each estimate"),
+    "se": Role("positive", "standard error of each estimate", unit="y"),
     "study": Role("category", "name of each study", optional=True),
 }
 

@@ -30,7 +30,7 @@ DATA: Final[dict[str, Role]] = {
     "time": Role("positive", "time of the event, or of the end of observation"),
     "event": Role("binary", "1 if the event was seen, 0 if the time is censored"),
     "X": Role("predictors", "predictors, one column each"),
-    "censoring_time": Role("positive", "planned end of observation of each unit", optional=True),
+    "censoring_time": Role("positive", "planned end of observation of each unit", optional=True, unit="time"),
 }
 
 
