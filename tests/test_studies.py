@@ -1,12 +1,14 @@
 """Simulation studies from the command line to tables: real fits of a small model, many at once."""
 
 import json
+import re
 import textwrap
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 
 from bayesrun.store import Store
 from commands import bayesrun
@@ -124,8 +126,10 @@ def test_truth_data_and_likelihood_are_those_that_were_stored(project):
     assert estimates.loc[estimates["variable"] == "mu", "truth"].nunique() == 3
 
 
-def test_replay_draws_the_stored_fit_again(project):
-    run("study=recovery", "study.replicates=3")
+@pytest.mark.parametrize("arguments", [(), ("sampler=advi_jax", "sampler.iterations=1200")])
+def test_replay_draws_the_stored_fit_again(project, arguments):
+    """Alone, what was drawn beside others."""
+    run("study=recovery", "study.replicates=3", *arguments)
     ran = bayesrun("replay", "s", "1")
     assert ran.code == 0, ran
     assert "true mu" in ran.out
@@ -133,6 +137,33 @@ def test_replay_draws_the_stored_fit_again(project):
     key = table(project, "fits")["key"][2]
     assert f"fit {key}" in bayesrun("replay", "s", key, "--data").out
     assert bayesrun("replay", "s", "7").code == 2
+
+
+FUNNEL = """
+import pymc as pm
+
+def build(data):
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, 3.0)
+        theta = pm.Normal("theta", 0.0, pm.math.exp(mu), shape=4)
+        pm.Normal("y_obs", theta, 1.0, observed=data["y"])
+    return model
+"""
+
+
+def test_replay_draws_again_what_was_drawn_twice_because_it_diverged(project):
+    (project / "funnels.py").write_text(FUNNEL)
+    (project / "conf" / "model" / "funnels.yaml").write_text("_target_: funnels.build\n")
+    run(
+        "model=funnels", "study=recovery", "study.replicates=4", "sampler.target_accept=0.5", "sampler.escalate=[0.95]",
+    )  # fmt: skip
+    found = [json.loads(path.read_text()) for path in (project / "studies" / "s" / "fits").glob("*/outcome.json")]
+    twice = [outcome for outcome in found if len(outcome["attempts"]) == 2]
+    once = [outcome for outcome in found if len(outcome["attempts"]) == 1]
+    for outcome in (*twice[:1], *once[:1]):
+        ran = bayesrun("replay", "s", outcome["key"])
+        assert (ran.code, ran.out.splitlines()[-1]) == (0, "done: the stored draws")
+    assert twice
 
 
 def test_report_is_made_again_from_what_is_there(project):
@@ -239,11 +270,12 @@ def test_calibration_given_the_observed_data(project):
     common = ("--config-dir", "conf", "model=means", "data=csv", "data.path=y.csv", *QUIET, *SHORT)
     steps = ("steps.figures=false", "steps.prior_predictive=false", "steps.posterior_predictive=false")
     assert bayesrun(*common, "study.name=fit", *steps).code == 0
-    # the seeds of the fits follow the posterior's file, which holds its times: long chains, so that MCSEs are sure
+    # long chains, so that MCSEs are sure
     long = ("sampler.draws=1000", "sampler.tune=500", "sampler.chains=4", "sampler.target_accept=0.8")
     ran = run("study=sbc", "study.replicates=6", "study.truth={posterior: studies/fit}", short=long)
     assert ran.code == 0, ran
     assert "calibration near the data at hand" in ran.out
+    assert ran.out.count("numpyro, 300 draws in 2 chains, R-hat ") == 2  # when it is planned, and at the end
     rows = table(project, "estimates").query("variable == 'mu'").set_index("key")
     assert rows["rank"].between(0, 99).all()
     for key, row in rows.iterrows():
@@ -254,11 +286,55 @@ def test_calibration_given_the_observed_data(project):
         # prior N(0, 1) and errors of SD 1: the posterior is N(sum(y) / 9, 1 / 9)
         assert abs(row["mean"] - values.sum() / 9.0) < 4 * row["mcse_mean"]
         assert abs(row["sd"] - 1.0 / 3.0) < 4 * row["mcse_sd"]
-    assert "posterior SBC" in (project / "studies" / "s" / "report.html").read_text()
+    page = (project / "studies" / "s" / "report.html").read_text()
+    assert "posterior SBC" in page
+    assert "original: numpyro, 300 draws in 2 chains, R-hat " in page
+    again = run("study=sbc", "study.replicates=400", "study.truth={posterior: studies/fit}", "dry_run=true", short=long)
+    assert "400 fits, 6 done, 394 to do" in again.out
+    assert re.search(r"the original has \d+ effective draws for 400 replicates", again.out)
     (project / "other.csv").write_text("y\n0.3\n-0.2\n1.4\n1.9\n")
     ran = run("study=sbc", "data.path=other.csv", "study.name=o", "study.truth={posterior: studies/fit}")
     assert ran.code == 2
     assert "has other observed values of y_obs than the data of this study" in ran.err
+
+
+def test_the_original_is_of_the_same_model_and_prior(project):
+    """Refused with what differs; a model that only reads otherwise is the same."""
+    steps = ("steps.figures=false", "steps.prior_predictive=false", "steps.posterior_predictive=false")
+    common = ("--config-dir", "conf", "model=means", "data=csv", "data.path=y.csv", *QUIET, *SHORT)
+    assert bayesrun(*common, "study.name=fit", *steps).code == 0
+    joint = ("study=sbc", "study.truth={posterior: studies/fit}", "dry_run=true")
+    for changed, part in (("sd", "prior"), ("noise", "likelihood")):
+        ran = run(*joint, f"model.{changed}=1.1")
+        assert ran.code == 2
+        assert f"posterior.nc is a fit with another {part} than this study's generating model" in ran.err
+        assert f"it was fitted with {changed}=1.0, and this study has {changed}=1.1" in ran.err
+    other = MODEL.replace("mu = pm.Normal", "location = pm.Normal").replace('"y_obs", mu,', '"y_obs", location,')
+    (project / "other_words.py").write_text(textwrap.dedent(other))
+    (project / "conf" / "model" / "other_words.yaml").write_text("_target_: other_words.build\nsd: 1.0\nnoise: 1.0\n")
+    assert run(*joint, "model=other_words").code == 0
+    assert bayesrun(*common, "study.name=seeded", "study.seed=7", *steps).code == 0
+    assert run("study=sbc", "study.truth={posterior: studies/seeded}", "dry_run=true").code == 0
+
+
+def test_a_bad_original_is_named_as_the_cause(project):
+    """Draws that no chain agrees on, in a file of no study: at planning, and beside the verdict that fails."""
+    far = np.random.default_rng(1).normal([[-3.0], [3.0]], 0.1, (2, 40))
+    observed = np.array([0.3, -0.2, 1.4, 0.9])
+    density = stats.norm.logpdf(far) + stats.norm.logpdf(observed, far[..., None]).sum(-1)
+    groups = {
+        "posterior": xr.Dataset({"mu": (("chain", "draw"), far)}, attrs={"inference_library": "pymc"}),
+        "sample_stats": xr.Dataset({"lp": (("chain", "draw"), density)}),
+        "observed_data": xr.Dataset({"y_obs": ("obs", observed)}),
+    }
+    xr.DataTree.from_dict(groups).to_netcdf(project / "far.nc")
+    ran = run("study=sbc", "study.replicates=30", "study.truth={posterior: far.nc}")
+    assert ran.code == 1
+    planned, _, ended = ran.out.partition("estimate:")
+    assert "warning: study.truth.posterior: the original did not pass its gate: rhat_max " in planned
+    assert "far.nc" in planned
+    assert "means/y/numpyro: the likely cause is the original: the original did not pass its gate" in ended
+    assert "likely cause" in (project / "studies" / "s" / "report.html").read_text()
 
 
 def test_one_study_has_one_question(project):
@@ -277,6 +353,22 @@ def test_one_study_has_one_question(project):
         (["study=sbc", "study.ranks=999"], "means/y/numpyro keeps 300 draws; wanted no more than that"),
         (["study=power", "study.decisions=['P(nu > 0 | y) > 0.9']"], "is about nu, and model=means has mu"),
         (["study=power", "study.decisions=['mu is large']"], "study.decisions"),
+        (
+            ["study=power", "diagnostics.decisions=['P(nu > 0 | y) > 0.9']"],
+            "diagnostics.decisions: 'P(nu > 0 | y) > 0.9' is about nu, and model=means has mu",
+        ),
+        (
+            ["study=sbc", "diagnostics.decisions=['mu is large']"],
+            "diagnostics.decisions: cannot read the rule 'mu is large'",
+        ),
+        (
+            ["study=fit", "diagnostics.decisions=['P(nu > 0 | y) > 0.9']"],
+            "diagnostics.decisions: 'P(nu > 0 | y) > 0.9' is about nu",
+        ),
+        (
+            ["study=sbc", "study.nulls={mo: 0}"],
+            "study.nulls: the null value is of mo, and model=means has mu; did you mean mu?",
+        ),
         (["study=sbc", "study.quantities={q: means.nothing}"], "means has no function 'nothing'"),
         (["study=recovery", "study.truth={mo: 1}"], "study.truth.mo: the generating model has no free variable"),
         (["study=sbc", "study.generator=linear"], "study.generator"),

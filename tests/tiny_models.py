@@ -42,3 +42,11 @@ def spec(key: str = "k0", steps: Steps = NO_STEPS, options: SamplerOptions | Non
 def batch(*specs: FitSpec, timeout: float | None = None, **resources: float) -> Batch:
     """A batch of fits."""
     return Batch(specs, Resources(**resources), timeout)
+
+
+def rare(data: Dataset) -> pm.Model:
+    """Counts that are often all zero: theta ~ N(-1, 1), y ~ Poisson(exp(theta))."""
+    with pm.Model(coords={"obs": data.coords["obs"]}) as model:
+        theta = pm.Normal("theta", -1.0, 1.0)
+        pm.Poisson("y", pm.math.exp(theta), observed=data["y"], dims="obs")
+    return model

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from bayesrun.originals import originals
 from bayesrun.page import Ademp
 from bayesrun.types import canonical_json
 
@@ -57,7 +58,7 @@ def ademp(
         mechanisms=_mechanisms(study, cells),
         estimands=_estimands(study, estimands),
         methods=_methods(cells),
-        measures=_measures(study),
+        measures=_measures(study, cells),
         replicates=max((checked.replicates for checked in cells), default=0),
         why=_why(study, cells),
         seeds={"study.seed": study.seed},
@@ -109,13 +110,15 @@ def _mechanisms(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
     simulations = [checked.simulation for checked in cells if checked.simulation is not None]
     for kind in sorted({"joint" if one.joint else one.identity["kind"] for one in simulations}):
         found[f"truth {truth.get(kind) or f'fixed: {canonical_json(study.truth)}; what is not fixed is drawn'}"] = None
+    for line in originals(cells):
+        found[f"original: {line}"] = None
     factors = sorted(
         {key for checked in cells for key in checked.cell.overrides if key.startswith(("data.", "model."))}
     )
     for key in factors:
         levels = dict.fromkeys(canonical_json(checked.cell.overrides.get(key)) for checked in cells)
         found[f"factor {key}: {', '.join(levels)}"] = None
-    return list(found)
+    return list(found | {note: None for checked in cells for note in checked.notes})
 
 
 def _estimands(study: StudyOptions, estimands: Sequence[str]) -> list[str]:
@@ -135,12 +138,23 @@ def _methods(cells: Sequence[CheckedCell]) -> list[str]:
         given = f"{options.chains} x ({options.tune} + {options.draws}) draws"
         if checked.kind == "variational":
             given = f"{options.iterations} iterations, {options.chains * options.draws} draws"
+        given += _ranked_among(checked)
         names[f"{checked.cell.sampler.name} ({given}) on model {checked.cell.model.name}"] = None
     return list(names)
 
 
-def _measures(study: StudyOptions) -> list[str]:
-    found = [MEASURES[study.kind], *(f"rule: {rule}" for rule in study.decisions)]
+def _ranked_among(checked: CheckedCell) -> str:
+    """Say how the draws that ranks are counted among are chosen; ranks are uniform whether or not L divides them."""
+    total, among = checked.cell.options.chains * checked.cell.options.draws, checked.cell.diagnostics.ranks
+    if checked.simulation is None or not checked.simulation.ranked or not 0 < among <= total:
+        return ""
+    apart = f"{total // among}" + (f" or {total // among + 1}" if total % among else "")
+    return f"; the truth is ranked among {among} of them, each {apart} after the last"
+
+
+def _measures(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
+    rules = dict.fromkeys((*study.decisions, *(rule for one in cells for rule in one.cell.diagnostics.decisions)))
+    found = [MEASURES[study.kind], *(f"rule: {rule}" for rule in rules)]
     return [*found, f"null values: {_words(study.nulls)}"] if study.nulls else found
 
 

@@ -14,7 +14,7 @@ from bayesrun import __version__, report, results
 from bayesrun.ademp import ademp, text_of
 from bayesrun.calibration import JOINT_LOG_LIKELIHOOD
 from bayesrun.machine import versions
-from bayesrun.page import Sentence, StudyReport, write_report
+from bayesrun.page import StudyReport, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -135,7 +135,6 @@ def _written(found: Results, store: Store, study: StudyOptions, told: Ademp) -> 
 
     figures = study_figures(study.kind, found.tables, store.root / "figures")
     path = store.root / "report.html"
-    verdicts = [Sentence(text, "pass" if fine else "fail") for text, fine in found.sentences]
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, bayesrun {__version__}"
-    write_report(path, StudyReport(store.root.name, told, verdicts, found.tables, figures, found.remarks, made))
+    write_report(path, StudyReport(store.root.name, told, found.sentences, found.tables, figures, found.remarks, made))
     return (path, *(figure.path for figure in figures if figure.path is not None))

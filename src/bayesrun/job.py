@@ -68,19 +68,21 @@ def execute(batch: Batch, store: Store) -> Iterator[Outcome]:
     fresh: list[Case] = []
     sources = Sources(store)
     for spec in batch.specs:
+        degenerate = ""
         try:
             stored = store.done(spec.key)
             if stored is not None and is_complete(stored, spec):
                 yield stored
                 continue
             case = dataclasses.replace(sources.case(spec), timeout=batch.timeout)
+            degenerate = case.degenerate
             if stored is None:
                 fresh.append(case)
                 continue
             found = _resume(stored, complete(store.read_tree(spec.key), stored.steps, case))
             yield _commit(case, found, _union(stored, spec), store)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
-            yield _failed(spec, store, error)
+            yield _failed(spec, store, error, degenerate)
     yield from _draw(fresh, store)
 
 
@@ -93,7 +95,7 @@ def _draw(cases: Sequence[Case], store: Store) -> Iterator[Outcome]:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
         rest = list(left.values())
         if len(rest) == 1:
-            yield _failed(rest[0].spec, store, error)
+            yield _failed(rest[0].spec, store, error, rest[0].degenerate)
             return
         middle = len(rest) // 2
         yield from _draw(rest[:middle], store)
@@ -107,7 +109,7 @@ def _settled(case: Case, found: Fitted | FitError, store: Store) -> Outcome:
             raise found
         return _commit(case, found, case.spec.steps, store)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
-        return _failed(case.spec, store, error)
+        return _failed(case.spec, store, error, case.degenerate)
 
 
 def _out_of_memory(error: BaseException) -> bool:
@@ -115,7 +117,7 @@ def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
-def _failed(spec: FitSpec, store: Store, error: BaseException) -> Outcome:
+def _failed(spec: FitSpec, store: Store, error: BaseException, degenerate: str) -> Outcome:
     late: Literal["error", "timeout"] = "timeout" if isinstance(error, FitTimeoutError) else "error"
     reason: Literal["error", "timeout", "oom"] = "oom" if _out_of_memory(error) else late
     text = str(error).strip().splitlines()
@@ -127,6 +129,7 @@ def _failed(spec: FitSpec, store: Store, error: BaseException) -> Outcome:
         reason=reason,
         message=_short(f"{type(error).__name__}: {text[0] if text else ''}"),
         where=_where(),
+        degenerate=degenerate,
     )
     try:
         return store.write_failure(outcome, "".join(traceback.format_exception(error)))

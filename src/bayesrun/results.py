@@ -6,7 +6,7 @@ Measures, calibration and failures are worked out elsewhere; here the tables are
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,16 +14,21 @@ import pandas as pd
 from bayesrun import calibration, measures
 from bayesrun.compare import SAMPLER_ORDER
 from bayesrun.gates import judge
+from bayesrun.originals import doubts, originals
+from bayesrun.page import Sentence
 from bayesrun.plan import data_digest
 from bayesrun.summaries import read_summaries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from bayesrun.calibration import CellVerdict, Standing
     from bayesrun.store import Store
     from bayesrun.types import CheckedCell, FitSpec, Outcome, StudyOptions
 
 __all__ = ["Results", "groups", "keep", "tabulate"]
+
+MOST_NAMED = 3
 
 type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
 
@@ -38,15 +43,16 @@ class Results:
         ``design``, ``fits``, ``estimates``, ``failures``, ``measures``, ``contrasts``, ``ranks``, ``calibration`` and,
         for variational samplers, ``symmetry``, by name; see README for their columns.
     sentences
-        One for each cell and question, for people, and whether it is good news.
+        One for each cell and question, for people.
     remarks
         What limits them.
     passed
-        Cell to whether nothing is out of bounds: calibration, and the share of failed and not converged fits.
+        Cell to whether nothing is out of bounds: calibration, truths to hold estimates against, and the share of failed
+        and not converged fits.
     """
 
     tables: Mapping[str, pd.DataFrame]
-    sentences: tuple[tuple[str, bool], ...]
+    sentences: tuple[Sentence, ...]
     remarks: tuple[str, ...]
     passed: Mapping[str, bool]
 
@@ -72,19 +78,17 @@ def tabulate(known: Known, store: Store, study: StudyOptions, outcomes: Mapping[
     """
     cells = list({checked.cell.label: checked for _, checked in known.values()}.values())
     fits = _fits(known, store, outcomes or {})
-    estimates = _with_prior(_estimates(fits, store), cells)
-    decisions = measures.parse_decisions(study.decisions)
-    levels = list(study.levels)
+    estimates = _estimates(fits, store)
+    standings = calibration.standings(fits, study.max_failed)
     tables = {"design": _design(cells), "fits": fits, "estimates": estimates, "failures": measures.failures_table(fits)}
     has = not estimates.empty
-    tables["measures"] = (
-        measures.measures_table(estimates, fits, levels, decisions, study.nulls) if has else pd.DataFrame()
-    )
+    tables["measures"] = _measures(estimates, fits, cells, study) if has else pd.DataFrame()
     tables["contrasts"] = _contrasts(estimates, fits, cells, study) if has else pd.DataFrame()
     tables["ranks"] = _ranks(estimates)
-    tables["calibration"] = _calibration(estimates, cells, study) if has else pd.DataFrame()
-    tables["symmetry"] = _symmetry(estimates, cells, study) if has else pd.DataFrame()
-    sentences, remarks, passed = _verdict(tables, cells, study)
+    tables["calibration"] = _calibration(estimates, cells, study, standings) if has else pd.DataFrame()
+    tables["symmetry"] = _symmetry(estimates, cells, study, standings) if has else pd.DataFrame()
+    sentences, remarks, passed = _verdict(tables, cells, study, standings)
+    remarks += _without_sd(estimates)
     return Results(tables, tuple(sentences), tuple(remarks), passed)
 
 
@@ -144,7 +148,16 @@ def _fits(known: Known, store: Store, outcomes: Mapping[str, Outcome]) -> pd.Dat
                 **dict(sorted(outcome.diagnostics.items())),
             }
         rows.append(row)
-    return pd.DataFrame(rows)
+    return _same_data(pd.DataFrame(rows), known)
+
+
+def _same_data(fits: pd.DataFrame, known: Known) -> pd.DataFrame:
+    """Call a dataset degenerate in every cell that sees it, whatever became of its fit there."""
+    if fits.empty:
+        return fits
+    digests = {checked.cell.label: data_digest(checked) for _, checked in known.values()}
+    dataset = [fits["cell"].map(digests), fits["replicate"]]
+    return fits.assign(degenerate=fits["degenerate"].groupby(dataset).transform("any"))
 
 
 def _estimates(fits: pd.DataFrame, store: Store) -> pd.DataFrame:
@@ -156,13 +169,20 @@ def _estimates(fits: pd.DataFrame, store: Store) -> pd.DataFrame:
     return done.merge(table, on="key", how="inner", validate="one_to_many").reset_index(drop=True)
 
 
-def _with_prior(estimates: pd.DataFrame, cells: Iterable[CheckedCell]) -> pd.DataFrame:
-    """Add the SD of the truths of a cell, where fits start from their distribution; contraction is measured by it."""
-    if estimates.empty:
-        return estimates
-    drawn = _ranked(cells)
-    spread = estimates.groupby(["cell", "variable"], sort=False)["truth"].transform("std")
-    return estimates.assign(prior_sd=spread.where(estimates["cell"].isin(drawn) & (spread > 0)))
+def _without_sd(estimates: pd.DataFrame) -> list[str]:
+    """Say what has no contraction because its prior has no SD."""
+    if "prior_sd" not in estimates:
+        return []
+    none = estimates[np.isinf(estimates["prior_sd"].to_numpy(dtype=float, na_value=np.nan))]
+    found = []
+    for cell, part in none.groupby("cell", sort=False):
+        names = list(dict.fromkeys(part["variable"]))
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        found.append(
+            f"{cell}: contraction is left out for {', '.join(names[:MOST_NAMED])}{more}: the prior has no finite SD, "
+            "or tails so heavy that draws do not tell it"
+        )
+    return found
 
 
 def _ranked(cells: Iterable[CheckedCell]) -> set[str]:
@@ -172,6 +192,27 @@ def _ranked(cells: Iterable[CheckedCell]) -> set[str]:
 def _ranks(estimates: pd.DataFrame) -> pd.DataFrame:
     columns = ["cell", "replicate", "variable", "rank", "n_ranks"]
     return estimates[columns] if set(columns) <= set(estimates) else pd.DataFrame(columns=columns)
+
+
+def _measures(
+    estimates: pd.DataFrame, fits: pd.DataFrame, cells: Sequence[CheckedCell], study: StudyOptions
+) -> pd.DataFrame:
+    """Measure the cells, those that decide by the same rules together: a name may mean another rule in another cell."""
+    alike: dict[tuple[measures.Decision, ...], list[str]] = {}
+    for checked in cells:
+        asked = checked.cell.diagnostics
+        rules = measures.parse_decisions(dict.fromkeys((*asked.decisions, *study.decisions)), asked.ci_kind)
+        alike.setdefault(rules, []).append(checked.cell.label)
+    parts = []
+    for rules, labels in alike.items():
+        rows, planned = estimates[estimates["cell"].isin(labels)], fits[fits["cell"].isin(labels)]
+        parts.append(measures.measures_table(rows, planned, list(study.levels), rules, study.nulls))
+    if len(parts) == 1:
+        return parts[0]
+    place = {label: number for number, label in enumerate(dict.fromkeys(fits["cell"]))}
+    return pd.concat(parts, ignore_index=True).sort_values(
+        "cell", key=lambda column: column.map(place), kind="stable", ignore_index=True
+    )
 
 
 def _contrasts(
@@ -196,32 +237,51 @@ def _preference(checked: CheckedCell, reference: str | None) -> tuple[bool, bool
     return checked.cell.label != reference, name != reference, place
 
 
-def _calibration(estimates: pd.DataFrame, cells: Sequence[CheckedCell], study: StudyOptions) -> pd.DataFrame:
+def _calibration(
+    estimates: pd.DataFrame,
+    cells: Sequence[CheckedCell],
+    study: StudyOptions,
+    standings: Mapping[str, Standing],
+) -> pd.DataFrame:
     """Test the ranks of every cell; truth that is drawn from elsewhere has none."""
     part = estimates[estimates["cell"].isin(_ranked(cells))]
     if part.empty or "rank" not in part:
         return pd.DataFrame()
-    return calibration.calibration_table(part, study.alpha, study.seed)
+    return calibration.calibration_table(part, study.alpha, study.seed, standings=standings)
 
 
-def _symmetry(estimates: pd.DataFrame, cells: Sequence[CheckedCell], study: StudyOptions) -> pd.DataFrame:
+def _symmetry(
+    estimates: pd.DataFrame,
+    cells: Sequence[CheckedCell],
+    study: StudyOptions,
+    standings: Mapping[str, Standing],
+) -> pd.DataFrame:
     """Test of variational cells whether their centres are biased."""
     own = _ranked(cells) & {c.cell.label for c in cells if c.kind == "variational"}
     part = estimates[estimates["cell"].isin(own)]
-    return pd.DataFrame() if part.empty or "p_truth" not in part else calibration.symmetry_table(part, study.alpha)
+    if part.empty or "p_truth" not in part:
+        return pd.DataFrame()
+    return calibration.symmetry_table(part, study.alpha, standings)
 
 
 def _verdict(
-    tables: Mapping[str, pd.DataFrame], cells: Sequence[CheckedCell], study: StudyOptions
-) -> tuple[list[tuple[str, bool]], list[str], dict[str, bool]]:
-    sentences: list[tuple[str, bool]] = []
+    tables: Mapping[str, pd.DataFrame],
+    cells: Sequence[CheckedCell],
+    study: StudyOptions,
+    standings: Mapping[str, Standing],
+) -> tuple[list[Sentence], list[str], dict[str, bool]]:
+    sentences: list[Sentence] = []
     remarks: list[str] = []
     passed = {checked.cell.label: True for checked in cells}
+    doubtful = _doubtful(cells)
     if study.kind == "sbc" and not tables["calibration"].empty:
         for verdict in calibration.verdicts(tables["calibration"]):
-            sentences.append((verdict.sentence, verdict.calibrated))
+            sentences.append(Sentence(verdict.sentence, _state(verdict)))
             remarks += [f"{verdict.cell}: {remark}" for remark in verdict.remarks]
-            passed[verdict.cell] = verdict.calibrated
+            passed[verdict.cell] = not verdict.departs
+            if verdict.departs and verdict.cell in doubtful:
+                cause = "; and ".join(doubtful.pop(verdict.cell))
+                sentences.append(Sentence(f"{verdict.cell}: the likely cause is the original: {cause}.", "note"))
         for verdict in calibration.verdicts(tables["symmetry"]) if not tables["symmetry"].empty else ():
             remarks.append(f"centre of the approximation (VSBC): {verdict.sentence}")
         if any(c.simulation is not None and c.simulation.joint for c in cells):
@@ -234,27 +294,66 @@ def _verdict(
                 "the data were drawn from another model than the fitted one: this tests the pair, and a departure need "
                 "not be a fault of the sampler"
             )
-    for label, sentence, fine in _shares(tables["fits"], study):
-        sentences.append((sentence, fine))
-        passed[label] = passed[label] and fine
+    remarks += [f"the original, from whose posterior truth is drawn: {line}" for line in originals(cells)]
+    remarks += dict.fromkeys(doubt for found in doubtful.values() for doubt in found)
+    for label in _without_truth(tables, study):
+        sentences.append(Sentence(f"{label}: {NOTHING_KNOWN[study.kind]}; {SHARE_NAMES}.", "fail"))
+        passed[label] = False
+    for label, standing in standings.items():
+        sentences.append(_share(label, standing, tables["fits"], study.max_failed))
+        passed[label] = passed[label] and standing.enough
     return sentences, remarks, passed
 
 
-def _shares(fits: pd.DataFrame, study: StudyOptions) -> list[tuple[str, str, bool]]:
-    """Say for each cell how many fits failed, did not converge or are missing, zeros included."""
-    found = []
-    for label, part in fits.groupby("cell", sort=False):
-        tried = part[part["status"] != "missing"]
-        failed = int((tried["status"] == "failed").sum())
-        unsure = int(((tried["status"] == "done") & ~tried["converged"]).sum())
-        missing = len(part) - len(tried)
-        share = (failed + unsure) / max(len(tried), 1)
-        diverging = int((tried.get("n_divergent", pd.Series(dtype=float)) > 0).sum())
-        fine = share <= study.max_failed or not len(tried)
-        told = f"{failed} failed, {unsure} not converged" + (f", {missing} not there yet" if missing else "")
-        bound = "" if fine else f": more than study.max_failed = {study.max_failed:g} of them"
-        found.append((str(label), f"{label}: of {len(part)} fits {told}, {diverging} with divergences{bound}.", fine))
+def _doubtful(cells: Sequence[CheckedCell]) -> dict[str, tuple[str, ...]]:
+    """Cell to what makes truths from its original doubtful, where something does."""
+    found = {}
+    for checked in cells:
+        original = checked.simulation.original if checked.simulation is not None else None
+        if original is not None and (why := doubts(original, checked.replicates)):
+            found[checked.cell.label] = why
     return found
+
+
+NOTHING_KNOWN = {
+    "sbc": "whether it is calibrated cannot be said: no quantity has a rank, because no true value of one is known",
+    "recovery": "nothing is recovered: no true value of any quantity is known",
+    "power": "nothing is decided: no rule is about a quantity of this model, and no true value is known",
+}
+SHARE_NAMES = "the model that draws the data and the one that is fitted have to share parameters by name"
+
+
+def _state(verdict: CellVerdict) -> Literal["pass", "fail", "note"]:
+    """Good news is only what is about every replicate."""
+    if verdict.departs:
+        return "fail"
+    return "pass" if verdict.calibrated else "note"
+
+
+def _without_truth(tables: Mapping[str, pd.DataFrame], study: StudyOptions) -> list[str]:
+    """Find the cells with output whose estimates cannot be held against anything."""
+    estimates = tables["estimates"]
+    if estimates.empty:
+        return []
+    if study.kind == "sbc":
+        judged = set() if tables["calibration"].empty else set(tables["calibration"]["cell"])
+    else:
+        rules = [name for name in estimates.columns if str(name).startswith("decision_")]
+        told = estimates[["truth", *rules]].notna().any(axis=1)
+        judged = set(estimates.loc[told, "cell"])
+    return [label for label in dict.fromkeys(map(str, estimates["cell"])) if label not in judged]
+
+
+def _share(label: str, standing: Standing, fits: pd.DataFrame, most: float) -> Sentence:
+    """Say how many fits of a cell failed, did not converge or are missing, zeros included."""
+    part = fits[fits["cell"] == label]
+    diverging = int((part.get("n_divergent", pd.Series(dtype=float)) > 0).sum())
+    missing = f", {standing.missing} not there yet" if standing.missing else ""
+    told = f"{standing.failed} failed, {standing.not_converged} not converged{missing}"
+    bound = "" if standing.enough else f": more than study.max_failed = {most:g} of them"
+    state: Literal["pass", "fail", "note"] = "note" if standing.missing else "pass"
+    text = f"{label}: of {standing.planned} fits {told}, {diverging} with divergences{bound}."
+    return Sentence(text, state if standing.enough else "fail")
 
 
 def keep(results: Results, store: Store) -> None:

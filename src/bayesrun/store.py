@@ -25,6 +25,7 @@ from bayesrun.types import SCHEMA_VERSION, Dataset, DiagnosticsOptions, Outcome,
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    import numpy as np
     import pandas as pd
     import xarray as xr
 
@@ -228,6 +229,31 @@ class Store:
         if dataset.digest() != data_hash:
             raise StoreError(f"{path} was changed after it was written; remove it and run the command again")
         return dataset
+
+    def array_file(self, name: str) -> Path:
+        """File of named arrays that belong to the datasets of a study."""
+        return self.root / "data" / f"{name}.npz"
+
+    def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep named arrays together."""
+        import numpy as np
+
+        numbered = {f"array_{place}": values for place, values in enumerate(arrays.values())}
+
+        def write(aside: Path) -> None:
+            np.savez(aside, names=np.array(list(arrays), dtype=str), **numbered)
+
+        write_atomically(self.array_file(name), write)
+
+    def read_arrays(self, name: str) -> dict[str, np.ndarray]:
+        """Read named arrays back; empty where there are none."""
+        import numpy as np
+
+        try:
+            with np.load(self.array_file(name), allow_pickle=False) as stored:
+                return {str(label): stored[f"array_{place}"] for place, label in enumerate(stored["names"])}
+        except FileNotFoundError:
+            return {}
 
     # fits
 

@@ -15,6 +15,7 @@ from bayesrun.mechanisms import mechanisms
 from bayesrun.plan import expand, specs_of, study_name
 from bayesrun.progress import follow
 from bayesrun.rounds import first_round, next_round
+from bayesrun.sources import Sources
 from bayesrun.store import Store
 from bayesrun.types import StudyOptions
 
@@ -75,11 +76,14 @@ def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Sto
     records.check_reference(design, settings.study.reference)
     known = specs_of(design, settings.study.seed)
     fresh: dict[str, Outcome] = {}
+    sources = Sources(store)
+    for spec in {batch.label: batch.specs[0] for batch in plan.batches}.values():
+        sources.keep_spread(spec)
     total = sum(len(batch.specs) for batch in plan.batches)
     try:
         arriving = outcomes(plan.batches, Workplace(store.root, Path.cwd()), settings.dispatch)
         for outcome in follow(arriving, total, console):
-            fresh[outcome.key] = store.keep(outcome)
+            fresh[outcome.key] = store.keep(sources.judged(outcome, known[outcome.key][0]))
             recorder.tell(report.row(known, outcome))
     except BayesrunError as error:
         if not fresh:

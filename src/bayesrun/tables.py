@@ -6,7 +6,7 @@ Every colour repeats what a word already says, so the tables read the same in a 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.markup import escape
@@ -16,7 +16,7 @@ from rich.text import Text
 from bayesrun.types import Outcome, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     import pandas as pd
 
@@ -160,7 +160,8 @@ def study_tables(frames: Mapping[str, pd.DataFrame], top: int = 12) -> list[tupl
     if not judged.empty:
         cells = short_cells(list(dict.fromkeys(map(str, judged["cell"]))))
         table = _table(*_where(cells), "quantity")
-        for name in ("n", "p", "p (Holm)", "z-score", "contraction"):
+        contraction = _contraction(judged)
+        for name in ("n", "p", "p (Holm)", "z-score", contraction.replace("_", " ")):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("reads", overflow="fold")
         for row in judged.sort_values("p_value", kind="stable").head(top).to_dict("records"):
@@ -170,8 +171,8 @@ def study_tables(frames: Mapping[str, pd.DataFrame], top: int = 12) -> list[tupl
                 _number(row["p_value"], ".3f"),
                 _number(row["p_holm"], ".3f"),
                 _with_error(row["z_mean"], row["z_mcse"]),
-                _number(row["contraction"], ".2f"),
-                Text(str(row["shape"]), style="green" if row["calibrated"] else "red"),
+                _number(row[contraction], ".2f"),
+                Text(str(row["shape"]), style=_shade(row)),
             )
         shown.append(("calibration", _captioned(table, len(judged) - top)))
     if not measured.empty:
@@ -182,6 +183,23 @@ def study_tables(frames: Mapping[str, pd.DataFrame], top: int = 12) -> list[tupl
         if decided.row_count:
             shown.append(("decisions: share of replicates that say yes", decided))
     return shown
+
+
+def _contraction(judged: pd.DataFrame) -> str:
+    """Name the contraction that a study has: of the prior, or of the posterior given the observed data."""
+    other = "posterior_contraction"
+    return (
+        other
+        if other in judged and judged["contraction"].isna().all() and judged[other].notna().any()
+        else "contraction"
+    )
+
+
+def _shade(row: Mapping[Hashable, Any]) -> str:
+    """Green is what is calibrated; where too few replicates could be judged, that none departs is no good news."""
+    if row["calibrated"]:
+        return "green"
+    return "" if row["p_holm"] > row["level"] else "red"
 
 
 def _measures(part: pd.DataFrame, cells: Mapping[str, str], top: int) -> Table:

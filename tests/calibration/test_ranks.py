@@ -108,3 +108,11 @@ def test_share_of_fits_with_a_small_tail_ess() -> None:
     assert low_ess_share([98.9, 99.0, 400.0, np.nan], 99) == pytest.approx(1 / 3)
     assert np.isnan(low_ess_share([np.nan, np.nan], 99))
     assert np.isnan(low_ess_share([], 99))
+
+
+def test_ranks_are_uniform_where_L_does_not_divide_the_draws() -> None:
+    """77 of 2000 draws are 25 or 26 apart, which changes nothing about ranks among independent draws."""
+    rng = np.random.default_rng(4)
+    ranks = np.concatenate([rank_truth(rng.random((500, 4, 500)), rng.random(500), 77, rng) for _ in range(4)])
+    assert global_p_value(ranks.size, 77, observed_gamma(ranks, 77)) > 0.01
+    assert np.bincount(ranks, minlength=78).size == 78

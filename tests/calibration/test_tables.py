@@ -218,7 +218,7 @@ def test_sentences() -> None:
     first, second = verdicts(calibration_table(poor))
     assert not first.calibrated
     assert first.sentence.startswith("c is not calibrated: 5 of 5 quantities depart: ")
-    assert first.sentence.endswith(" and 2 more (Holm, level 0.05, 196 to 200 replicates).")
+    assert first.sentence.endswith(" and 2 more (Holm, level 0.05, 196 to 200 of 200 replicates).")
     assert first.sentence.count("posterior shifted high, adjusted p < 0.0001") == 3
     assert second.calibrated
 
@@ -254,3 +254,22 @@ def test_a_second_opinion_that_disagrees_is_remarked() -> None:
     assert verdict.remarks == (
         "POT-C sees a departure that the band does not see, in mu: look at the ends of the ECDF",
     )
+
+
+@pytest.mark.parametrize(("n", "among", "told"), [(30, 100, "101, with 0.3 of 30"), (100, 100, "101, with 1.0 of 100")])
+def test_bins_that_are_too_fine_are_remarked(n: int, among: int, told: str) -> None:
+    """101 is prime: the histogram can have no fewer bins of equally many ranks."""
+    ranks = np.arange(n) * (among + 1) // n
+    (verdict,) = verdicts(calibration_table(ranked("a", "log_likelihood", ranks).assign(n_ranks=among)))
+    (fine,) = [remark for remark in verdict.remarks if "bins" in remark]
+    assert fine.startswith(f"the 101 possible ranks make equal bins only by {told} replicates in each: ")
+    assert "study.ranks" in fine
+
+
+@pytest.mark.parametrize(
+    ("n", "among"), [(1, 99), (30, 99), (40, 99), (60, 99), (80, 99), (200, 99), (2000, 99), (600, 100), (30, 77)]
+)
+def test_bins_that_can_be_read_are_not(n: int, among: int) -> None:
+    ranks = np.arange(n) * (among + 1) // n
+    (verdict,) = verdicts(calibration_table(ranked("a", "log_likelihood", ranks).assign(n_ranks=among)))
+    assert not [remark for remark in verdict.remarks if "bins" in remark]

@@ -16,12 +16,13 @@ from bayesrun.calibration.bands import find_gamma, global_p_value, observed_gamm
 from bayesrun.calibration.counts import checked_ranks
 from bayesrun.calibration.ranks import low_ess_share
 from bayesrun.calibration.shapes import NO_DEPARTURE, NO_RANKS, rank_shape
+from bayesrun.calibration.standings import Standing
 from bayesrun.calibration.symmetry import symmetry_shape, symmetry_test
 from bayesrun.errors import ConfigError
 from bayesrun.seeds import named_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -40,6 +41,8 @@ CALIBRATION_COLUMNS = (
     "cell",
     "variable",
     "n",
+    "planned",
+    "not_converged",
     "n_ranks",
     "p_value",
     "p_holm",
@@ -52,36 +55,48 @@ CALIBRATION_COLUMNS = (
     "z_mcse",
     "contraction",
     "contraction_mcse",
+    "posterior_contraction",
+    "posterior_contraction_mcse",
     "low_ess_share",
 )
 
 
 def calibration_table(
-    estimates: pd.DataFrame, level: float = 0.05, seed: int = 0, folder: Path | None = None
+    estimates: pd.DataFrame,
+    level: float = 0.05,
+    seed: int = 0,
+    folder: Path | None = None,
+    standings: Mapping[str, Standing] | None = None,
 ) -> pd.DataFrame:
     """Test the ranks of every quantity of every cell for uniformity.
 
     Parameters
     ----------
     estimates
-        Columns cell, variable, rank (-1 where there is none) and n_ranks; read if there: truth, mean, sd, prior_sd,
-        ess_tail.
+        Columns cell, variable, rank (-1 where there is none) and n_ranks; read if there: truth, mean, sd, ess_tail,
+        prior_sd or observed_sd, and their errors prior_sd_mcse or observed_sd_mcse.
     level
         Probability that Holm's procedure finds any quantity of a calibrated cell to depart, at most.
     seed
         For the numbers that make ranks continuous for the second opinion.
     folder
         See `bands.find_gamma`.
+    standings
+        What became of the fits of each cell; None: the rows of `estimates` are all that was planned.
 
     Returns
     -------
     DataFrame
-        One row a cell and quantity, in the order of `estimates`. n: ranks used. p_value: exact, of this quantity alone;
-        p_holm: adjusted for the quantities of its cell, which are the family. calibrated: p_holm > level. shape: in
+        One row a cell and quantity, in the order of `estimates`. n: ranks used, of those planned, not_converged of them
+        from fits that did not pass the gate. p_value: exact, of this quantity alone; p_holm: adjusted for the
+        quantities of its cell, which are the family; a quantity departs unless p_holm > level. calibrated: it does not
+        depart, every planned replicate was ranked but those that may be left out (`Standing.left_out`), and enough
+        fits of the cell converged: less says nothing of the sampler on the data that it did not manage. shape: in
         words. gamma: where the simultaneous 1 - level band is cut. potc_p: from ArviZ's POT-C, a second opinion.
-        z_mean: mean of (mean - truth) / sd. contraction: mean of 1 - sd^2 / prior_sd^2. low_ess_share: share of
-        fits with tail-ESS < n_ranks. Quantities of cells without any ranks, and those without ranks and without truth,
-        are left out; one that has a truth but no rank in a cell with ranks has n = 0 and is not calibrated.
+        z_mean: mean of (mean - truth) / sd. contraction: mean of 1 - sd^2 / prior_sd^2;
+        posterior_contraction: of 1 - sd^2 / observed_sd^2, the SD given the observed data alone. low_ess_share: share
+        of fits with tail-ESS < n_ranks. Quantities of cells without any ranks, and those without ranks and without
+        truth, are left out; one that has a truth but no rank in a cell with ranks has n = 0 and is not calibrated.
 
     Raises
     ------
@@ -113,10 +128,12 @@ def calibration_table(
             low_ess_share=low,
         )
 
-    return _table(estimates, level, judged, _one_L)
+    return _table(estimates, level, judged, _one_L, standings or {})
 
 
-def symmetry_table(estimates: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
+def symmetry_table(
+    estimates: pd.DataFrame, level: float = 0.05, standings: Mapping[str, Standing] | None = None
+) -> pd.DataFrame:
     """Test every quantity of every cell for symmetry of the probability below the truth (VSBC).
 
     Parameters
@@ -124,7 +141,7 @@ def symmetry_table(estimates: pd.DataFrame, level: float = 0.05) -> pd.DataFrame
     estimates
         Columns cell, variable and p_truth (NaN where there is none); read if there: truth, mean, sd, prior_sd. Give the
         cells of variational samplers: a sampler that claims to be exact is held to uniform ranks.
-    level
+    level, standings
         As for `calibration_table`.
 
     Returns
@@ -152,7 +169,7 @@ def symmetry_table(estimates: pd.DataFrame, level: float = 0.05) -> pd.DataFrame
         found = symmetry_test(below)
         return _row(found.n, 0, found.p_value, symmetry_shape(found))
 
-    return _table(estimates, level, judged, lambda _part, _cell: 0)
+    return _table(estimates, level, judged, lambda _part, _cell: 0, standings or {})
 
 
 def holm(p_values: ArrayLike) -> Floats:
@@ -220,6 +237,7 @@ def _table(
     level: float,
     judged: Callable[[pd.DataFrame, str, str, int], dict[str, Any] | None],
     ranked_among: Callable[[pd.DataFrame, str], int | None],
+    standings: Mapping[str, Standing],
 ) -> pd.DataFrame:
     """One row for each quantity that can be judged; adjusted within each cell."""
     rows: list[dict[str, Any]] = []
@@ -228,16 +246,21 @@ def _table(
         if n_ranks is None:
             continue
         family = []
+        standing = standings.get(str(cell)) or Standing(int(of_cell["variable"].value_counts().max()))
         for variable, part in of_cell.groupby("variable", sort=False):
             row = judged(part, str(cell), str(variable), n_ranks)
             if row is not None:
-                family.append({"cell": cell, "variable": variable, **row, **_scores(part)})
+                all_of_them = standing.enough and row["n"] >= standing.planned - standing.left_out
+                counts = {"planned": standing.planned, "not_converged": standing.not_converged}
+                row |= counts | {"calibrated": all_of_them} | _scores(part)
+                family.append({"cell": cell, "variable": variable, **row})
         for row, p in zip(family, holm([row["p_value"] for row in family]), strict=True):
             fine = bool(p > level)
             shape = NO_DEPARTURE if fine else row["shape"]
-            rows.append(row | {"p_holm": float(p), "level": level, "calibrated": fine, "shape": shape})
+            judgement = {"p_holm": float(p), "level": level, "calibrated": fine and row["calibrated"], "shape": shape}
+            rows.append(row | judgement)
     table = pd.DataFrame(rows, columns=list(CALIBRATION_COLUMNS))
-    return table.astype({"calibrated": bool, "n": np.int64, "n_ranks": np.int64})
+    return table.astype({"calibrated": bool} | dict.fromkeys(("n", "planned", "not_converged", "n_ranks"), np.int64))
 
 
 def _row(n: int, n_ranks: int, p_value: float, shape: str, **more: float) -> dict[str, Any]:
@@ -260,14 +283,23 @@ def _one_L(part: pd.DataFrame, cell: str) -> int | None:
 
 
 def _scores(part: pd.DataFrame) -> dict[str, float]:
-    """Mean z-score and contraction with their MCSE, over the fits where they are defined."""
+    """Mean z-score and contractions with their MCSE, over the fits where they are defined."""
     sd = _column(part, "sd")
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        z = (_column(part, "mean") - _column(part, "truth")) / sd
-        contraction = 1.0 - (sd / _column(part, "prior_sd")) ** 2
-    z_mean, z_mcse = _mean(z)
-    share, share_mcse = _mean(contraction)
-    return {"z_mean": z_mean, "z_mcse": z_mcse, "contraction": share, "contraction_mcse": share_mcse}
+        z_mean, z_mcse = _mean((_column(part, "mean") - _column(part, "truth")) / sd)
+    found = {"z_mean": z_mean, "z_mcse": z_mcse}
+    for name, column in (("contraction", "prior_sd"), ("posterior_contraction", "observed_sd")):
+        found[name], found[f"{name}_mcse"] = _contraction(sd, _column(part, column), _column(part, f"{column}_mcse"))
+    return found
+
+
+def _contraction(sd: Floats, before: Floats, mcse: Floats) -> tuple[float, float]:
+    """Mean of 1 - sd^2 / before^2; the error of the SD before is the same in all fits, and does not average out."""
+    known = (before > 0) & np.isfinite(before)
+    ratio = (sd[known] / before[known]) ** 2
+    share, error = _mean(1.0 - ratio)
+    shared = 2.0 * ratio * np.nan_to_num(mcse[known]) / before[known]
+    return share, float(np.hypot(error, np.nanmean(shared))) if share == share else math.nan
 
 
 def _mean(values: Floats) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bayesrun.calibration.tables import holm
+from bayesrun.calibration.views import FEWEST_PER_BIN, histogram_bins, wanted_bins
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +24,7 @@ FEW_RANKS = 50
 JOINT_LOG_LIKELIHOOD = "log_likelihood"
 """The quantity without which a sampler that ignores the data passes (Modrák et al. 2023, doi:10.1214/23-BA1404)."""
 
+CALIBRATED = "is calibrated: no departure seen"
 CENTRED = "has the right centre, whatever its width: no bias seen"
 """What symmetry of the probabilities below the truth says, and uniform ranks would say more."""
 
@@ -38,7 +40,10 @@ class CellVerdict:
     cell
         Label of the cell.
     calibrated
-        Whether no quantity departs, after Holm's adjustment.
+        Whether it may be called so: no quantity departs after Holm's adjustment, and the verdict is about every
+        planned replicate (see `calibration_table`).
+    departs
+        Whether a quantity departs. Where neither is so, nothing was seen, and too little was looked at.
     sentence
         The same in one sentence, with the quantities that depart and how.
     remarks
@@ -47,12 +52,13 @@ class CellVerdict:
 
     cell: str
     calibrated: bool
+    departs: bool
     sentence: str
     remarks: tuple[str, ...] = ()
 
 
 def verdicts(table: pd.DataFrame) -> tuple[CellVerdict, ...]:
-    """Say of each cell whether it is calibrated: it is if no quantity departs after Holm's adjustment.
+    """Say of each cell whether it is calibrated, whether it departs, or that too little was looked at to say either.
 
     Parameters
     ----------
@@ -68,14 +74,18 @@ def verdicts(table: pd.DataFrame) -> tuple[CellVerdict, ...]:
 
 
 def _verdict(cell: str, part: pd.DataFrame) -> CellVerdict:
-    failing = part[~part["calibrated"].to_numpy(dtype=bool)].sort_values("p_value", kind="stable", na_position="last")
-    counted = _range(part["n"].to_numpy())
-    family = f"Holm, level {float(part['level'].iloc[0]):g}, {counted} replicates"
+    fine = part["p_holm"].to_numpy(dtype=float) > part["level"].to_numpy(dtype=float)
+    failing = part[~fine].sort_values("p_value", kind="stable", na_position="last")
+    calibrated = bool(part["calibrated"].all())
     size = _counted(len(part), "quantity", "quantities")
-    if failing.empty:
-        least = f"smallest adjusted p {_p(float(part['p_holm'].min()))}"
-        seen = "is calibrated: no departure seen" if bool((part["n_ranks"] > 0).all()) else CENTRED
-        sentence = f"{cell} {seen} in {size} ({least}; {family})."
+    test = f"Holm, level {float(part['level'].iloc[0]):g}"
+    least = f"smallest adjusted p {_p(float(part['p_holm'].min()))}; {test}"
+    ranked = bool((part["n_ranks"] > 0).all())
+    if calibrated:
+        sentence = f"{cell} {CALIBRATED if ranked else CENTRED} in {size} ({least}, {_replicates(part)})."
+    elif failing.empty:
+        what = "no departure seen" if ranked else "no bias of the centre seen"
+        sentence = f"{cell}: {what} in {size} {_among(part)} ({least})."
     else:
         worst = failing.head(MOST_NAMED)
         named = [
@@ -84,8 +94,24 @@ def _verdict(cell: str, part: pd.DataFrame) -> CellVerdict:
         ]
         more = f" and {len(failing) - MOST_NAMED} more" if len(failing) > MOST_NAMED else ""
         depart = f"{len(failing)} of {size} {'departs' if len(failing) == 1 else 'depart'}"
-        sentence = f"{cell} is not calibrated: {depart}: {', '.join(named)}{more} ({family})."
-    return CellVerdict(cell, failing.empty, sentence, tuple(_remarks(part)))
+        sentence = f"{cell} is not calibrated: {depart}: {', '.join(named)}{more} ({test}, {_replicates(part)})."
+    return CellVerdict(cell, calibrated, not failing.empty, sentence, tuple(_remarks(part)))
+
+
+def _replicates(part: pd.DataFrame) -> str:
+    """Count what a verdict is about."""
+    planned, unsure = int(part["planned"].iloc[0]), int(part["not_converged"].iloc[0])
+    short = int(part["n"].min()) < planned
+    of = f" of {planned}" if short else ""
+    why = " (the data of the others are degenerate)" if short and bool(part["calibrated"].all()) else ""
+    return f"{_range(part['n'].to_numpy())}{of} replicates{why}{f', {unsure} of them not converged' if unsure else ''}"
+
+
+def _among(part: pd.DataFrame) -> str:
+    """Say which replicates nothing was seen among, where these are not all that have to be looked at."""
+    planned, unsure = int(part["planned"].iloc[0]), int(part["not_converged"].iloc[0])
+    found = f"among the {_range(part['n'].to_numpy())} of {planned} replicates with output"
+    return f"{found}, {unsure} of which did not converge" if unsure else found
 
 
 def _remarks(part: pd.DataFrame) -> list[str]:
@@ -96,6 +122,7 @@ def _remarks(part: pd.DataFrame) -> list[str]:
             f"only {_counted(fewest, 'replicate', 'replicates')}: below {FEW_RANKS} only gross faults are seen; raise "
             "study.replicates"
         )
+    found += _too_fine(fewest, int(part["n_ranks"].max()))
     low = part[part["low_ess_share"] > 0].sort_values("low_ess_share", ascending=False, kind="stable")
     if not low.empty:
         worst = low.iloc[0]
@@ -105,11 +132,26 @@ def _remarks(part: pd.DataFrame) -> list[str]:
         )
     if bool((part["n_ranks"] > 0).any()) and JOINT_LOG_LIKELIHOOD not in set(part["variable"]):
         found.append("the joint log-likelihood is not ranked: a sampler that ignores the data would pass")
-    second = part[part["calibrated"].to_numpy(dtype=bool) & (holm(part["potc_p"]) <= part["level"].to_numpy())]
+    level = part["level"].to_numpy(dtype=float)
+    second = part[(part["p_holm"].to_numpy(dtype=float) > level) & (holm(part["potc_p"]) <= level)]
     if not second.empty:
         named = ", ".join(map(str, second["variable"].head(MOST_NAMED)))
         found.append(f"POT-C sees a departure that the band does not see, in {named}: look at the ends of the ECDF")
     return found
+
+
+def _too_fine(n: int, L: int) -> list[str]:
+    """Say where only bins that are too fine hold equally many possible ranks; it is no matter for the test."""
+    if n < 1 or L < 1:
+        return []
+    bins = histogram_bins(n, L)
+    if bins < 2 * wanted_bins(n) or n >= FEWEST_PER_BIN * bins:
+        return []
+    return [
+        f"the {L + 1} possible ranks make equal bins only by {bins}, with {n / bins:.1f} of {n} replicates in each: "
+        "the histogram is too fine to be read, the test sees every rank; in another study choose study.ranks so that "
+        "study.ranks + 1 has many divisors, 99 or 199"
+    ]
 
 
 def _range(values: NDArray[np.int64]) -> str:

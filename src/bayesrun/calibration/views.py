@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
     type Floats = NDArray[np.float64]
 
-__all__ = ["EcdfDifference", "RankHistogram", "coverage_from_ranks", "ecdf_difference", "rank_histogram"]
+__all__ = [
+    "FEWEST_PER_BIN",
+    "EcdfDifference",
+    "RankHistogram",
+    "coverage_from_ranks",
+    "ecdf_difference",
+    "rank_histogram",
+]
 
 MOST_BINS = 20
 FEWEST_PER_BIN = 5
@@ -152,11 +159,9 @@ def rank_histogram(ranks: ArrayLike, L: int, bins: int | None = None) -> RankHis
     from scipy.stats import binom
 
     whole = checked_ranks(ranks, L)
-    wanted = max(2, min(MOST_BINS, whole.size // FEWEST_PER_BIN)) if bins is None else bins
-    if wanted < 2:
+    if bins is not None and bins < 2:
         raise ConfigError(f"a histogram of ranks needs two bins or more, and got bins = {bins}")
-    divisors = [d for d in range(2, L + 2) if (L + 1) % d == 0]
-    taken = min(divisors, key=lambda d: abs(math.log(d / wanted)))
+    taken = histogram_bins(whole.size, L, bins)
     tail = 0.5 * (1.0 - POINTWISE)
     low, high = binom.ppf([tail, 1.0 - tail], whole.size, 1.0 / taken)
     return RankHistogram(
@@ -166,6 +171,28 @@ def rank_histogram(ranks: ArrayLike, L: int, bins: int | None = None) -> RankHis
         lower=np.full(taken, float(low)),
         upper=np.full(taken, float(high)),
     )
+
+
+def histogram_bins(n: int, L: int, bins: int | None = None) -> int:
+    """Count the bins of `rank_histogram`: the divisor of L + 1 that comes closest to what is wanted, as a ratio.
+
+    Parameters
+    ----------
+    n
+        Number of ranks.
+    L
+        Largest possible rank.
+    bins
+        How many are wanted; None: see `wanted_bins`.
+    """
+    wanted = wanted_bins(n) if bins is None else bins
+    divisors = [d for d in range(2, L + 2) if (L + 1) % d == 0]
+    return min(divisors, key=lambda d: abs(math.log(d / wanted)))
+
+
+def wanted_bins(n: int) -> int:
+    """Count the bins that n ranks can fill: 20, or fewer with less than five ranks expected in each."""
+    return max(2, min(MOST_BINS, n // FEWEST_PER_BIN))
 
 
 def coverage_from_ranks(ranks: ArrayLike, L: int, levels: ArrayLike | None = None) -> pd.DataFrame:

@@ -4,7 +4,7 @@ It fits nothing and stores nothing: arrays or tables go in, estimates or tables 
 """
 
 from bayesrun.measures.contrasts import contrasts_table
-from bayesrun.measures.decisions import Decision, null_of, parse_decision, parse_decisions
+from bayesrun.measures.decisions import Decision, null_of, parse_decision, parse_decisions, spaceless
 from bayesrun.measures.estimate import Estimate, average, rate, wilson
 from bayesrun.measures.intervals import (
     bias_eliminated_coverage,
@@ -75,6 +75,7 @@ __all__ = [
     "replicates_for_sd",
     "replicates_for_share",
     "rmse",
+    "spaceless",
     "width",
     "wilson",
     "z_score",

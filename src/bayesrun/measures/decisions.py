@@ -32,7 +32,10 @@ __all__ = [
     "null_of",
     "parse_decision",
     "parse_decisions",
+    "spaceless",
 ]
+
+NODE = "study.decisions"
 
 DEFAULT_LEVEL = 0.95
 """Probability of the interval where a rule names none."""
@@ -98,7 +101,7 @@ class Decision:
         """Whether the rule is about the scalar with this label: ``beta`` is about ``beta`` and ``beta[x1]``."""
         if self.variable is None:
             return label != LOG_LIKELIHOOD
-        wanted, given = _spaceless(self.variable), _spaceless(label)
+        wanted, given = spaceless(self.variable), spaceless(label)
         return given == wanted or given.partition("[")[0] == wanted
 
     def evaluate(self, draws: ArrayLike) -> bool:
@@ -198,15 +201,22 @@ def null_of(label: str, name: str, decisions: Iterable[Decision], nulls: Mapping
     float or None
         In the variable's unit; None where neither says one.
     """
-    by_label = {_spaceless(key): value for key, value in nulls.items()}
-    wanted = _spaceless(label)
+    by_label = {spaceless(key): value for key, value in nulls.items()}
+    wanted = spaceless(label)
     for key in (wanted, wanted.partition("[")[0]):
         if key in by_label:
             return float(by_label[key])
     return next((rule.value for rule in decisions if rule.name == name and rule.about(label)), None)
 
 
-def parse_decisions(rules: Iterable[str], kind: Literal["eti", "hdi"] = "eti") -> tuple[Decision, ...]:
+def spaceless(label: str) -> str:
+    """Return the label of a scalar without its spaces, as labels are compared."""
+    return re.sub(r"\s+", "", label)
+
+
+def parse_decisions(
+    rules: Iterable[str], kind: Literal["eti", "hdi"] = "eti", node: str = NODE
+) -> tuple[Decision, ...]:
     """Read all rules of a study.
 
     Parameters
@@ -215,6 +225,8 @@ def parse_decisions(rules: Iterable[str], kind: Literal["eti", "hdi"] = "eti") -
         Each in one of `FORMS`.
     kind
         Kind of the intervals where a rule says only ``interval``.
+    node
+        Config path of the rules, for messages.
 
     Returns
     -------
@@ -226,18 +238,18 @@ def parse_decisions(rules: Iterable[str], kind: Literal["eti", "hdi"] = "eti") -
     ConfigError
         If one cannot be read, or two have the same name.
     """
-    found = tuple(parse_decision(rule, kind) for rule in rules)
+    found = tuple(parse_decision(rule, kind, node) for rule in rules)
     for place, decision in enumerate(found):
         twin = next((other for other in found[:place] if other.name == decision.name), None)
         if twin is not None:
             raise ConfigError(
-                f"study.decisions: {twin.text!r} and {decision.text!r} are both called {decision.name!r}: "
+                f"{node}: {twin.text!r} and {decision.text!r} are both called {decision.name!r}: "
                 f"leave one out, or name it, for instance 'other: {decision.text}'"
             )
     return found
 
 
-def parse_decision(rule: str, kind: Literal["eti", "hdi"] = "eti") -> Decision:
+def parse_decision(rule: str, kind: Literal["eti", "hdi"] = "eti", node: str = NODE) -> Decision:
     """Read one rule.
 
     Parameters
@@ -246,6 +258,8 @@ def parse_decision(rule: str, kind: Literal["eti", "hdi"] = "eti") -> Decision:
         In one of `FORMS`; ``NAME: `` before it names it.
     kind
         Kind of the interval where the rule says only ``interval``.
+    node
+        Config path of the rule, for messages.
 
     Returns
     -------
@@ -263,19 +277,19 @@ def parse_decision(rule: str, kind: Literal["eti", "hdi"] = "eti") -> Decision:
     'beta.x1_below_0.5_p0.9'
     """
     if not isinstance(rule, str):
-        raise ConfigError(f"study.decisions: got {rule!r}, which is not text. {_accepted()}")
+        raise ConfigError(f"{node}: got {rule!r}, which is not text. {_accepted()}")
     named = NAMED.fullmatch(rule)
     name, body = (named[1], named[2]) if named else ("", rule)
     if found := PROBABILITY.fullmatch(body):
         relation: Literal["<", ">"] = "<" if found["relation"] == "<" else ">"
-        threshold = _share(found["threshold"], rule)
+        threshold = _share(found["threshold"], f"{node}: {rule!r}")
         variable, value = _tidied(found["variable"]), float(found["value"])
         text = f"P({variable} {relation} {value:g} | y) > {threshold:g}"
         side = "below" if relation == "<" else "above"
         name = name or _slug(f"{variable}_{side}_{value:g}_p{threshold:g}")
         return Decision(name, text, variable, relation, value, threshold)
     if found := INTERVAL.fullmatch(body):
-        level = _share(found["level"], rule, bool(found["percent"])) if found["level"] else DEFAULT_LEVEL
+        level = _share(found["level"], f"{node}: {rule!r}", bool(found["percent"])) if found["level"] else DEFAULT_LEVEL
         chosen: Literal["eti", "hdi"] = kind
         if found["kind"] != "interval":
             chosen = "hdi" if found["kind"] == "hdi" else "eti"
@@ -285,14 +299,14 @@ def parse_decision(rule: str, kind: Literal["eti", "hdi"] = "eti") -> Decision:
         word = "ci" if found["kind"] == "interval" else chosen
         name = name or _slug(f"{f'{about}_' if about else ''}excludes_{value:g}_{word}{level:g}")
         return Decision(name, text, about, "!=", value, level, chosen)
-    raise ConfigError(f"study.decisions: cannot read the rule {rule!r}. {_hint(body)}{_accepted()}")
+    raise ConfigError(f"{node}: cannot read the rule {rule!r}. {_hint(body)}{_accepted()}")
 
 
-def _share(text: str, rule: str, percent: bool = False) -> float:
+def _share(text: str, where: str, percent: bool = False) -> float:
     value = float(text) / (100.0 if percent else 1.0)
     if not 0 < value < 1:
         maybe = f"; did you mean {value / 100:g}?" if 1 < value < 100 and not percent else ""
-        raise ConfigError(f"study.decisions: {rule!r} has the probability {value:g}, not one between 0 and 1{maybe}")
+        raise ConfigError(f"{where} has the probability {value:g}, not one between 0 and 1{maybe}")
     return value
 
 
@@ -324,10 +338,6 @@ def _interval(values: Floats, level: float, kind: str) -> tuple[float, float]:
     apart = min(int(np.floor(level * ordered.size)), ordered.size - 1)
     place = int(np.argmin(ordered[apart:] - ordered[: ordered.size - apart]))
     return float(ordered[place]), float(ordered[place + apart])
-
-
-def _spaceless(label: str) -> str:
-    return re.sub(r"\s+", "", label)
 
 
 def _tidied(variable: str) -> str:

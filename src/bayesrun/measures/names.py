@@ -22,7 +22,7 @@ __all__ = [
 
 MEASURES: Final = (
     *("bias", "relative_bias", "empirical_se", "mse", "rmse", "mae", "model_se", "relative_error_model_se"),
-    *("z_score", "contraction", "mcmc_error_share"),
+    *("z_score", "contraction", "posterior_contraction", "mcmc_error_share"),
 )
 """Measures of point estimates and SDs, in the order of the table."""
 

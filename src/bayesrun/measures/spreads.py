@@ -161,7 +161,7 @@ def z_score(estimate: ArrayLike, truth: ArrayLike, sd: ArrayLike) -> Estimate:
     return average(np.where(used, (h - t) / np.where(used, s, 1.0), np.nan))
 
 
-def contraction(sd: ArrayLike, prior_sd: ArrayLike) -> Estimate:
+def contraction(sd: ArrayLike, prior_sd: ArrayLike, prior_mcse: ArrayLike = 0.0) -> Estimate:
     """Mean of 1 - sd^2 / prior variance: 0 where data say nothing beyond the prior, near 1 where they say it all.
 
     Parameters
@@ -169,12 +169,16 @@ def contraction(sd: ArrayLike, prior_sd: ArrayLike) -> Estimate:
     sd
         Posterior SDs, dims (..., replicate).
     prior_sd
-        Prior SDs, dims (..., replicate) or a number. Replicates with a prior SD of 0 have no contraction.
+        Prior SDs, dims (..., replicate) or a number. Replicates with a prior SD of 0, or an infinite one, have no
+        contraction.
+    prior_mcse
+        Monte Carlo standard errors of the prior SDs, dims as theirs; of 0 where they are known.
 
     Returns
     -------
     Estimate
-        A share, negative where the posterior is wider than the prior.
+        A share, negative where the posterior is wider than the prior. An error of the prior SD is the same in all
+        replicates: 2 mean(sd^2 / prior variance) times its relative error, in quadrature with that of the mean.
 
     Raises
     ------
@@ -186,8 +190,12 @@ def contraction(sd: ArrayLike, prior_sd: ArrayLike) -> Estimate:
     Schad, Betancourt, Vasishth (2021), doi:10.1037/met0000275.
     """
     (s, prior), used = complete(sd, prior_sd)
-    used &= prior > 0
-    return average(np.where(used, 1.0 - (s / np.where(used, prior, 1.0)) ** 2, np.nan))
+    used &= (prior > 0) & np.isfinite(prior)
+    there = np.where(used, prior, 1.0)
+    ratio = np.where(used, (s / there) ** 2, np.nan)
+    found = average(1.0 - ratio)
+    shared = 2.0 * mean_of(np.where(used, ratio * np.nan_to_num(np.asarray(prior_mcse)) / there, 0.0), used)
+    return with_error(found.value, np.hypot(found.mcse, shared), found.n)
 
 
 def mcmc_error_share(mcse_mean: ArrayLike, estimate: ArrayLike, truth: ArrayLike) -> Estimate:

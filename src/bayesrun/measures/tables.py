@@ -39,7 +39,11 @@ __all__ = ["failures_table", "matched_fits", "measures_table", "tried"]
 
 STATUSES = ("done", "failed", "missing")
 DECISION = "decision_"
-USED = ("truth", "sd", "mcse_mean", "prior_sd")
+USED = ("truth", "sd", "mcse_mean", "prior_sd", "prior_sd_mcse", "observed_sd", "observed_sd_mcse")
+
+CONTRACTIONS = {"contraction": "prior_sd", "posterior_contraction": "observed_sd"}
+"""Shares of variance that the data of a replicate take away: of the prior's, or of that of the posterior given the
+observed data, where fits are to these and the simulated ones together."""
 
 
 def measures_table(
@@ -56,13 +60,15 @@ def measures_table(
     ----------
     estimates
         One row for each fit and scalar: cell, replicate, variable, truth, mean (or median), sd, lower_P and upper_P for
-        every level; mcse_mean, prior_sd and decision_NAME where there are such.
+        every level; mcse_mean, prior_sd or observed_sd, their errors prior_sd_mcse or observed_sd_mcse, and
+        decision_NAME where there are such.
     fits
         One row for each planned fit: cell, replicate, status, converged.
     levels
         Probabilities of the intervals.
     decisions
-        The rules behind the columns decision_NAME; they say which value is null and which side is meant.
+        The rules behind the columns decision_NAME, of all cells; they say which value is null and which side is meant.
+        Of a column without its rule only the rate is known.
     nulls
         Label of a scalar or name of a variable to its null value, instead of the rule's.
     point
@@ -246,10 +252,11 @@ type _Rule = tuple[str, Relation, Floats]
 def _rules(
     names: Sequence[str], decisions: Sequence[Decision], nulls: Mapping[str, float], variables: Collection[str]
 ) -> list[_Rule]:
-    found = []
+    found: list[_Rule] = []
     for name in names:
-        relation: Relation = next((rule.relation for rule in decisions if rule.name == name), "!=")
-        null = [null_of(label, name, decisions, nulls) for label in variables]
+        rule = next((rule for rule in decisions if rule.name == name), None)
+        null = [None if rule is None else null_of(label, name, decisions, nulls) for label in variables]
+        relation: Relation = "!=" if rule is None else rule.relation
         found.append((name, relation, np.array([np.nan if value is None else value for value in null])))
     return found
 
@@ -282,8 +289,9 @@ def _all_measures(
     yield "model_se", np.nan, spreads.model_se(s)
     yield "relative_error_model_se", np.nan, spreads.relative_error_model_se(h, t, s)
     yield "z_score", np.nan, spreads.z_score(h, t, s)
-    if "prior_sd" in read:
-        yield "contraction", np.nan, spreads.contraction(s, read["prior_sd"])
+    for name, column in CONTRACTIONS.items():
+        if column in read:
+            yield name, np.nan, spreads.contraction(s, read[column], read.get(f"{column}_mcse", 0.0))
     if "mcse_mean" in read:
         yield "mcmc_error_share", np.nan, spreads.mcmc_error_share(read["mcse_mean"], h, t)
     for level in levels:

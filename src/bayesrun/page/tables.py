@@ -171,10 +171,19 @@ def _known(name: str, frame: pd.DataFrame) -> Grid:
     if name not in ("calibration", "symmetry"):
         return frame_grid(title, name, frame)
     unused = ("gamma", "level") if name == "calibration" else ("gamma", "level", "n_ranks", "potc_p", "low_ess_share")
-    hidden = [column for column in unused if column in frame.columns]
+    hidden = [column for column in (*unused, *_saying_nothing(frame)) if column in frame.columns]
     cut = len(frame) > MOST_ROWS and "p_value" in frame.columns
     shown = frame.sort_values("p_value", kind="stable", na_position="last") if cut else frame
     return frame_grid(f"{title}, smallest p first" if cut else title, name, shown.drop(columns=hidden))
+
+
+def _saying_nothing(frame: pd.DataFrame) -> list[str]:
+    """List counts that are what a reader expects, all judged and converged, and contractions that there are not."""
+    if not {"n", "planned", "not_converged"} <= set(frame.columns):
+        return []
+    whole, sure = (frame["planned"] == frame["n"]).all(), not frame["not_converged"].any()
+    empty = [name for name in frame.columns if "contraction" in str(name) and frame[name].isna().all()]
+    return [name for name, unsaid in (("planned", whole), ("not_converged", sure)) if unsaid] + empty
 
 
 def _without_cell(table: Grid) -> Grid:

@@ -231,7 +231,7 @@ def _shape(axes: Axes, row: Mapping[str, object] | None) -> None:
         return
     shape, p = row.get("shape"), number(row, "p_value")
     words = [str(shape).removeprefix("posterior ")] if isinstance(shape, str) and shape else []
-    fine = bool(row.get("calibrated", True))
+    fine = bool(row.get("calibrated", True)) or number(row, "p_holm") > number(row, "level")
     if fine and p <= number(row, "level"):
         words = ["outside, but not after Holm"]
     if math.isfinite(p):

@@ -165,15 +165,17 @@ def z_contraction(estimates: pd.DataFrame, calibration: pd.DataFrame) -> Drawing
     Parameters
     ----------
     estimates
-        Columns cell, variable, truth, mean, sd, prior_sd.
+        Columns cell, variable, truth, mean, sd, prior_sd; observed_sd instead where fits are to the observed and the
+        simulated data together.
     calibration
-        Columns cell, variable, z_mean, z_mcse, contraction, contraction_mcse; may be empty.
+        Columns cell, variable, z_mean, z_mcse, contraction, contraction_mcse, and those of posterior_contraction; may
+        be empty.
 
     Returns
     -------
     Drawing or None
         One panel for each cell and quantity, the 12 with the mean z-score farthest from 0 (in its MCSE) where
-        there are more. None where no prior SD is known.
+        there are more. None where no SD before the data of the replicate is known, or none is finite.
 
     References
     ----------
@@ -185,7 +187,10 @@ def z_contraction(estimates: pd.DataFrame, calibration: pd.DataFrame) -> Drawing
     judged = facts(calibration)
     facets = choose(list(clouds), {pair: _z_distance(row) for pair, row in judged.items()})
     title = "z-score against contraction, one point a fit"
-    label = "contraction, 1 - posterior variance / prior variance"
+    joint = not np.isfinite(column(estimates, "prior_sd")).any()
+    name = "posterior_contraction" if joint else "contraction"
+    before = "variance given the observed data alone" if joint else "prior variance"
+    label = f"contraction, 1 - posterior variance / {before}"
     left = max(LOW_CONTRACTION, min(float(np.min(cloud[0])) for cloud in clouds.values()) - 0.05)
     scale = Scale((min(left, 0.0), 1.02), SHARES.ticks)
     figure, shown = grid(title, facets, xlabel=label, ylabel="z, (mean - truth) / SD", xscale=scale, yscale=Z_SCORES)
@@ -201,12 +206,12 @@ def z_contraction(estimates: pd.DataFrame, calibration: pd.DataFrame) -> Drawing
         row = judged.get(pair)
         if row is not None:
             mean = f"{plus_minus(number(row, 'z_mean'), number(row, 'z_mcse'))}"
-            share = f"{plus_minus(number(row, 'contraction'), number(row, 'contraction_mcse'))}"
+            share = f"{plus_minus(number(row, name), number(row, f'{name}_mcse'))}"
             heading(axes, f"z {mean}; contraction {share}", alarm=_z_distance(row) > 3.0)
     caption = (
         f"{facets.selection('the mean z-score farthest from 0 in its standard error')}Right: the data say much more "
-        "than the prior. z should scatter around 0 with an SD of about 1: a cloud above 0 overestimates, a tall one is "
-        "overconfident. "
+        f"than {'the observed data alone' if joint else 'the prior'}. z should scatter around 0 with an SD of about 1: "
+        "a cloud above 0 overestimates, a tall one is overconfident. "
         + (f"At most {MOST_POINTS} fits a panel are drawn, evenly chosen. " if thinned else "")
         + ("Points beyond the frame are drawn on its edge." if clipped else "")
     )
@@ -239,7 +244,8 @@ def _distance(part: pd.DataFrame) -> float:
 
 
 def _z_cloud(part: pd.DataFrame) -> tuple[Floats, Floats] | None:
-    sd, prior = column(part, "sd"), column(part, "prior_sd")
+    sd, prior, observed = (column(part, name) for name in ("sd", "prior_sd", "observed_sd"))
+    prior = np.where(np.isfinite(prior), prior, observed)
     with np.errstate(divide="ignore", invalid="ignore"):
         contraction = 1.0 - (sd / prior) ** 2
         z = (column(part, "mean") - column(part, "truth")) / sd

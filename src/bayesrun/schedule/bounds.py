@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Held", "held", "missing_fits"]
 
-FAILED = ("error", "timeout", "oom", "lost", "non_converged")
+REASONS = ("error", "timeout", "oom", "lost")
+FAILED = (*REASONS, "non_converged")
 """Classes of the table of failures that count against ``max_failed``; degenerate data are no fault of a fit."""
 
 ALL = "all"
@@ -103,7 +104,7 @@ def held(store: Store, gates: Gates) -> Held:
         failures=failing,
         calibration=asked,
         coverage=() if measures is None else tuple(_uncovered(measures, cells, gates.coverage, float(study["alpha"]))),
-        fails_itself=bool(failing or (study["kind"] == "sbc" and uncalibrated)),
+        fails_itself=bool(failing or (study["kind"] == "sbc" and _fails(store, failures, uncalibrated))),
         cells=len(cells),
         fits=int(planned),
     )
@@ -139,7 +140,7 @@ def _uncalibrated(store: Store) -> tuple[str, ...]:
     table = _table_or_none(store, "calibration")
     if table is None or table.empty:
         return ()
-    return tuple(verdict.sentence.rstrip(".") for verdict in verdicts(table) if not verdict.calibrated)
+    return tuple(verdict.sentence.rstrip(".") for verdict in verdicts(table) if verdict.departs)
 
 
 def _untested(store: Store, cells: list[str]) -> Iterator[str]:
@@ -149,6 +150,16 @@ def _untested(store: Store, cells: list[str]) -> Iterator[str]:
     for cell in cells:
         if cell not in known:
             yield f"{cell}: there is no test of calibration, which needs truth drawn from the prior and ranks"
+
+
+def _fails(store: Store, failures: pd.DataFrame, uncalibrated: tuple[str, ...]) -> bool:
+    """Whether a study of calibration fails: a quantity departs, or a cell has output of which nothing can be judged."""
+    there = [
+        str(cell)
+        for cell, part in failures.groupby("cell", sort=False)
+        if part.loc[part["class"].isin(REASONS), "count"].sum() < part.loc[part["class"] == REASONS[0], "n"].sum()
+    ]
+    return bool(uncalibrated) or any(_untested(store, there))
 
 
 def _uncovered(measures: pd.DataFrame, cells: list[str], bounds: Mapping[float, float], alpha: float) -> Iterator[str]:

@@ -25,6 +25,7 @@ HEADLINES = (
     "width",
     "z_score",
     "contraction",
+    "posterior_contraction",
 )
 """Measures that become metrics; so do the rates of all decision rules."""
 
@@ -51,15 +52,16 @@ def aggregates(
     -------
     dict
         ``MEASURE/VARIABLE``, ``MEASURE_LEVEL/VARIABLE`` for intervals and ``MEASURE`` for shares of fits, over all
-        replicates with output, to value and Monte Carlo standard error; ``calibrated`` (0 or 1) and ``p_holm_min``,
-        the smallest p-value after Holm's adjustment, which have none.
+        replicates with output, to value and Monte Carlo standard error; ``calibrated`` (1 where the report says so,
+        0 where a quantity departs, or too little could be judged) and ``p_holm_min``, the smallest p-value after Holm's
+        adjustment, which have none.
     """
     found: dict[str, tuple[float, float | None]] = {}
     table = tables.get("calibration")
-    if table is not None and not table.empty:
+    if table is not None and "calibrated" in table.columns:
         part = table[table["cell"] == label]
+        found["calibrated"] = float(len(part) and part["calibrated"].all()), None
         if len(part):
-            found["calibrated"] = float(part["calibrated"].all()), None
             found["p_holm_min"] = float(part["p_holm"].min()), None
     table = tables.get("measures")
     if table is None or table.empty:
@@ -105,12 +107,14 @@ def verdicts(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
     Returns
     -------
     dict
-        n_done, n_failed, n_missing, n_not_converged (done, but not through the gate), and calibrated (0 or 1).
+        n_done, n_failed, n_missing, n_not_converged (done, but not through the gate), and calibrated: 1 where the
+        report says so of every cell, otherwise 0.
     """
     fits = tables["fits"]
     counts = {f"n_{status}": float((fits["status"] == status).sum()) for status in ("done", "failed", "missing")}
     counts["n_not_converged"] = float(((fits["status"] == "done") & ~fits["converged"].astype(bool)).sum())
     table = tables.get("calibration")
-    if table is not None and not table.empty:
-        counts["calibrated"] = float(table["calibrated"].all())
+    if table is not None and "calibrated" in table.columns:
+        judged = set(fits["cell"]) <= set(table["cell"])
+        counts["calibrated"] = float(judged and table["calibrated"].all())
     return counts
