@@ -62,4 +62,5 @@ class Work:
 def _environment() -> str:
     import pytensor
 
-    return json.dumps({name: os.environ.get(name) for name in REPORTED} | {"policy": pytensor.config.cast_policy})
+    flags = {"policy": pytensor.config.cast_policy, "fastmath": pytensor.config.numba__fastmath}
+    return json.dumps({name: os.environ.get(name) for name in REPORTED} | flags)

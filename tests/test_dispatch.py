@@ -143,7 +143,7 @@ def test_a_users_module_is_found_in_the_working_directory(cluster, store, tmp_pa
 
 
 @pytest.mark.ray
-def test_workers_have_one_thread_each_no_gpu_and_wide_integers(cluster, work):
+def test_workers_have_one_thread_each_no_gpu_wide_integers_and_no_fastmath(cluster, work):
     (outcome,) = on_ray.dispatch([cell("where")], work, DispatchOptions())
     assert json.loads(outcome.message) == {
         "OMP_NUM_THREADS": "1",
@@ -152,6 +152,7 @@ def test_workers_have_one_thread_each_no_gpu_and_wide_integers(cluster, work):
         "NUMBA_NUM_THREADS": "1",
         "JAX_PLATFORMS": "cpu",
         "policy": "numpy+floatX",
+        "fastmath": False,
     }
 
 
@@ -446,7 +447,7 @@ def test_a_local_cluster_is_silent_lends_its_environment_and_leaves_nothing(tmp_
     assert (tmp_path / "outcome_loud").read_text() == "done "
     assert (tmp_path / "outcome_kill_once").read_text() == "done "
     found = json.loads((tmp_path / "outcome_where").read_text().removeprefix("done "))
-    assert found == machine.THREADS | {"JAX_PLATFORMS": "cpu", "policy": "numpy+floatX"}
+    assert found == machine.THREADS | {"JAX_PLATFORMS": "cpu", "policy": "numpy+floatX", "fastmath": False}
     assert wait_until(lambda: not marked(mark), 20), marked(mark)
 
 
@@ -504,4 +505,4 @@ def test_an_existing_cluster_is_joined_and_left_running(tmp_path):
     refusal, *outcomes = done.stdout.splitlines()
     assert refusal.startswith("sampler.resources.num_cpus: got 3; the largest node of the cluster has 2 CPUs")
     assert sorted(line.split()[:2] for line in outcomes) == [["fine", "done"], ["where", "done"]]
-    assert '"policy": "numpy+floatX"' in done.stdout
+    assert '"policy": "numpy+floatX", "fastmath": false' in done.stdout

@@ -186,6 +186,27 @@ def test_batch_size_changes_no_draw(size, fitted):
         np.testing.assert_array_equal(tree["posterior"]["theta"], same["posterior"]["theta"])
 
 
+def funnel(data):
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, 3.0)
+        theta = pm.Normal("theta", 0.0, pm.math.exp(mu), shape=4)
+        pm.Normal("y_obs", theta, 1.0, observed=data["y"])
+    return model
+
+
+@pytest.mark.parametrize(("precision", "widths"), [("float64", (4, 8, 4, 8)), ("float32", (8, 8, 8, 8))])
+def test_chains_that_fill_no_vector_operation_have_the_same_draws_in_every_batch(precision, widths):
+    """One, five or two chains alone, and two in a fleet for four datasets: the first chain is the same to the bit."""
+    dataset = Dataset({"y": np.random.default_rng(5).normal(size=4)})
+    options = SamplerOptions(draws=40, tune=60, batch_size=1, precision=precision)
+    kinds = [replace(options, chains=1), replace(options, chains=5), replace(options, chains=2)]
+    kinds.append(replace(options, chains=2, batch_size=4))
+    assert tuple(engine._settings(SimpleNamespace(size=5), kind, 1).lanes for kind in kinds) == widths
+    first, *others = (drawn(funnel, [dataset], [3], kind)[0]["posterior"]["theta"][0] for kind in kinds)
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+
+
 def rows_in_groups(data):
     rng = np.random.default_rng(3)
     group, x = rng.integers(0, 7, 150), rng.normal(size=150)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DISCRETE", "EXTRA", "KIND", "OPTIONS", "VERSION", "fits", "sample"]
 
-VERSION: Final = 3
+VERSION: Final = 4
 KIND: Final = "nuts"
 DISCRETE: Final = False
 OPTIONS: Final = (

@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from bayesrun.samplers.lanes.program import Program, Stage
     from bayesrun.samplers.lanes.state import Lanes, Transition
 
-__all__ = ["Chains", "Work", "draw"]
+__all__ = ["Chains", "Work", "draw", "whole"]
 
 FEWEST_KNOWN, MANY_TIMES = 8, 10.0
 """Datasets that must be done before one is called extreme, and how many times their median work that takes."""
 NARROWER = 4
 """A fleet moves to a program with this many times fewer lanes."""
-FEWEST_LANES = 4
-"""Below that an iteration costs the same for any number of lanes."""
+TOGETHER = {"float64": 4, "float32": 8}
+"""Lanes of one vector operation. Those that do not fill one are computed by scalar ones, which may round otherwise, so
+that their draws would depend on the size of the batch; and fewer cost the same."""
 REPORTED = ("potential", "energy", "acceptance", "n_steps", "flags")
 
 
@@ -135,6 +136,12 @@ def draw(program: Program, queue: Iterable[Work], timeout: float | None = None) 
             yield late, fleet.share
         if not waiting:
             fleet.narrow()
+
+
+def whole(lanes: int, precision: str) -> int:
+    """Round a number of lanes up to whole vector operations."""
+    together = TOGETHER[precision]
+    return -(-lanes // together) * together
 
 
 def _effort(steps: int, known: Sequence[int]) -> float:
@@ -267,8 +274,9 @@ class _Fleet:
 
     def narrow(self) -> None:
         """Move to fewer lanes if that is compiled, or if rest has cost as much as compiling it will."""
-        width = len(self.lanes) // NARROWER
-        if not width >= FEWEST_LANES or self.working > width:
+        precision = self.program.settings.precision
+        width = whole(len(self.lanes) // NARROWER, precision)
+        if len(self.lanes) < NARROWER * TOGETHER[precision] or self.working > width:
             return
         if width not in self.program.stages and self.program.idle[self.stage.width] < self.stage.seconds:
             return
