@@ -29,6 +29,11 @@ MODEL = """
         return model
 """
 LINE = 7
+STUDY = (
+    "--config-dir", "conf", "model=own_means", "data=csv", "data.path=y.csv", "dispatch=serial", "track=off",
+    "sampler._target_=fake_samplers.sample", "sampler.draws=20", "sampler.chains=2", "steps.figures=false",
+    "study=recovery", "study.replicates=2", "study.ranks=10",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -40,11 +45,7 @@ def project(workdir, monkeypatch):
     conf.mkdir(parents=True)
     (conf / "own_means.yaml").write_text("_target_: own_means.build\n")
     (workdir / "y.csv").write_text("y\n0.3\n-0.2\n1.4\n0.9\n")
-    ran = bayesrun(
-        "--config-dir", "conf", "model=own_means", "data=csv", "data.path=y.csv", "dispatch=serial", "track=off",
-        "sampler._target_=fake_samplers.sample", "sampler.draws=20", "sampler.chains=2", "steps.figures=false",
-        "study=recovery", "study.name=s", "study.replicates=2", "study.ranks=10",
-    )  # fmt: skip
+    ran = bayesrun(*STUDY, "study.name=s")
     assert ran.err == "", ran
     return workdir
 
@@ -86,6 +87,16 @@ def test_what_a_model_raises_is_shown_as_the_models(project):
     assert 'raise LookupError("no such group")' in ran.err
     assert "defect" not in ran.err
     assert bayesrun("replay", "s", "9").code == 2
+
+
+def test_what_a_quantity_raises_is_in_sight_too(project):
+    (project / "own_quantities.py").write_text("def ratio(draws, data):\n    return draws['mu'] / data['x']\n")
+    again = (*STUDY, "study.name=q", "study.quantities={ratio: own_quantities.ratio}")
+    assert "study.quantities.ratio failed" in bayesrun(*again).out
+    ran = bayesrun("replay", "q", "0")
+    assert ran.code == 1
+    assert f"(line 2 of {project / 'own_quantities.py'})" in ran.out
+    assert "return draws['mu'] / data['x']" in ran.err
 
 
 def test_posteriors_differ_in_values_shapes_or_variables():

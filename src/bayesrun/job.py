@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["Workplace", "execute"]
+    import pandas as pd
+
+    from bayesrun.diagnose import Diagnosis
+
+__all__ = ["Workplace", "execute", "measured"]
 
 AGAIN = ("diagnose", "figures")
 """Stages that a completion does anew: their earlier time is not added."""
@@ -145,15 +149,26 @@ def _where() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _commit(case: Case, found: Fitted, steps: Steps, store: Store) -> Outcome:
-    """Measure a posterior, draw its figures and store it."""
+def measured(case: Case, found: Fitted) -> tuple[Diagnosis, pd.DataFrame]:
+    """Diagnose a posterior, and score what the study asks of it.
+
+    Raises
+    ------
+    FitError
+        If a quantity of the user's fails.
+    """
     from bayesrun.diagnose import diagnose
     from bayesrun.scores import score
 
+    facts = diagnose(found.tree, _kind(case.spec), case.spec.diagnostics)
+    return facts, score(facts.summary, found.tree, case, kind=_kind(case.spec))
+
+
+def _commit(case: Case, found: Fitted, steps: Steps, store: Store) -> Outcome:
+    """Measure a posterior, draw its figures and store it."""
     spec = case.spec
     with found.timed("diagnose"):
-        facts = diagnose(found.tree, _kind(spec), spec.diagnostics)
-        summary = score(facts.summary, found.tree, case, kind=_kind(spec))
+        facts, summary = measured(case, found)
         if "loo" in found.tree.children:
             del found.tree["loo"]
         if facts.loo is not None:

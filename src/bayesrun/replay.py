@@ -84,6 +84,7 @@ def _chosen(store: Store, wanted: str) -> FitSpec:
 
 def _replayed(store: Store, spec: FitSpec, console: Console, *, data_only: bool) -> int:
     from bayesrun.fit import fit_case
+    from bayesrun.job import measured
     from bayesrun.sources import Sources
 
     case = Sources(store).case(spec)
@@ -91,6 +92,7 @@ def _replayed(store: Store, spec: FitSpec, console: Console, *, data_only: bool)
     if data_only:
         return SAME
     found = fit_case(case)
+    measured(case, found)  # a quantity of the user's may fail where the fit does not
     stored = store.done(spec.key)
     if stored is None:
         console.print("done: not stored before", markup=False)
