@@ -10,9 +10,14 @@ import functools
 from typing import TYPE_CHECKING
 
 from bayesrun.errors import BayesrunError, ConfigError
-from bayesrun.soundness import build
+from bayesrun.estimands import check_estimands, unknown_nulls
+from bayesrun.originals import check_same_model, doubts, facts_of
+from bayesrun.pairing import check_compared, check_pair
+from bayesrun.plan import data_digest
+from bayesrun.soundness import build, check_other
+from bayesrun.sources import covariates
 from bayesrun.targets import bind, import_target, module_constant
-from bayesrun.types import Cell, CheckedCell, DiagnosticsOptions, Simulation, StudyOptions, Target
+from bayesrun.types import Cell, CheckedCell, DiagnosticsOptions, Original, Simulation, StudyOptions, Target
 from bayesrun.wanted import shell
 
 if TYPE_CHECKING:
@@ -51,10 +56,12 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
     study = settings.study
     if study.kind == "fit":
         _refuse_placeholders(checked.cells)
+        _check_all_estimands(checked, study)
         return checked
-    from bayesrun.simulate.truth import identity, parse_truth
+    from bayesrun.simulate.truth import parse_truth
 
     problems: dict[str, None] = dict.fromkeys(_refused(study, checked.cells))
+    problems |= dict.fromkeys(unknown_nulls(study, checked.cells, checked.models))
     generator = settings.generator
     if generator is None and study.kind != "sbc":
         problems |= dict.fromkeys(_unpaired(checked.cells))
@@ -63,7 +70,8 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
     truth = parse_truth(study.truth)
     joint = study.kind == "sbc" and truth.path is not None
     cells: list[CheckedCell] = []
-    made: dict[str, tuple[Simulation, Dataset, tuple[str, ...]]] = {}
+    made: dict[str, tuple[Simulation, Dataset, Simulator]] = {}
+    told: dict[str, tuple[str, ...]] = {}
     for one in checked.cells:
         label = one.cell.label
         target, dataset = generator or one.cell.model, checked.datasets[label]
@@ -72,18 +80,23 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
             if name not in made:
                 model = checked.models[label] if generator is None else None
                 made[name] = _simulation(target, dataset, truth, model, joint=joint)
-            recipe, _, drawn = made[name]
-            _check_observed(one, checked.models[label], dataset, target, drawn)
+            recipe, _, ready = made[name]
+            _check_observed(one, checked.models[label], dataset, target, ready.replaced)
+            design = _redrawn(one.cell.data)
             simulation = dataclasses.replace(
-                recipe,
-                truth={"posterior": truth.path} if truth.path else study.truth,
-                identity=identity(truth) | ({"joint": True} if joint else {}),
-                design=_redrawn(one.cell.data),
+                recipe, truth={"posterior": truth.path} if truth.path else study.truth, design=design
             )
-            _check_estimands(one, checked.models[label], study)
+            pair = f"{name} {_words(one.cell.model)}"
+            if pair not in told:
+                same = _words(recipe.generator) == _words(one.cell.model)
+                told[pair] = () if same else check_pair(one, checked.models[label], ready, target, study)
+                if not (same and joint):
+                    _check_drawn(one.cell.model, simulation, ready)
+            check_estimands(one, checked.models[label], study)
             cells.append(
                 dataclasses.replace(
                     one,
+                    warnings=(*one.warnings, *told[pair], *_doubts(recipe.original, study)),
                     simulation=simulation,
                     replicates=1 if study.replicates == "auto" else study.replicates,
                     cell=dataclasses.replace(one.cell, diagnostics=_measured(one.cell, study)),
@@ -91,13 +104,24 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
             )
         except BayesrunError as error:
             problems |= dict.fromkeys(str(error).splitlines())
+    problems |= dict.fromkeys(check_compared(_seeing_the_same(cells), checked.models))
     if problems:
         raise ConfigError("\n".join(problems))
     bases = {f"study.generator {recipe.base_hash}": base for recipe, base, _ in made.values()}
     return dataclasses.replace(checked, cells=tuple(cells), datasets={**checked.datasets, **bases})
 
 
+def _seeing_the_same(cells: Sequence[CheckedCell]) -> list[list[CheckedCell]]:
+    groups: dict[str, list[CheckedCell]] = {}
+    for one in cells:
+        groups.setdefault(data_digest(one), []).append(one)
+    return list(groups.values())
+
+
 DESIGN = "bayesrun.data.design.design"
+
+MOST_DRAWN = 8
+"""Datasets drawn to find one that is not degenerate."""
 
 
 def _refuse_placeholders(cells: Sequence[CheckedCell]) -> None:
@@ -108,6 +132,18 @@ def _refuse_placeholders(cells: Sequence[CheckedCell]) -> None:
             f"data={', '.join(names)}: a design has a placeholder for its outcome; simulate it with study=recovery, "
             "study=power or study=sbc"
         )
+
+
+def _check_all_estimands(checked: Checked, study: StudyOptions) -> None:
+    """Refuse what is asked of fits to real data and has no answer."""
+    problems: dict[str, None] = {}
+    for one in checked.cells:
+        try:
+            check_estimands(one, checked.models[one.cell.label], study)
+        except ConfigError as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def _unpaired(cells: Sequence[CheckedCell]) -> list[str]:
@@ -152,7 +188,7 @@ def _refused(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
             "study.truth: calibration given the observed data keeps their covariates; use data.redraw=false, or "
             "study.truth=prior"
         )
-    if study.kind == "power" and not study.decisions:
+    if study.kind == "power" and not all(study.decisions or one.cell.diagnostics.decisions for one in cells):
         rule = shell("study.decisions", '["P(beta > 0 | y) > 0.95"]')
         lines.append(f"study.decisions: a power study needs a decision rule: {rule}")
     if study.replicates == "auto" and not study.target_mcse:
@@ -173,15 +209,15 @@ def _refused(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
 
 def _simulation(
     target: Target, dataset: Dataset, truth: Truth, model: pm.Model | None, *, joint: bool
-) -> tuple[Simulation, Dataset, tuple[str, ...]]:
-    """Check that a generator can draw datasets like this one; return its own form of it, and which arrays it draws."""
+) -> tuple[Simulation, Dataset, Simulator]:
+    """Check that a generator can draw datasets like this one; return its own form of it, and what draws them."""
     from bayesrun.data import conform
-    from bayesrun.simulate import simulator
+    from bayesrun.simulate import identity, simulator
 
     function = import_target("study.generator", target.path)
     bound = bind("study.generator", function, target, 1)
     try:
-        base = conform(dataset, module_constant(function, "DATA", {}))
+        base = conform(dataset, module_constant(function, "DATA", {}), used=())
     except BayesrunError as error:
         raise ConfigError(f"study.generator: model={target.name} on data={dataset.name}: {error}") from error
     found = build(bound, base)
@@ -189,16 +225,45 @@ def _simulation(
         ready = simulator(functools.partial(function, **bound.params), base, truth, model or found.model)
     except ConfigError as error:
         raise ConfigError("\n".join(f"model={target.name}: {line}" for line in str(error).splitlines())) from error
-    if joint:
-        _check_together(ready, base, truth)
-    return Simulation(bound, found.fingerprint, base_hash=base.digest()), base, ready.replaced
+    free = [str(rv.name) for rv in ready.model.free_RVs]
+    original = None if truth.path is None else facts_of(truth.path, free)
+    what = identity(truth, free) | ({"joint": True} if joint else {})
+    recipe = Simulation(bound, found.fingerprint, identity=what, base_hash=base.digest(), original=original)
+    if original is not None and joint:
+        recipe = dataclasses.replace(recipe, original=check_same_model(original, ready.model, bound, found.fingerprint))
+        _check_drawn(bound, recipe, ready)
+        _check_together(ready, base)
+    return recipe, base, ready
 
 
-def _check_together(ready: Simulator, base: Dataset, truth: Truth) -> None:
-    """Refuse truth from a posterior of other data, and models that cannot be fitted to old and new data together."""
-    from bayesrun.simulate import check_joint, check_observed, joined
+def _check_drawn(fitted: Target, simulation: Simulation, ready: Simulator) -> None:
+    """Refuse a fitted model that cannot be built on simulated data as on the dataset that it was checked with."""
+    from bayesrun.simulate import joined
 
-    check_observed(str(truth.path), ready.model)
+    drawn = (ready.draw(seed, covariates(simulation, seed)) for seed in range(MOST_DRAWN))
+    simulated = next((one.dataset for one in drawn if not one.degenerate), None)
+    if simulated is None:
+        return
+    if simulation.joint:
+        both = joined(ready.base, simulated, ready.replaced)
+        check_other(fitted, both, "the observed and simulated data together")
+    else:
+        check_other(fitted, simulated, "data simulated from the generator")
+
+
+def _doubts(original: Original | None, study: StudyOptions) -> list[str]:
+    """Say what the user should know of the fit that truth is drawn from, before the study starts."""
+    if original is None:
+        return []
+    replicates = None if study.replicates == "auto" else study.replicates
+    open_questions = [f"of the original {original.unknown}"] if original.unknown else []
+    return [f"study.truth.posterior: {text}" for text in (*open_questions, *doubts(original, replicates))]
+
+
+def _check_together(ready: Simulator, base: Dataset) -> None:
+    """Refuse models that cannot be fitted to old and new data together."""
+    from bayesrun.simulate import check_joint, joined
+
     simulated = ready.draw(0).dataset
     try:
         check_joint(ready.build, base, simulated, joined(base, simulated, ready.replaced))
@@ -233,19 +298,3 @@ def _check_observed(
                 f"study.generator: {generator.name} draws {', '.join(drawn)}, and {name} of "
                 f"model={one.cell.model.name} observes {', '.join(arrays)}; choose a generator that draws it"
             )
-
-
-def _check_estimands(one: CheckedCell, model: pm.Model, study: StudyOptions) -> None:
-    """Refuse decision rules and quantities that name what is not there."""
-    from bayesrun.measures.decisions import parse_decisions
-
-    names = [str(variable.name) for variable in model.unobserved_RVs]
-    for decision in parse_decisions(study.decisions, one.cell.diagnostics.ci_kind):
-        variable = (decision.variable or names[0]).partition("[")[0].strip()
-        if variable not in names:
-            raise ConfigError(
-                f"study.decisions: {decision.text!r} is about {variable}, and model={one.cell.model.name} has "
-                f"{', '.join(names)}"
-            )
-    for name, path in (study.quantities or {}).items():
-        import_target(f"study.quantities.{name}", path)

@@ -65,17 +65,41 @@ def test_a_posterior_is_found_in_a_fit_and_in_a_study_of_one_fit(workdir):
         parse_truth({"posterior": "empty"})
 
 
-def test_a_posterior_is_known_by_its_content(workdir):
-    one = write_posterior(workdir / "a" / "posterior.nc", mu=np.zeros((1, 3)))
-    (workdir / "b").mkdir()
-    (workdir / "b" / "posterior.nc").write_bytes(one.read_bytes())
-    write_posterior(workdir / "c" / "posterior.nc", mu=np.ones((1, 3)))
-    a, b, c = (identity(parse_truth({"posterior": folder})) for folder in "abc")
-    assert a == b != c
-    truth = parse_truth({"posterior": "a"})
-    one.unlink()
-    with pytest.raises(ConfigError, match="cannot be read: No such file"):
-        identity(truth)
+def test_a_posterior_is_known_by_the_draws_of_the_free_variables(workdir):
+    """Not by the file: another time, tuning or Deterministic is no other truth."""
+    draws = np.random.default_rng(1).normal(size=(2, 3, 2))
+    one = write_posterior(workdir / "a" / "posterior.nc", mu=draws)
+    write_posterior(workdir / "b" / "posterior.nc", mu=draws, double=2 * draws)
+    with xr.open_datatree(one) as tree:
+        later = tree.load().copy()
+    later["posterior"].attrs["created_at"] = "later"
+    (workdir / "c").mkdir()
+    later.to_netcdf(workdir / "c" / "posterior.nc")
+    write_posterior(workdir / "d" / "posterior.nc", mu=draws.reshape(1, 6, 2))
+    a, b, c, d = (identity(parse_truth({"posterior": folder}), ["mu"]) for folder in "abcd")
+    assert a == b == c == d
+    assert one.read_bytes() != (workdir / "c" / "posterior.nc").read_bytes()
+
+
+def test_other_draws_names_dims_or_labels_are_another_posterior(workdir):
+    draws = np.random.default_rng(1).normal(size=(1, 3, 2))
+    dims = ("chain", "draw")
+    files = [
+        xr.Dataset({"mu": ((*dims, "g"), draws)}, coords={"g": ["a", "b"]}),
+        xr.Dataset({"mu": ((*dims, "g"), draws)}, coords={"g": ["b", "a"]}),
+        xr.Dataset({"mu": ((*dims, "h"), draws)}, coords={"h": ["a", "b"]}),
+        xr.Dataset({"mu": ((*dims, "g"), np.nextafter(draws, 9))}, coords={"g": ["a", "b"]}),
+        xr.Dataset({"nu": ((*dims, "g"), draws)}, coords={"g": ["a", "b"]}),
+    ]
+    found = []
+    for number, dataset in enumerate(files):
+        xr.DataTree.from_dict({"posterior": dataset}).to_netcdf(f"{number}.nc")
+        found.append(identity(parse_truth({"posterior": f"{number}.nc"}), list(dataset.data_vars))["content"])
+    assert len(set(found)) == len(files)
+    truth = parse_truth({"posterior": "0.nc"})
+    (workdir / "0.nc").unlink()
+    with pytest.raises(ConfigError, match="cannot be read as a posterior"):
+        identity(truth, ["mu"])
 
 
 def test_draws_are_pooled_over_chains(tmp_path):

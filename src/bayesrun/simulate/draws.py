@@ -9,23 +9,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pymc as pm
+import pytensor
 from pytensor.graph.traversal import ancestors
 
+from bayesrun.alignment import model_layouts
 from bayesrun.errors import FitError
 from bayesrun.simulate.arrays import degenerate, observed_values
-from bayesrun.simulate.programs import Program, compiled, stream
+from bayesrun.simulate.programs import MODE, Program, compiled, log_density, plain, stream
 from bayesrun.simulate.values import fixed_values, posterior_values, restricted, unreachable
 from bayesrun.simulate.wayback import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pymc as pm
     from pytensor.graph.basic import Variable
 
+    from bayesrun.alignment import Layout
     from bayesrun.simulate.truth import Truth
 
-__all__ = ["Compiled", "compile_model", "draw", "trial"]
+__all__ = ["UNDRAWABLE", "Compiled", "compile_model", "draw", "trial", "without_data"]
 
 TRIALS: Final = 20
 """Datasets drawn to find one by which the way back into the dataset can be proved: extreme ones prove little."""
@@ -47,6 +50,8 @@ class Compiled:
     ----------
     model
         The generating model.
+    layouts
+        Dims and labels of its free variables and Deterministics.
     fixed
         Values of free variables that are the same in every draw.
     posterior
@@ -60,6 +65,7 @@ class Compiled:
     """
 
     model: pm.Model
+    layouts: Mapping[str, Layout]
     fixed: Mapping[str, np.ndarray]
     posterior: Mapping[str, np.ndarray]
     prior: Program
@@ -80,17 +86,21 @@ def compile_model(model: pm.Model, truth: Truth) -> Compiled:
     given = [rv for rv in model.free_RVs if rv.name in fixed]
     drawn = [rv for rv in model.free_RVs if rv.name not in fixed and rv.name not in posterior]
     data = compiled(model, model.free_RVs, [*model.deterministics, *model.observed_RVs])
-    return Compiled(model, fixed, posterior, compiled(model, given, drawn), data, _density(model))
+    prior = compiled(model, given, drawn)
+    return Compiled(model, model_layouts(model), fixed, posterior, prior, data, _density(model))
 
 
 def _density(model: pm.Model) -> Program | None:
+    values = {rv: rv.type() for rv in model.basic_RVs}
     try:
-        terms = [pm.logp(rv, rv, warn_rvs=False) for rv in model.observed_RVs]
+        terms = [log_density(rv, values) for rv in model.observed_RVs]
     except NotImplementedError:
         return None
-    for rv, term in zip(model.observed_RVs, terms, strict=True):
-        term.name = rv.name
-    return compiled(model, [*model.free_RVs, *model.observed_RVs], terms)
+    with plain():
+        function = pytensor.function(list(values.values()), terms, mode=MODE, on_unused_input="ignore")
+    function.trust_input = True
+    given = {str(rv.name): rv.dtype for rv in values}
+    return Program(function, given, tuple(str(rv.name) for rv in model.observed_RVs), ())
 
 
 def draw(ready: Compiled, seed: int) -> tuple[Values, Values, str]:
@@ -116,7 +126,7 @@ def draw(ready: Compiled, seed: int) -> tuple[Values, Values, str]:
         found = ready.data(seed, free)
     except UNDRAWABLE as error:
         drawn = {name: np.full(values.shape, np.nan) for name, values in observed_values(ready.model).items()}
-        derived = compiled(ready.model, ready.model.free_RVs, _without_data(ready.model))(seed, free)
+        derived = compiled(ready.model, ready.model.free_RVs, without_data(ready.model))(seed, free)
         return drawn, free | derived, f"{', '.join(names)} cannot be drawn: {_first_line(error)}"
     drawn = {name: found.pop(name) for name in names}
     beyond = [name for name, values in drawn.items() if values.dtype.kind in "iu" and (np.abs(values) > LARGEST).any()]
@@ -148,7 +158,7 @@ def _free(ready: Compiled, seed: int) -> Values:
         raise FitError(f"no truth can be drawn from the prior: {_first_line(error)}") from error
 
 
-def _without_data(model: pm.Model) -> list[Variable]:
+def without_data(model: pm.Model) -> list[Variable]:
     """Deterministics that do not follow from the observed variables."""
     return [v for v in model.deterministics if not set(ancestors([v])).intersection(model.observed_RVs)]
 

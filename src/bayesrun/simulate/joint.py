@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesrun.errors import BayesrunError, ConfigError
-from bayesrun.simulate.arrays import observed_values
 from bayesrun.simulate.programs import MODE, plain
-from bayesrun.simulate.truth import NODE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import pymc as pm
 
     from bayesrun.types import Dataset
 
-__all__ = ["check_joint", "check_observed", "joined"]
+__all__ = ["check_joint", "joined"]
 
 AGREEMENT = 1e-8
 """Largest relative difference of log densities that is put down to rounding."""
@@ -112,29 +110,3 @@ def check_joint(build: Callable[[Dataset], pm.Model], observed: Dataset, simulat
                     f"add up to {first + second:.6g}, so that they are not independent given the parameters (a time "
                     "series goes on from one into the other)"
                 )
-
-
-def check_observed(path: str, model: pm.Model) -> None:
-    """Refuse the posterior of a fit to other data than those that a model is conditioned on.
-
-    Raises
-    ------
-    ConfigError
-        If the file has no observed data, or others.
-    """
-    import xarray as xr
-
-    wanted = observed_values(model)
-    try:
-        with xr.open_dataset(path, group="observed_data", engine="netcdf4") as stored:
-            found: Mapping[str, np.ndarray] = {str(name): v.to_numpy() for name, v in stored.data_vars.items()}
-    except OSError:
-        found = {}
-    for name, values in wanted.items():
-        have = found.get(name)
-        if have is None or have.shape != values.shape or not np.allclose(have, values, rtol=1e-12, equal_nan=True):
-            what = f"no observed values of {name}, other" if have is None else f"other observed values of {name}"
-            raise ConfigError(
-                f"{NODE}.posterior: {path} has {what} than the data of this study, and calibration given the data "
-                "needs the posterior of the same model and data; fit them first (study=fit), and name that fit"
-            )

@@ -9,54 +9,57 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pymc as pm
 import pytensor
-from pytensor.graph.replace import clone_replace
-from pytensor.graph.traversal import ancestors
 
-from bayesrun.simulate.programs import MODE, plain
+from bayesrun.simulate.programs import MODE, log_density, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    import pymc as pm
     from pytensor.graph.basic import Variable
-
 
 __all__ = ["joint_log_likelihood"]
 
+type Values = Mapping[str, np.ndarray]
 
-def joint_log_likelihood(model: pm.Model) -> Callable[[Mapping[str, np.ndarray], Mapping[str, np.ndarray]], float]:
+
+def joint_log_likelihood(
+    model: pm.Model, numbers: Sequence[Variable] = ()
+) -> Callable[[Values, Values, Sequence[np.ndarray]], float]:
     """Compile log p(y | theta), summed over everything that is observed.
 
     Parameters
     ----------
     model
         Built on a dataset of the same shapes as those that it will be asked about.
+    numbers
+        Inputs of the model's graph in the place of what models of other datasets have other values of.
 
     Returns
     -------
     Callable
-        ``(truth, observed)`` to the log-likelihood; `truth` has the free variables in their natural shape, `observed`
-        the values of the observed ones, by name. NaN where the truth lacks a variable.
+        ``(truth, observed, given)`` to the log-likelihood; `truth` has the free variables in their natural shape,
+        `observed` the values of the observed ones, by name, and `given` those of `numbers`, in their order. NaN where
+        the truth lacks a variable.
     """
     observed = {str(rv.name): rv for rv in model.observed_RVs}
     values = {name: rv.type(f"{name}_observed") for name, rv in observed.items()}
-    terms = [pm.logp(rv, values[name]).sum() for name, rv in observed.items()]
-    total = sum(terms[1:], start=terms[0])
     free = {str(rv.name): rv.type(f"{rv.name}_truth") for rv in model.free_RVs}
-    replaced: dict[Variable, Variable] = {rv: free[str(rv.name)] for rv in model.free_RVs}
-    replaced |= {rv: values[name] for name, rv in observed.items()}
-    settled = clone_replace([total], {rv: v for rv, v in replaced.items() if rv in set(ancestors([total]))})[0]
-    inputs = [*free.values(), *values.values()]
+    known: dict[Variable, Variable] = {rv: free[str(rv.name)] for rv in model.free_RVs}
+    known |= {rv: values[name] for name, rv in observed.items()}
+    terms = [log_density(rv, known).sum() for rv in observed.values()]
+    total = sum(terms[1:], start=terms[0])
+    inputs = [*free.values(), *values.values(), *numbers]
     with plain():
-        function: Any = pytensor.function(inputs, settled, mode=MODE, on_unused_input="ignore")
+        function: Any = pytensor.function(inputs, total, mode=MODE, on_unused_input="ignore")
 
-    def evaluate(truth: Mapping[str, np.ndarray], data: Mapping[str, np.ndarray]) -> float:
+    def evaluate(truth: Values, data: Values, given: Sequence[np.ndarray] = ()) -> float:
         if not set(free) <= set(truth):
             return float("nan")
-        given = [np.asarray(truth[name], dtype=v.type.dtype) for name, v in free.items()]
-        given += [np.asarray(data[name], dtype=v.type.dtype) for name, v in values.items()]
+        own = [np.asarray(truth[name], dtype=v.type.dtype) for name, v in free.items()]
+        own += [np.asarray(data[name], dtype=v.type.dtype) for name, v in values.items()]
         with np.errstate(all="ignore"), plain():
-            return float(function(*given))
+            return float(function(*own, *given))
 
     return evaluate

@@ -8,13 +8,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bayesrun.errors import ConfigError
 from bayesrun.simulate.arrays import FromDraws, replaced
 from bayesrun.simulate.draws import Compiled, compile_model, draw, trial
 from bayesrun.simulate.refusals import from_data, in_graph
+from bayesrun.simulate.spread import Spread, spread
 from bayesrun.simulate.truth import PRIOR, Truth
 from bayesrun.simulate.values import given_names
 from bayesrun.simulate.wayback import Refused, way_back
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pymc as pm
 
+    from bayesrun.alignment import Layout
     from bayesrun.types import Dataset
 
 __all__ = ["Simulated", "Simulator", "refusal", "simulator"]
@@ -45,11 +47,14 @@ class Simulated:
     degenerate
         Why a fit of it can say little (not finite, all values equal, ...); empty if there is no such reason. A
         dataset that cannot be drawn, or that PyMC cannot hold, has NaN for its observed values.
+    layouts
+        Dims and labels of the truth, by which it is matched with estimates (`bayesrun.alignment`).
     """
 
     dataset: Dataset
     truth: Mapping[str, np.ndarray]
     degenerate: str = ""
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +108,11 @@ class Simulator:
         drawn, truth, reason = draw(ready, seed)
         dataset = self.base if base is None else base
         known = {name: values for name, values in truth.items() if name not in self.unknown}
-        return Simulated(replaced(dataset, self._back(dataset, drawn)), known, reason)
+        return Simulated(replaced(dataset, self._back(dataset, drawn)), known, reason, ready.layouts)
+
+    def spread(self) -> Spread:
+        """Find the SDs of the truth over replicates; see `simulate.spread`."""
+        return spread(self._compiled, self.unknown)
 
 
 def simulator(build: Build, base: Dataset, truth: Truth = PRIOR, model: pm.Model | None = None) -> Simulator:

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from bayesrun.errors import ConfigError
 from bayesrun.spelling import did_you_mean, nearest
+from bayesrun.types import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import numpy as np
+    import xarray as xr
 
 __all__ = ["NODE", "PRIOR", "Truth", "identity", "parse_truth", "posterior_draws"]
 
@@ -127,24 +130,36 @@ def _locate(path: Path, node: str) -> Path:
     return found[0].resolve()
 
 
-def identity(truth: Truth) -> dict[str, Any]:
-    """Say in plain values what a truth is, for the key of a fit: a posterior by its content, not by its path.
+def identity(truth: Truth, names: Iterable[str] = ()) -> dict[str, Any]:
+    """Say in plain values what a truth is, for the key of a fit.
+
+    Parameters
+    ----------
+    truth
+        Where the parameters come from.
+    names
+        The free variables of the generating model. A posterior is known by their draws, dims and coords: not by its
+        path, and not by the times and settings that its file holds too.
 
     Raises
     ------
     ConfigError
-        If the posterior's file is gone.
+        If the posterior's file cannot be read, or lacks one of the variables.
     """
     if truth.path is None:
         return {"kind": truth.kind, "values": dict(truth.values)}
-    try:
-        with Path(truth.path).open("rb") as file:
-            return {"kind": truth.kind, "content": hashlib.file_digest(file, "sha256").hexdigest()[:16]}
-    except OSError as error:
-        raise ConfigError(f"{NODE}.posterior: {truth.path} cannot be read: {error.strerror}") from None
+    sha = hashlib.sha256()
+    for name, draws in sorted(posterior_draws(truth.path, names).items()):
+        labels = {str(dim): [str(label) for label in draws.coords[dim].to_numpy()] for dim in draws.coords}
+        values = draws.to_numpy()
+        wide = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
+        sha.update(
+            canonical_json([name, draws.dims, labels, wide.shape, wide.dtype.kind]).encode() + b"\0" + wide.tobytes("C")
+        )
+    return {"kind": truth.kind, "content": sha.hexdigest()[:16]}
 
 
-def posterior_draws(path: str | Path, names: Iterable[str]) -> dict[str, np.ndarray]:
+def posterior_draws(path: str | Path, names: Iterable[str]) -> dict[str, xr.DataArray]:
     """Read the draws of some variables from a posterior.nc.
 
     Parameters
@@ -157,7 +172,7 @@ def posterior_draws(path: str | Path, names: Iterable[str]) -> dict[str, np.ndar
     Returns
     -------
     dict
-        Name to array, dims (draw, ...); the chains one after another.
+        Name to array, dims (draw, ...) with the coords of the file; the chains one after another.
 
     Raises
     ------
@@ -176,7 +191,7 @@ def posterior_draws(path: str | Path, names: Iterable[str]) -> dict[str, np.ndar
                     f"{NODE}.posterior: {path} has no {', '.join(lacking)}; {hint}it has {', '.join(have)}. Wanted the "
                     "posterior of the generating model, with all its free variables"
                 )
-            return {name: _pooled(posterior[name].to_numpy()) for name in names}
+            return {name: _pooled(posterior[name]) for name in names}
     except OSError as error:
         raise ConfigError(
             f"{NODE}.posterior: {path} cannot be read as a posterior ({error}); wanted a posterior.nc of bayesrun, or "
@@ -184,5 +199,10 @@ def posterior_draws(path: str | Path, names: Iterable[str]) -> dict[str, np.ndar
         ) from None
 
 
-def _pooled(values: np.ndarray) -> np.ndarray:
-    return values.reshape(-1, *values.shape[2:])
+def _pooled(draws: xr.DataArray) -> xr.DataArray:
+    import xarray as xr
+
+    values = draws.transpose("chain", "draw", ..., missing_dims="ignore")
+    dims = [dim for dim in values.dims if dim not in ("chain", "draw")]
+    coords = {dim: values.coords[dim].to_numpy() for dim in dims if dim in values.coords}
+    return xr.DataArray(values.to_numpy().reshape(-1, *(values.sizes[dim] for dim in dims)), coords, ("draw", *dims))

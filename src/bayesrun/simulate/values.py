@@ -8,24 +8,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pymc as pm
 import pytensor
+import xarray as xr
 from pymc.distributions.transforms import _default_transform
 from pytensor.compile.mode import Mode
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
 
+from bayesrun.alignment import drawn, match, model_layouts, posterior_layouts
 from bayesrun.errors import ConfigError
-from bayesrun.simulate.programs import MODE, plain
+from bayesrun.simulate.programs import MODE, log_density, plain
 from bayesrun.simulate.truth import NODE, Truth, posterior_draws
 from bayesrun.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    import pymc as pm
     from pytensor.graph.basic import Variable
 
-__all__ = ["fixed_values", "given_names", "posterior_values", "restricted", "unreachable"]
+__all__ = ["fixed_values", "given_names", "posterior_values", "restricted", "shapes", "unreachable"]
 
 SHAPES = Mode(linker="py", optimizer="fast_run")
 """With the rewrites that find a shape without drawing the variable."""
@@ -102,7 +104,7 @@ def fixed_values(truth: Truth, model: pm.Model) -> dict[str, np.ndarray]:
     """
     fixed = [rv for rv in model.free_RVs if rv.name in truth.values]
     values, problems = {}, []
-    for rv, shape in zip(fixed, _shapes(fixed), strict=True):
+    for rv, shape in zip(fixed, shapes(fixed), strict=True):
         name = str(rv.name)
         given = np.asarray(truth.values[name], dtype=np.float64)
         if given.shape not in ((), shape):
@@ -127,7 +129,8 @@ def fixed_values(truth: Truth, model: pm.Model) -> dict[str, np.ndarray]:
     return values
 
 
-def _shapes(variables: Sequence[Variable]) -> list[tuple[int, ...]]:
+def shapes(variables: Sequence[Variable]) -> list[tuple[int, ...]]:
+    """Work out the shapes of variables of a model, without drawing them."""
     if not variables:
         return []
     with plain():
@@ -150,7 +153,7 @@ def _without_density(fixed: Sequence[Variable], values: Mapping[str, np.ndarray]
     for rv in fixed:
         with plain():
             inputs = {other: other.type() for other in fixed}
-            (graph,) = clone_replace([pm.logp(rv, inputs[rv], warn_rvs=False)], inputs)
+            graph = log_density(rv, inputs)
             function = pytensor.function(list(inputs.values()), graph, mode=MODE, on_unused_input="ignore")
             try:
                 density = function(*(values[str(other.name)] for other in fixed))
@@ -216,20 +219,38 @@ def _moved(value: np.ndarray, around: np.ndarray) -> bool:
 
 
 def posterior_values(truth: Truth, model: pm.Model) -> dict[str, np.ndarray]:
-    """Read the draws of an earlier fit, dims (draw, ...) for each free variable.
+    """Read the draws of an earlier fit, each entry that of its own dims and labels.
+
+    Returns
+    -------
+    dict
+        Dims (draw, ...) for each free variable, in the layout of the model.
 
     Raises
     ------
     ConfigError
-        If the file lacks a variable, or has it in another shape.
+        If the file lacks a variable, has it in another shape, or with other dims or labels.
     """
     draws = posterior_draws(str(truth.path), [str(rv.name) for rv in model.free_RVs])
-    problems = [
-        f"{NODE}.posterior: {rv.name} has {_size(draws[str(rv.name)].shape[1:])} in {truth.path}; "
-        f"{_wanted(str(rv.name), shape, model)}: the model has other data than the fit"
-        for rv, shape in zip(model.free_RVs, _shapes(model.free_RVs), strict=True)
-        if draws[str(rv.name)].shape[1:] != shape
-    ]
+    stored = posterior_layouts(xr.Dataset(draws))
+    layouts, values, problems = model_layouts(model), {}, []
+    for rv, shape in zip(model.free_RVs, shapes(model.free_RVs), strict=True):
+        name = str(rv.name)
+        found = draws[name].to_numpy()
+        if sorted(found.shape[1:]) != sorted(shape):
+            problems.append(
+                f"{NODE}.posterior: {name} has {_size(found.shape[1:])} in {truth.path}; "
+                f"{_wanted(name, shape, model)}: the model has other data than the fit"
+            )
+            continue
+        matched = match(found, drawn(stored[name]), drawn(layouts[name]), (len(found), *shape))
+        if why := matched.refused or matched.lacking:
+            problems.append(
+                f"{NODE}.posterior: {name} of {truth.path} has {why}, as in the model; draws belong to their own dims "
+                "and labels: use the posterior of a model with the same ones (coords)"
+            )
+        else:
+            values[name] = np.asarray(matched.values)
     if problems:
         raise ConfigError("\n".join(problems))
-    return draws
+    return values
