@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from bayesrun.alarm import LateError, within
+from bayesrun.alignment import SAMPLE_DIMS, aligned
 from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.fingerprint import graph_digest
 from bayesrun.seeds import named_seed
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 
     import pymc as pm
 
+    from bayesrun.alignment import Layout
     from bayesrun.samplers.lanes.graphs import Survey
+    from bayesrun.simulate import Spread
     from bayesrun.types import Dataset, FitSpec, Steps
 
 __all__ = ["Case", "Fitted", "complete", "fit", "fit_case", "fits"]
@@ -62,6 +65,10 @@ class Case:
         counts as its share; None: no bound.
     form
         A dataset of the same form as `dataset`, with which it shares what is compiled; None: `base`.
+    layouts
+        Dims and labels of the truth, which are those of the generator; the estimates may have others.
+    spread
+        How far the truth spreads before its data are seen, in the same layouts; None: not known, or not asked for.
     """
 
     spec: FitSpec
@@ -71,6 +78,8 @@ class Case:
     degenerate: str = ""
     timeout: float | None = None
     form: Dataset | None = None
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
+    spread: Spread | None = None
 
 
 @dataclass
@@ -170,7 +179,7 @@ def _finished(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]
     """Draw for a group, and do the steps of each fit."""
     for case, found in _draw(cases):
         if isinstance(found, Fitted) and case.truth:
-            found.tree["truth"] = xr.DataTree(_truth(found.tree["posterior"].dataset, case.truth))
+            found.tree["truth"] = xr.DataTree(_truth(found.tree["posterior"].dataset, case))
         yield case, found if isinstance(found, FitError) else _do_steps(found, case, case.spec.steps)
 
 
@@ -193,15 +202,15 @@ def fit_case(case: Case) -> Fitted:
     return found
 
 
-def _truth(posterior: xr.Dataset, truth: Mapping[str, np.ndarray]) -> xr.Dataset:
-    """Give true values the dims and coords of their draws, where they have the same shape."""
+def _truth(posterior: xr.Dataset, case: Case) -> xr.Dataset:
+    """Give true values the layout of their draws, and those that no estimate belongs to axes of their own."""
+    matched = aligned(case.truth, case.layouts, posterior)
     variables: dict[str, tuple[tuple[Any, ...], np.ndarray]] = {}
-    for name, values in truth.items():
-        drawn = posterior.variables.get(name)
+    for name, values in case.truth.items():
         dims: tuple[Any, ...] = tuple(f"{name}_dim_{i}" for i in range(np.ndim(values)))
-        if drawn is not None and drawn.shape[2:] == np.shape(values):
-            dims = drawn.dims[2:]
-        variables[name] = dims, np.asarray(values)
+        if name in posterior and name in matched:
+            dims = tuple(dim for dim in posterior.variables[name].dims if dim not in SAMPLE_DIMS)
+        variables[name] = dims, np.asarray(matched.get(name, values))
     used = {dim for dims, _ in variables.values() for dim in dims}
     return xr.Dataset(variables, coords={dim: posterior.coords[dim] for dim in used if dim in posterior.coords})
 

@@ -5,12 +5,14 @@ It adds rows and columns to the summary of a fit, so that tables and reports nev
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any
+import dataclasses
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import pandas as pd
 
+from bayesrun.alignment import SAMPLE_DIMS, aligned
 from bayesrun.calibration import probability_below, rank_truth
 from bayesrun.diagnose import Scalars, scalars, summary_of
 from bayesrun.errors import FitError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayesrun.fit import Case
+    from bayesrun.samplers.lanes.graphs import Survey
     from bayesrun.types import DiagnosticsOptions
 
 __all__ = ["LOG_LIKELIHOOD", "score"]
@@ -51,8 +54,10 @@ def score(summary: pd.DataFrame, tree: xr.DataTree, case: Case, *, kind: str) ->
     pandas.DataFrame
         With a row for each further quantity, among them `LOG_LIKELIHOOD` for simulated data; for simulated data columns
         truth, p_truth (posterior probability below the truth),
-        rank (among n_ranks draws, -1 where there is none) and n_ranks; a column ``decision_RULE`` for each rule: 1.0,
-        0.0, or NaN for scalars that it is not about.
+        rank (among n_ranks draws, -1 where there is none) and n_ranks; where it is known how far the truth spreads
+        before its data are seen, prior_sd with its error prior_sd_mcse, or for fits to the observed and the simulated
+        data together observed_sd and observed_sd_mcse, NaN for quantities that are no variables; a column
+        ``decision_RULE`` for each rule: 1.0, 0.0, or NaN for scalars that it is not about.
 
     Raises
     ------
@@ -65,6 +70,8 @@ def score(summary: pd.DataFrame, tree: xr.DataTree, case: Case, *, kind: str) ->
         return summary
     posterior = tree["posterior"].dataset
     found = scalars(posterior)
+    spreads = _spreads(posterior, case)
+    case = dataclasses.replace(case, truth=aligned(case.truth, case.layouts, posterior), layouts={})
     draws, truth = found.draws, _flat_truth(posterior, case.truth)
     labels, table = list(found.labels), summary
     further = _further(tree, posterior, case)
@@ -75,19 +82,30 @@ def score(summary: pd.DataFrame, tree: xr.DataTree, case: Case, *, kind: str) ->
         truth = np.concatenate([truth, [true for _, _, true in further]])
     if simulated:
         _rank(table, draws, truth, options, case)
+        for name, values in spreads.items():
+            table[name] = np.concatenate([values, np.full(len(table) - len(values), np.nan)])
     _decide(table, labels, draws, options)
     table.attrs = dict(summary.attrs)
     return table
 
 
 def _flat_truth(posterior: xr.Dataset, truth: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Line the truth up with the scalars of the posterior; NaN where it is not known."""
+    """Line an aligned truth up with the scalars of the posterior; NaN where it is not known."""
     parts = []
     for name, variable in posterior.data_vars.items():
-        size = int(np.prod(variable.shape[2:]))
-        known = np.asarray(truth.get(str(name), np.nan), dtype=np.float64)
-        parts.append(known.ravel() if known.size == size and str(name) in truth else np.full(size, np.nan))
+        size = int(np.prod([length for dim, length in variable.sizes.items() if dim not in SAMPLE_DIMS]))
+        parts.append(np.ravel(truth[str(name)]).astype(np.float64) if str(name) in truth else np.full(size, np.nan))
     return np.concatenate(parts)
+
+
+def _spreads(posterior: xr.Dataset, case: Case) -> dict[str, np.ndarray]:
+    """Line the SDs of the truth up with the scalars of the posterior, under the name of what they are the SDs of."""
+    spread, simulation = case.spread, case.spec.simulation
+    if spread is None or simulation is None:
+        return {}
+    name = "observed_sd" if simulation.joint else "prior_sd"
+    parts = {name: spread.sd, f"{name}_mcse": spread.mcse}
+    return {key: _flat_truth(posterior, aligned(values, case.layouts, posterior)) for key, values in parts.items()}
 
 
 def _further(tree: xr.DataTree, posterior: xr.Dataset, case: Case) -> list[tuple[str, np.ndarray, float]]:
@@ -101,11 +119,29 @@ def _further(tree: xr.DataTree, posterior: xr.Dataset, case: Case) -> list[tuple
         function = import_target(f"study.quantities.{name}", path)
         draws = {str(key): v.transpose("chain", "draw", ...).values for key, v in posterior.data_vars.items()}
         values = _asked(name, function, draws, case, next(iter(draws.values())).shape[:2])
-        known = set(draws) <= set(case.truth)
-        at = {key: np.asarray(value)[None, None] for key, value in case.truth.items()}
-        true = float(_asked(name, function, at, case, (1, 1))[0, 0]) if known else float("nan")
-        found.append((name, values, true))
+        found.append((name, values, _at_truth(name, function, case, set(draws))))
     return found
+
+
+class _Some(dict[str, np.ndarray]):
+    """True values of some of a model's variables, of which nobody may go through all."""
+
+    def __iter__(self) -> NoReturn:
+        raise KeyError("the truth of some variables is not known")
+
+    keys = values = items = __iter__
+
+
+def _at_truth(name: str, function: Callable[..., Any], case: Case, variables: set[str]) -> float:
+    """Work out a quantity at the truth; NaN where it needs a variable whose truth is not known."""
+    at = {key: np.asarray(value)[None, None] for key, value in case.truth.items()}
+    complete = variables <= set(at)
+    try:
+        return float(_asked(name, function, at if complete else _Some(at), case, (1, 1))[0, 0])
+    except FitError:
+        if complete:
+            raise
+        return float("nan")
 
 
 def _asked(
@@ -123,24 +159,37 @@ def _asked(
     return values
 
 
-_likelihoods: dict[tuple[str, str, bool], Any] = {}
+_likelihoods: OrderedDict[Any, Any] = OrderedDict()
+REMEMBERED = 64
+"""Compiled likelihoods that a process keeps."""
 
 
 def _likelihood_at_truth(tree: xr.DataTree, case: Case) -> float:
-    """Log p(y | truth) under the model that was fitted; compiled once for a model and its covariates."""
-    from bayesrun.simulate.likelihood import joint_log_likelihood
+    """Log p(y | truth) under the dataset's own model, which shares what is compiled with others of its form."""
+    from bayesrun.samplers.lanes.graphs import survey
 
     spec = case.spec
-    assert spec.simulation is not None
-    redrawn = spec.simulation.design is not None
-    name = (spec.fingerprint, spec.data_hash, spec.simulation.joint)
-    if redrawn or name not in _likelihoods:
-        build = functools.partial(import_target("model", spec.model.path), **spec.model.params)
-        compiled = joint_log_likelihood(build(case.dataset))
-        if redrawn:
-            return compiled(case.truth, _observed(tree))
-        _likelihoods[name] = compiled
-    return float(_likelihoods[name](case.truth, _observed(tree)))
+    own = survey(import_target("model", spec.model.path)(case.dataset, **spec.model.params))
+    values = {index: leaf.value for index, leaf in enumerate(own.leaves) if not leaf.infinite}
+    name = own.form, tuple(leaf.digest for index, leaf in enumerate(own.leaves) if index not in values)
+    if name not in _likelihoods:
+        _likelihoods[name] = _compiled_likelihood(own, values)
+    _likelihoods.move_to_end(name)
+    while len(_likelihoods) > REMEMBERED:
+        _likelihoods.popitem(last=False)
+    return float(_likelihoods[name](case.truth, _observed(tree), list(values.values())))
+
+
+def _compiled_likelihood(own: Survey, values: Mapping[int, np.ndarray]) -> Callable[..., float]:
+    """Compile the likelihood of a model, which is changed, with some of its leaves as arguments."""
+    import pytensor.tensor as pt
+
+    from bayesrun.samplers.lanes.graphs import replace_leaves
+    from bayesrun.simulate.likelihood import joint_log_likelihood
+
+    numbers = {index: pt.tensor(f"number{index}", dtype=v.dtype, shape=v.shape) for index, v in values.items()}
+    replace_leaves(own, numbers)
+    return joint_log_likelihood(own.model, list(numbers.values()))
 
 
 def _observed(tree: xr.DataTree) -> dict[str, np.ndarray]:
