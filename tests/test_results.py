@@ -198,6 +198,23 @@ def test_a_departure_is_one_also_among_what_is_left(monkeypatch):
     assert found.passed == {"means/y/nuts": False}
 
 
+def reads(found: results.Results) -> set[tuple[str, str]]:
+    """Words and colours of the last column of the terminal's table of calibration."""
+    (_, shown), *_ = study_tables(found.tables)
+    return {(str(cell), str(cell.style)) for cell in shown.columns[-1].cells}
+
+
+def test_green_is_only_what_is_calibrated(monkeypatch):
+    whole = calibration_study(["done"] * 100).tabulate(SBC, monkeypatch)
+    assert reads(whole) == {("no departure seen", "green")}
+    part = calibration_study(["failed"] * 16 + ["done"] * 84).tabulate(SBC, monkeypatch)
+    assert ("no departure seen", "green") not in reads(part)
+    half = calibration_study(["failed"] * 50 + ["done"] * 50).tabulate(SBC, monkeypatch)
+    assert reads(half) == {("posterior shifted low", "red")}
+    under_way = calibration_study(["done", "missing"] * 50).tabulate(SBC, monkeypatch)
+    assert reads(under_way) == {("no departure seen", "")}
+
+
 # ---- nothing to hold estimates against
 
 

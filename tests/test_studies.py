@@ -366,8 +366,8 @@ def test_one_study_has_one_question(project):
             "diagnostics.decisions: 'P(nu > 0 | y) > 0.9' is about nu",
         ),
         (
-            ["study=sbc", "study.nulls={mo: 0}"],
-            "study.nulls: the null value is of mo, and model=means has mu; did you mean mu?",
+            ["study=sbc", "study.nulls={MU: 0}"],
+            "study.nulls: the null value is of MU, and model=means has mu; did you mean mu?",
         ),
         (["study=sbc", "study.quantities={q: means.nothing}"], "means has no function 'nothing'"),
         (["study=recovery", "study.truth={mo: 1}"], "study.truth.mo: the generating model has no free variable"),

@@ -238,12 +238,8 @@ class Store:
         """Keep named arrays together."""
         import numpy as np
 
-        numbered = {f"array_{place}": values for place, values in enumerate(arrays.values())}
-
-        def write(aside: Path) -> None:
-            np.savez(aside, names=np.array(list(arrays), dtype=str), **numbered)
-
-        write_atomically(self.array_file(name), write)
+        names = np.array(list(arrays), dtype=str)
+        write_atomically(self.array_file(name), lambda aside: np.savez(aside, names, *arrays.values()))
 
     def read_arrays(self, name: str) -> dict[str, np.ndarray]:
         """Read named arrays back; empty where there are none."""
@@ -251,7 +247,8 @@ class Store:
 
         try:
             with np.load(self.array_file(name), allow_pickle=False) as stored:
-                return {str(label): stored[f"array_{place}"] for place, label in enumerate(stored["names"])}
+                names = stored["arr_0"]
+                return {str(label): stored[f"arr_{place}"] for place, label in enumerate(names, 1)}
         except FileNotFoundError:
             return {}
 

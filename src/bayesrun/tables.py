@@ -171,7 +171,7 @@ def study_tables(frames: Mapping[str, pd.DataFrame], top: int = 12) -> list[tupl
                 _number(row["p_value"], ".3f"),
                 _number(row["p_holm"], ".3f"),
                 _with_error(row["z_mean"], row["z_mcse"]),
-                _number(row[contraction], ".2f"),
+                _with_error(row[contraction], row[f"{contraction}_mcse"]),
                 Text(str(row["shape"]), style=_shade(row)),
             )
         shown.append(("calibration", _captioned(table, len(judged) - top)))
