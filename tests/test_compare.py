@@ -117,6 +117,21 @@ def test_groups_of_other_values_are_compared_among_themselves() -> None:
     assert apart.cells == ("x",)
 
 
+def test_what_observes_the_same_values_is_told_apart_from_one_that_does() -> None:
+    third = replace(ABOUT, values="o2", measure="log masses")
+    fits = [
+        fitted("a", "a", "x"),
+        fitted("b", "b", "y", observed=replace(ABOUT, values="o2")),
+        fitted("c", "c", "z", observed=third),
+    ]
+    comparisons, apart = loo_comparisons(fits, {}.__getitem__)
+    assert comparisons == []
+    assert [str(part) for part in apart] == [
+        "b: not compared with a: it observes other values",
+        "c: not compared with b: it has log masses, and b has log densities",
+    ]
+
+
 def summary(mean: dict[str, float], sd: float = 1.0, mcse: float = 0.01, rhat: float = 1.0) -> pd.DataFrame:
     return pd.DataFrame(
         {"mean": mean, "sd": dict.fromkeys(mean, sd), "mcse_mean": mcse, "mcse_sd": mcse, "rhat": rhat},

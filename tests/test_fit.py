@@ -54,6 +54,12 @@ def test_the_log_likelihood_is_that_of_every_observation():
     np.testing.assert_allclose(tree["log_likelihood"]["y"].values, expected, rtol=1e-12)
 
 
+def test_the_log_prior_comes_with_the_draws_of_the_prior():
+    tree = fit(spec(steps=dataclasses.replace(NO_STEPS, prior_predictive=True, prior_draws=5)), DATA).tree
+    expected = -((tree["posterior"]["theta"].values / 2.0) ** 2) / 2.0 - np.log(2.0) - 0.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(tree["log_prior"]["theta"].values, expected, rtol=1e-12)
+
+
 def test_completion_does_only_what_is_missing(monkeypatch):
     done = []
     for name in ("_prior_predictive", "_posterior_predictive", "_log_likelihood"):

@@ -154,7 +154,7 @@ def test_everything_at_once(store):
     tree = store.read_tree("k0")
     assert set(tree.children) == {
         "posterior", "sample_stats", "observed_data", "prior", "prior_predictive", "posterior_predictive",
-        "log_likelihood", "loo",
+        "log_likelihood", "log_prior", "loo",
     }  # fmt: skip
     assert tree["prior"].sizes["draw"] == 30
     assert tree["log_likelihood"]["y"].dims == ("chain", "draw", "obs")

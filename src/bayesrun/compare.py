@@ -188,10 +188,11 @@ def loo_comparisons(
         for alike in classes:
             if len(alike) > 1:
                 found.append(_comparison(alike, {fit.key: names[fit.key] for fit in alike}, read_tree))
-        for other in classes[1:]:
+        for number, other in enumerate(classes[1:], start=1):
+            near = _nearest(other[0], classes[:number])
+            why = _difference(other[0], near, names[near.key])
             labels = tuple(names[fit.key] for fit in other)
-            why = _difference(other[0], classes[0][0], names[classes[0][0].key])
-            apart.append(Apart(sampler, labels, f"not compared with {names[classes[0][0].key]}: {why}"))
+            apart.append(Apart(sampler, labels, f"not compared with {names[near.key]}: {why}"))
         for fit in group:
             reason = _reason(fit) if fit.n_terms else "it has no LOO"
             if reason:
@@ -274,6 +275,11 @@ def _classes(fits: Iterable[Fitted]) -> list[list[Fitted]]:
     return classes
 
 
+def _nearest(fit: Fitted, classes: Sequence[list[Fitted]]) -> Fitted:
+    """Choose what a fit is told apart from: one that observes the same values, if there is one, or else the first."""
+    return next((alike[0] for alike in classes if alike[0].observed.values == fit.observed.values), classes[0][0])
+
+
 def _difference(fit: Fitted, other: Fitted, label: str) -> str:
     """Say what is not the same in the terms of two fits, the second of which is called `label`; empty if all is."""
     mine, theirs = fit.observed, other.observed
@@ -286,8 +292,9 @@ def _difference(fit: Fitted, other: Fitted, label: str) -> str:
         return "it observes other values"
     if not same_rows:
         return (
-            "it has the same values, but of other rows. Give both the same: name the other's columns too in data.columns, "
-            "under words that no model uses, before data.drop_missing; label the rows of two tables with data.index"
+            "it has the same values, but of other rows. Give both the same: name the columns of the other too in "
+            "data.columns, under words that no model uses, before data.drop_missing; label the rows of two tables with "
+            "data.index"
         )
     if mine.measure != theirs.measure:
         return f"it has {mine.measure}, and {label} has {theirs.measure}"

@@ -16,6 +16,7 @@ import xarray as xr
 from bayesrun.convergence import MIN_DRAWS, bfmi, summarise
 from bayesrun.loo import cross_validate
 from bayesrun.psis import smooth
+from bayesrun.sensitivity import disagreements
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -114,8 +115,8 @@ def diagnose(tree: xr.DataTree, kind: str, options: DiagnosticsOptions) -> Diagn
     Parameters
     ----------
     tree
-        Groups ``posterior`` (dims chain, draw, ...), ``sample_stats``, and ``log_likelihood`` where LOO is
-        wanted.
+        Groups ``posterior`` (dims chain, draw, ...), ``sample_stats``, ``log_likelihood`` where LOO is wanted, and
+        ``prior`` and ``log_prior`` where the prior is held against it.
     kind
         ``nuts``, ``mcmc``, ``smc`` or ``variational``: what the draws are. R-hat and ESS are rank-normalised
         (Vehtari et al. 2021, doi:10.1214/20-BA1221); E-BFMI after Betancourt (2016, arXiv:1604.00695). For
@@ -149,7 +150,7 @@ def diagnose(tree: xr.DataTree, kind: str, options: DiagnosticsOptions) -> Diagn
     return Diagnosis(
         facts={**found.facts, **predictive.facts},
         absent={**found.absent, **predictive.absent},
-        warnings=(*found.warnings, *predictive.warnings),
+        warnings=(*found.warnings, *predictive.warnings, *(() if kind == "variational" else disagreements(tree))),
         summary=_summary(described, options),
         loo=predictive.pointwise,
     )

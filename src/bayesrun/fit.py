@@ -21,6 +21,7 @@ from bayesrun.alignment import SAMPLE_DIMS, aligned
 from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.fingerprint import graph_digest
 from bayesrun.seeds import named_seed
+from bayesrun.sensitivity import log_prior
 from bayesrun.targets import import_target, module_constant
 from bayesrun.types import canonical_json
 
@@ -328,8 +329,7 @@ def _sample(cases: Sequence[Case], target_accept: float) -> Iterator[tuple[Case,
     if many is None:
         found = ((0, next(iter(sample(_sharing(cases[0], builder, "draws"), datasets, seeds, options)), None)),)
     else:
-        alike = spec.simulation is not None and len(cases) > 1
-        found = many(builder, datasets, seeds, options, alike=alike, timeout=cases[0].timeout)
+        found = many(builder, datasets, seeds, options, like=cases[0].form or cases[0].base, timeout=cases[0].timeout)
     for index, tree in found:
         if tree is None:
             raise FitError(f"{spec.sampler.path} returned no posterior; it must yield one tree for each dataset")
@@ -357,6 +357,7 @@ def _do_steps(found: Fitted, case: Case, steps: Steps) -> Fitted:
         if steps.prior_predictive:
             with found.timed("prior_predictive"):
                 _add(tree, _prior_predictive(model, spec))
+                _add(tree, _log_prior(model, tree))
         if steps.posterior_predictive:
             with found.timed("posterior_predictive"):
                 _add(tree, _posterior_predictive(model, spec, tree))
@@ -386,6 +387,13 @@ def _prior_predictive(model: pm.Model, spec: FitSpec) -> dict[str, xr.Dataset]:
     seed = named_seed(spec.fit_seed, "prior_predictive")
     drawn = pm.sample_prior_predictive(spec.steps.prior_draws, model=model, random_seed=seed)
     return {name: drawn[name].to_dataset() for name in ("prior", "prior_predictive") if name in drawn.children}
+
+
+def _log_prior(model: pm.Model, tree: xr.DataTree) -> dict[str, xr.Dataset]:
+    try:
+        return {"log_prior": log_prior(model, _free(model, tree))}
+    except Exception:  # noqa: BLE001 - a prior of the user's may have any op; what it is for must not cost the fit
+        return {}
 
 
 def _posterior_predictive(model: pm.Model, spec: FitSpec, tree: xr.DataTree) -> dict[str, xr.Dataset]:

@@ -63,13 +63,11 @@ def predictive_figure(tree: xr.DataTree, group: str) -> Figure:
         if not draws.size:
             raise ValueError(f"no predicted dataset of {name} is finite")
         data = observed[name].values.astype(float).ravel() if name in observed else None
-        sign = (
-            0 if data is None else next((side for side in (1, -1) if _ends(side * draws, side * data) is not None), 0)
-        )
-        if data is not None and sign:
-            _predictive_cut(axes, draws, data, sign)
-        else:
+        cut = None if data is None else _cut(draws, data)
+        if data is None or cut is None:
             _draw_predictive(draws, data)(axes, draws, data)
+        else:
+            _predictive_cut(axes, draws, data, *cut)
         axes.set_title(safe_text(str(name), 40), fontsize=9)
         tidy(axes)
         axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
@@ -79,6 +77,12 @@ def predictive_figure(tree: xr.DataTree, group: str) -> Figure:
 def _flat(variable: xr.DataArray) -> Floats:
     draws = variable.transpose("chain", "draw", ...).values.astype(float)
     return draws.reshape(draws.shape[0] * draws.shape[1], -1)
+
+
+def _cut(draws: Floats, data: Floats) -> tuple[int, Floats] | None:
+    """Find on which side some units were cut off (1 above, -1 below), and where, times that sign; None if all alike."""
+    found = ((side, _ends(side * draws, side * data)) for side in (1, -1))
+    return next(((side, ends) for side, ends in found if ends is not None), None)
 
 
 def _ends(draws: Floats, data: Floats) -> Floats | None:
@@ -152,19 +156,19 @@ def _predictive_shares(axes: Axes, draws: Floats, data: Floats | None) -> None:
     axes.set_ylabel("cumulative share", fontsize=9)
 
 
-def _predictive_cut(axes: Axes, draws: Floats, data: Floats, sign: int) -> None:
-    """Draw the distributions of values that were cut off above (sign 1) or below (sign -1) for some units."""
-    ends, some = _ends(sign * draws, sign * data), _some(draws)
+def _predictive_cut(axes: Axes, draws: Floats, data: Floats, sign: int, ends: Floats) -> None:
+    """Draw the distributions of values some of which were cut off; see `_cut`."""
+    some = _some(draws)
     for number, values in enumerate(draws[some]):
-        _step(axes, *_distribution(values, ends, sign), _label(some, draws) if number == 0 else None)
-    _step(axes, *_distribution(data, ends, sign), "observed", predicted=False)
+        _step(axes, *_distribution(values, sign, ends), _label(some, draws) if number == 0 else None)
+    _step(axes, *_distribution(data, sign, ends), "observed", predicted=False)
     low, high = _limits(np.where(sign * draws[some] < ends, draws[some], np.nan), data)
     axes.set_xlim(low, high)
     _beyond(axes, draws, low, high)
     axes.set_ylabel("cumulative share (Kaplan-Meier)", fontsize=9)
 
 
-def _distribution(values: Floats, ends: Floats | None, sign: int) -> tuple[Floats, Floats]:
+def _distribution(values: Floats, sign: int, ends: Floats) -> tuple[Floats, Floats]:
     at, shares = kaplan_meier(sign * values, sign * values < ends)
     return (at, shares) if sign > 0 else (-at[::-1], 1.0 - np.r_[0.0, shares[:-1]][::-1])
 
