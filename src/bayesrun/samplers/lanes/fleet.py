@@ -30,7 +30,7 @@ NARROWER = 4
 """A fleet moves to a program with this many times fewer lanes."""
 TOGETHER = {"float64": 4, "float32": 8}
 """Lanes of one vector operation. Those that do not fill one are computed by scalar ones, which may round otherwise, so
-that their draws would depend on the size of the batch; and fewer cost the same."""
+that their draws would depend on the size of the batch; two cost three quarters of four."""
 REPORTED = ("potential", "energy", "acceptance", "n_steps", "flags")
 
 
