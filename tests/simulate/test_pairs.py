@@ -173,3 +173,23 @@ def test_labels_that_mean_other_entries_in_the_two_models():
         confused(grid()(DATA), grid(("col", "row"))(DATA)) == ()
     )  # theta[r1, c1] and theta[c1, r1] are never compared
     assert confused(grid()(DATA), grid(rows=("r3", "r1", "r2"))(DATA)) == ()  # the same labels, found by label
+
+
+def test_covariates_that_are_drawn_anew_have_labels_of_their_own():
+    """A replicate whose design has other levels, in another order: its truth has those of its own design."""
+
+    def build(data: Dataset) -> pm.Model:
+        with pm.Model(coords={"level": data.coords["level"]}) as model:
+            theta = pm.Normal("theta", 0.0, 1.0, dims="level")
+            pm.Normal("y", theta[data["level"]], 1.0, observed=data["y"])
+        return model
+
+    def design(labels: tuple[str, ...]) -> Dataset:
+        arrays = {"y": OUTCOMES["real"], "level": np.arange(N) % len(labels)}
+        return Dataset(arrays, dict.fromkeys(arrays, ("obs",)), {"level": labels})
+
+    ready = simulator(build, design(("a", "b", "c")))
+    for labels in (("a", "b", "c"), ("c", "a"), ("b", "d", "a", "c")):
+        found = ready.draw(1, design(labels))
+        assert found.layouts["theta"].labels[0].tolist() == list(labels)
+        assert found.truth["theta"].shape == (len(labels),)
