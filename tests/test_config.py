@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from bayesrun.config import Composed, shipped_conf, to_cells, user_shadows
+from bayesrun.config import Composed, as_overridden, shipped_conf, to_cells, user_shadows
 from bayesrun.errors import ConfigError
 
 
@@ -136,3 +136,21 @@ def test_a_users_file_with_a_shipped_name_is_found(tmp_path):
     (tmp_path / "model" / "mine.yaml").touch()
     (tmp_path / "model" / "linear.yaml").touch()
     assert user_shadows([tmp_path, shipped_conf()]) == [str(tmp_path / "model" / "linear.yaml")]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "columns"),
+    [
+        (["data.columns={y: effect}"], {"y": "effect"}),
+        (["data.columns={y: effect}", "data.columns.group=school"], {"y": "effect", "group": "school"}),
+        (["data.columns.y=effect"], {"y": "merged", "sigma": "error"}),
+        (["model.scale=2"], {"y": "merged", "sigma": "error"}),
+    ],
+)
+def test_columns_of_the_command_line_take_the_place_of_the_configs(overrides, columns):
+    shipped = {"table": "eight_schools", "columns": {"y": "merged", "sigma": "error"}}
+    config = composed({"data": shipped}).config
+    assert dict(as_overridden(config, overrides).data.columns) == columns
+    # a design needs its other columns for its outcome
+    design = composed({"data": {"n": 50, "columns": {"y": "merged", "sigma": "error"}}}).config
+    assert dict(as_overridden(design, overrides).data.columns) == {"y": "merged", "sigma": "error"}

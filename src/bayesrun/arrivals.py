@@ -55,12 +55,12 @@ def watched() -> Iterator[Given]:
             given.append(("pm.Data", before, after))
         return kept
 
-    Model.make_obs_var, pymc.data.convert_data = observed, converted  # type: ignore[method-assign]
+    Model.make_obs_var, pymc.data.convert_data = observed, converted
     distribution.convert_observed_data = converted_observed
     try:
         yield given
     finally:
-        Model.make_obs_var, pymc.data.convert_data = observe, convert  # type: ignore[method-assign]
+        Model.make_obs_var, pymc.data.convert_data = observe, convert
         distribution.convert_observed_data = convert_observed
 
 

@@ -160,7 +160,8 @@ def _single(config: DictConfig) -> Any:
     from hydra.core.hydra_config import HydraConfig
 
     try:
-        return _study([config], HydraConfig.get().runtime)[0]
+        hydra = HydraConfig.get()
+        return _study([config], hydra.runtime, [hydra.overrides.task])[0]
     except BrokenPipeError:
         # whoever read the output has gone, as `| head` does; nothing more is to be said
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -187,7 +188,12 @@ def launch(configs: Sequence[DictConfig], overrides: Sequence[list[str]]) -> lis
     """
     from hydra.core.utils import JobReturn, JobStatus
 
-    values = _study(configs, configs[0].hydra.runtime, [config.hydra.runtime.choices for config in configs])
+    values = _study(
+        configs,
+        configs[0].hydra.runtime,
+        [config.hydra.overrides.task for config in configs],
+        [config.hydra.runtime.choices for config in configs],
+    )
     return [
         JobReturn(overrides=swept, cfg=config, _return_value=value, status=JobStatus.COMPLETED)
         for config, swept, value in zip(configs, overrides, values, strict=True)
@@ -203,10 +209,15 @@ def _with_model(name: str) -> Composed:
     return Composed(compose("config", overrides=[f"model={name}"]), {"model": name})
 
 
-def _study(configs: Sequence[DictConfig], runtime: Any, choices: Sequence[Any] | None = None) -> list[float | None]:
+def _study(
+    configs: Sequence[DictConfig],
+    runtime: Any,
+    overrides: Sequence[Sequence[str]],
+    choices: Sequence[Any] | None = None,
+) -> list[float | None]:
     from omegaconf import open_dict
 
-    from bayesrun.config import Composed, generator_target, to_cells, user_shadows
+    from bayesrun.config import Composed, as_overridden, generator_target, to_cells, user_shadows
 
     folders = [Path(source.path) for source in runtime.config_sources if source.schema == "file"]
     shadowed = user_shadows(folders)
@@ -219,7 +230,7 @@ def _study(configs: Sequence[DictConfig], runtime: Any, choices: Sequence[Any] |
         )
     composed = []
     for index, config in enumerate(configs):
-        own = config.copy()
+        own = as_overridden(config, overrides[index]).copy()
         with open_dict(own):
             own.pop("hydra", None)
         chosen = choices[index] if choices is not None else runtime.choices

@@ -35,7 +35,7 @@ from bayesrun.types import (
 )
 from bayesrun.wanted import explain
 
-__all__ = ["Composed", "generator_target", "shipped_conf", "to_cells", "user_shadows"]
+__all__ = ["Composed", "as_overridden", "generator_target", "shipped_conf", "to_cells", "user_shadows"]
 
 TARGET = "_target_"
 SECTIONS: Mapping[str, type] = {
@@ -49,6 +49,9 @@ NUMBERS: Mapping[type, tuple[str, ...]] = {
     for kind in (SamplerOptions, Resources, DiagnosticsOptions, Gate, Steps, StudyOptions, DispatchOptions)
 }
 """Fields that are numbers: pydantic would take true for 1."""
+
+REPLACED = ("columns", "transform", "event", "order")
+"""Mappings of the data config that a mapping on the command line replaces."""
 
 SAFE_NAME = re.compile(r"[\w+-][\w+.-]*")
 NODES = ("model", "data", "sampler")
@@ -131,6 +134,37 @@ def to_cells(composed: Sequence[Composed]) -> tuple[Settings, tuple[Cell, ...], 
         tuple(merged[label] for label in dict.fromkeys(c.label for c in named)),
         tuple(cell.label for cell in named),
     )
+
+
+def as_overridden(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """Let a mapping of columns on the command line take the place of the config's, with which Hydra merges it.
+
+    Columns of the shipped config that the user did not name would otherwise stay in the dataset without a word.
+
+    Parameters
+    ----------
+    config
+        As Hydra composed it.
+    overrides
+        Of the command line, in its order.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    whole = {f"data.{name}" for name in REPLACED}
+    given = [item for item in parsed if item.key_or_group in whole and not item.is_sweep_override()]
+    # a design makes its columns up, and keeps what an outcome needs of them
+    table = any(key in (config.get("data") or {}) for key in ("table", "path"))
+    if not table or not any(isinstance(item.value(), Mapping) for item in given):
+        return config
+    found = config.copy()
+    OmegaConf.set_struct(found, False)
+    for item in parsed:
+        if item.key_or_group in whole:
+            OmegaConf.update(found, item.key_or_group, item.value(), merge=False)
+        elif item.key_or_group.startswith(tuple(f"{key}." for key in whole)) and not item.is_delete():
+            OmegaConf.update(found, item.key_or_group, item.value())
+    return found
 
 
 def generator_target(study: StudyOptions, compose: Callable[[str], Composed]) -> Target | None:

@@ -213,7 +213,7 @@ def _checked(cell: Cell, dataset: Dataset, built: Built, sampler: tuple[Any, int
 
 
 def _taken(model: Target, dataset: Dataset) -> list[str]:
-    """What a model takes labels for, where its module has a function `notes` that says so."""
+    """Ask a model what it takes labels for, where its module has a function `notes` that says so."""
     told = module_constant(import_target("model", model.path), "notes", None)
     return list(told(dataset, **model.params)) if told is not None else []
 

@@ -116,7 +116,7 @@ class _Seen(dict[str, "np.ndarray"]):
         return found
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401 - `get` would not note it
 
     def items(self) -> Any:
         self.names |= set(self)
@@ -229,8 +229,8 @@ def _check_names(model: pm.Model, name: str) -> None:
     variables = [*model.free_RVs, *model.deterministics, *model.observed_RVs]
     if taken := [str(v.name) for v in variables if v.name in dims]:
         raise ConfigError(
-            f"model={name}: {', '.join(taken)} is a variable and a dim of draws; give the variable another name (a column "
-            "of a formula: by data.columns)"
+            f"model={name}: {', '.join(taken)} is a variable and a dim of draws; give the variable another name (a "
+            "column of a formula: by data.columns)"
         )
 
 

@@ -131,7 +131,9 @@ def test_what_is_not_understood_is_refused_with_its_cause(data, options, message
 
 
 def test_a_missing_column_is_named_with_those_present(data):
-    with pytest.raises(DataError, match=r"names capital, kinds, .*they have g, kind, n_seen, seen, x, y\. Did you mean kind"):
+    with pytest.raises(
+        DataError, match=r"names capital, kinds, .* have g, kind, n_seen, seen, x, y\. Did you mean kind"
+    ):
         build(data, formula="y ~ kinds + capital")
 
 

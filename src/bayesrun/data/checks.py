@@ -218,17 +218,16 @@ def _named_dims(dataset: Dataset, present: Mapping[str, Role]) -> Dataset:
     first = next((dims[name][0] for name in present if len(dims[name]) == 1), None) or next(
         (dims[name][0] for name in present if dims[name]), OBS
     )
+    apart = [name for name in present if dims[name] and first not in dims[name]]
+    if apart:
+        told = ", ".join(f"{name} ({', '.join(dims[name])})" for name in apart)
+        raise DataError(f"the observations are along {first}, which {told} does not have; wanted the same observations")
     taken = {dim for along in dims.values() for dim in along} | set(dataset.arrays)
     if first != OBS and OBS not in taken:
         dims = {name: tuple(OBS if dim == first else dim for dim in along) for name, along in dims.items()}
         dataset = replace(
             dataset, coords={OBS if dim == first else dim: labels for dim, labels in dataset.coords.items()}
         )
-        first = OBS
-    apart = [name for name in present if dims[name] and first not in dims[name]]
-    if apart:
-        told = ", ".join(f"{name} ({', '.join(dims[name])})" for name in apart)
-        raise DataError(f"the observations are along {first}, which {told} does not have; wanted the same observations")
     return replace(dataset, dims=dims)
 
 
@@ -241,7 +240,9 @@ def _other_units(dataset: Dataset, present: Mapping[str, Role]) -> list[str]:
         "out of data.standardize and data.transform, or bring both to another unit in the file"
         for name, role in present.items()
         # a mean that is taken off changes no unit
-        if role.unit in present and (changed.get(role.unit, "centre") != "centre" or name in changed)
+        if role.unit is not None
+        and role.unit in present
+        and (changed.get(role.unit, "centre") != "centre" or name in changed)
     ]
 
 

@@ -87,17 +87,8 @@ def arrange(table: Dataset, how: Arrangement) -> Dataset:
         labels, dropped = _drop(table, slots, labels)
     if labels is not None:
         _check_labels(str(how.index), labels)
-    for name, wanted in (how.transform or {}).items():
-        for part in _resolve(slots, name, "transform"):
-            for transform in _names(wanted):
-                part.values, part.levels = apply(name, texts(part), transform), None
-                part.changed = (*part.changed, transform)
-    for name, event in (how.event or {}).items():
-        for part in _resolve(slots, name, "event"):
-            set_event(name, part, event)
-    for name, order in (how.order or {}).items():
-        for part in _resolve(slots, name, "order"):
-            set_order(name, part, order)
+    _transform(slots, how)
+    _rank(slots, how)
     categories = [part for name in _names(how.categories) for part in _resolve(slots, name, "categories")]
     for part in _to_standardise(slots, how.standardize, categories):
         if holds_text(part):
@@ -106,6 +97,23 @@ def arrange(table: Dataset, how: Arrangement) -> Dataset:
         part.scaled, part.changed = True, (*part.changed, "standardize")
     found = assemble(table, slots, labels, {id(part) for part in categories})
     return replace(found, origin=replace(found.origin, gaps=dropped.rows)).noted(*dropped.notes, *_scaled(how, slots))
+
+
+def _transform(slots: list[Slot], how: Arrangement) -> None:
+    for name, wanted in (how.transform or {}).items():
+        for part in _resolve(slots, name, "transform"):
+            for transform in _names(wanted):
+                part.values, part.levels = apply(name, texts(part), transform), None
+                part.changed = (*part.changed, transform)
+
+
+def _rank(slots: list[Slot], how: Arrangement) -> None:
+    for name, event in (how.event or {}).items():
+        for part in _resolve(slots, name, "event"):
+            set_event(name, part, event)
+    for name, order in (how.order or {}).items():
+        for part in _resolve(slots, name, "order"):
+            set_order(name, part, order)
 
 
 @dataclass(frozen=True)
@@ -166,8 +174,8 @@ def _refuse_twins(table: Dataset, chosen: Iterable[str]) -> None:
     for column in chosen:
         if same := table.origin.twins.get(column):
             raise DataError(
-                f"the file has {len(same)} columns that all come down to {column!r}: {', '.join(map(repr, same))}; only "
-                f"one of them would be read. Rename them in the file, or choose others: {override({'y': 'COLUMN'})}"
+                f"the file has {len(same)} columns that all come down to {column!r}: {', '.join(map(repr, same))}; "
+                f"only one would be read. Rename them in the file, or choose others: {override({'y': 'COLUMN'})}"
             )
 
 

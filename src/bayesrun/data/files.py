@@ -209,7 +209,7 @@ def _csv(path: Path, separator: str | None, missing: str | Sequence[str] | None)
     sep = separator or ("\t" if ".tsv" in [suffix.lower() for suffix in path.suffixes] else ",")
 
     def parsed(**options: Any) -> pd.DataFrame:
-        return pd.read_csv(
+        found: pd.DataFrame = pd.read_csv(
             path,
             sep=sep,
             skipinitialspace=True,
@@ -220,6 +220,7 @@ def _csv(path: Path, separator: str | None, missing: str | Sequence[str] | None)
             keep_default_na=False,
             **options,
         )
+        return found
 
     try:
         with warnings.catch_warnings():
@@ -255,7 +256,7 @@ def _csv(path: Path, separator: str | None, missing: str | Sequence[str] | None)
     headers = [given or str(own) for given, own in zip(header.iloc[0], frame.columns, strict=True)]
     for position, column in enumerate(frame.columns):
         if not pd.api.types.is_numeric_dtype(frame[column].dtype):
-            frame.isetitem(position, words.iloc[:, position])
+            frame.isetitem(position, words.iloc[:, position].array)
     return _from_frame(frame, missing, headers, words)
 
 
@@ -264,8 +265,8 @@ def _with_blank_lines(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a file of one column again: a blank line within it is a missing value."""
     words = parsed(dtype=str, na_values=[""], skip_blank_lines=False)
-    last = words.iloc[:, 0].last_valid_index()
-    rows = 0 if last is None else int(last) + 1
+    there = np.flatnonzero(words.iloc[:, 0].notna())
+    rows = int(there[-1]) + 1 if there.size else 0
     frame = parsed(na_values=sorted(absent_words(missing, text=False)), skip_blank_lines=False)
     return frame.iloc[:rows], words.iloc[:rows].fillna("")
 

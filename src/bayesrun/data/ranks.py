@@ -54,8 +54,8 @@ def set_order(name: str, part: Part, order: Sequence[Any]) -> None:
     left = [label for label in labels if label not in ranked]
     if left or len(set(map(str, ranked))) < len(ranked) or len(ranked) < 2:
         raise DataError(
-            f"data.order.{name}: got {given!r}; wanted every label once, from the lowest to the highest, and {name} has "
-            f"{listed(labels)}" + (f"; {listed(left)} is not in the order" if left else "")
+            f"data.order.{name}: got {given!r}; wanted every label once, from the lowest to the highest, and {name} "
+            f"has {listed(labels)}" + (f"; {listed(left)} is not in the order" if left else "")
         )
     _recode(part, coded, labels, tuple(ranked))
 

@@ -102,7 +102,7 @@ def _dates(seconds: np.ndarray) -> tuple[np.ndarray, str]:
     days, months = seconds.astype("datetime64[D]"), seconds.astype("datetime64[M]")
     midnight = bool((days.astype("datetime64[s]") == seconds).all())
     day = (days - months.astype("datetime64[D]")).astype(int)
-    last = bool(((months + 1).astype("datetime64[D]") - days == np.timedelta64(1, "D")).all())
+    last = bool(((months + np.timedelta64(1, "M")).astype("datetime64[D]") - days == np.timedelta64(1, "D")).all())
     if midnight and len(set(months.tolist())) == len(months) and (last or len(set(day.tolist())) == 1):
         return months.astype(int).astype(float), "month"
     if midnight and len(set(days.tolist())) == len(days) and np.is_busday(days).all():

@@ -102,8 +102,9 @@ def build(
     _check_columns(formula, names, [name for name in data if _is_column(data, name)])
     _check_factors(formula, data)
     frame = _frame(data, names)
-    if outcome is not None and not named:
+    if outcome is not None:
         _check_scale(data, outcome, family)
+    if outcome is not None and named is None:
         frame[outcome] = _outcome(data, outcome, family, frame[outcome])
     bambi.config["UNUSED_PRIORS"] = "error"
     try:
@@ -136,14 +137,17 @@ def build(
     return model
 
 
-def notes(data: Dataset, *, formula: str, family: str = "gaussian", **_: Any) -> list[str]:
+def notes(data: Dataset, *, formula: str, family: str = "gaussian", **rest: Any) -> list[str]:
     """Say what the labels of the outcome were taken for."""
+    del rest
     _, outcome, named = _read(formula)
-    if outcome is None or named or family not in _LABEL_FAMILIES:
+    if outcome is None or family not in _LABEL_FAMILIES:
         return []
     levels = _levels(data, outcome)
     if levels is None:
         return []
+    if named is not None:
+        return [f"{outcome}: 1 is {named!r}, the event, as the formula says"]
     if family == "bernoulli":
         event = _event(data, outcome, levels)
         return [f"{outcome}: 1 is {event[1]!r}, the event, and 0 is {event[0]!r}"]
@@ -152,8 +156,8 @@ def notes(data: Dataset, *, formula: str, family: str = "gaussian", **_: Any) ->
     return [f"{outcome}: compared with {(levels if _stated(data, outcome) else sorted(levels))[0]!r}"]
 
 
-def _read(formula: str) -> tuple[set[str], str | None, bool]:
-    """Return the columns that a formula names, its outcome if that is a column alone, and whether it names a label."""
+def _read(formula: str) -> tuple[set[str], str | None, str | None]:
+    """Return the columns that a formula names, its outcome if that is a column alone, and the label that it names."""
     from formulae import model_description  # type: ignore[import-untyped]
     from formulae.parser import ParseError
     from formulae.scanner import ScanError
@@ -166,7 +170,7 @@ def _read(formula: str) -> tuple[set[str], str | None, bool]:
     response = description.response
     parts = response.term.components if response is not None else []
     single = parts[0] if len(parts) == 1 and hasattr(parts[0], "reference") else None
-    return names, getattr(single, "name", None), getattr(single, "reference", None) is not None
+    return names, getattr(single, "name", None), getattr(single, "reference", None)
 
 
 def _check_factors(formula: str, data: Dataset) -> None:
@@ -182,8 +186,9 @@ def _check_factors(formula: str, data: Dataset) -> None:
     for name in sorted(factors & set(data.origin.written)):
         words = sorted({str(word) for word in data.origin.written[name] if word is not None})
         raise DataError(
-            f"model.formula={formula!r} takes {name} as labels, and the file writes its numbers as {', '.join(words[:5])}, "
-            f"of which only the number would be left; say that they are labels: 'data.categories=[{name}]'"
+            f"model.formula={formula!r} takes {name} as labels, and the file writes its numbers as "
+            f"{', '.join(words[:5])}, of which only the number would be left; say that they are labels: "
+            f"'data.categories=[{name}]'"
         )
 
 
@@ -243,23 +248,25 @@ def _outcome(data: Dataset, name: str, family: str, column: pd.Series[Any]) -> A
         return (column.astype(str) == str(_event(data, name, levels)[1])).astype(np.int64)
     if family == "bernoulli" and not np.isin(column, (0, 1)).all():
         raise DataError(
-            f"model.family=bernoulli: the outcome {name} must be 0 or 1; got {column[~np.isin(column, (0, 1))].iloc[0]}. "
-            f"If two values are its labels, state which is the event: 'data.event={{{name}:LABEL}}'"
+            f"model.family=bernoulli: the outcome {name} must be 0 or 1; got "
+            f"{column[~np.isin(column, (0, 1))].iloc[0]}. If two values are its labels, state which is the event: "
+            f"'data.event={{{name}:LABEL}}'"
         )
     if family not in _LABEL_FAMILIES - {"bernoulli"}:
         return column
     if levels is None:
         values = np.asarray(column, dtype=np.float64)
-        if not np.array_equal(values, np.round(values)):
+        odd = values[values != np.round(values)]
+        if odd.size:
             raise DataError(
-                f"model.family={family}: the outcome {name} must be labels or whole numbers; got {values[0]:g}"
+                f"model.family={family}: the outcome {name} must be labels or whole numbers; got {odd[0]:g}"
             )
         whole = values.astype(np.int64)
         return pd.Categorical(whole, categories=np.unique(whole), ordered=True)
     if family in _ORDINAL and not _has_order(data, name, levels):
         raise DataError(
-            f"model.family={family}: the outcome {name} has the labels {', '.join(map(repr, levels[:8]))}, and nothing says "
-            f"their order. State it: 'data.order={{{name}:[LOWEST,...,HIGHEST]}}', with every label once"
+            f"model.family={family}: the outcome {name} has the labels {', '.join(map(repr, levels[:8]))}, and nothing "
+            f"says their order. State it: 'data.order={{{name}:[LOWEST,...,HIGHEST]}}', with every label once"
         )
     if family in _ORDINAL:
         return pd.Categorical(column.astype(str), categories=[str(level) for level in levels], ordered=True)
@@ -289,8 +296,9 @@ def _check_names(names: set[str], spec: Any) -> None:
     own = {"Intercept", "chain", "draw", *spec.family.likelihood.params, *spec.parameters}
     if taken := sorted(names & own):
         raise DataError(
-            f"model.formula names {', '.join(taken)}, and {'these are' if len(taken) > 1 else 'this is'} what the model "
-            f"calls its own variables; give the column another name: 'data.columns={{{taken[0]}_column:{taken[0]},...}}'"
+            f"model.formula names {', '.join(taken)}, and {'these are' if len(taken) > 1 else 'this is'} what the "
+            "model calls its own variables; give the column another name, beside the others that are used: "
+            f"'data.columns={{{taken[0]}_given:{taken[0]},OUTCOME:OUTCOME}}'"
         )
 
 

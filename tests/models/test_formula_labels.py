@@ -1,0 +1,148 @@
+"""Outcomes of formulas: the event, the order of labels, whole numbers of any size, and names that collide."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from statsmodels.miscmodels.ordinal_model import OrderedModel
+
+from bayesrun.data import conform, read
+from bayesrun.errors import DataError
+from bayesrun.models.formula import build, notes
+from model_oracles import mode
+
+N = 160
+WEAK = {"dist": "Normal", "mu": 0, "sigma": 1e4}
+
+
+@pytest.fixture(scope="module")
+def frame():
+    rng = np.random.default_rng(12)
+    x = rng.standard_normal(N)
+    seen = rng.random(N) < 1 / (1 + np.exp(-0.4 - 1.4 * x))
+    pain = np.digitize(1.8 * x + rng.logistic(size=N), [-1.2, 1.4])
+    income = np.round(2.4e9 + 2.4e8 * x + 1e8 * rng.standard_normal(N)).astype(np.int64)
+    return pd.DataFrame(
+        {
+            "x": x,
+            "seen": seen,
+            "pain": np.array(["low", "medium", "high"])[pain],
+            "pain_number": pain + 1,
+            "income": income,
+            "calls": rng.poisson(np.exp(0.5 + 0.4 * x)),
+            "site": np.where(x > 0, "1.1", "1.10"),
+        }
+    )
+
+
+@pytest.fixture
+def table(frame, tmp_path):
+    def make(how=None, **changes):
+        path = tmp_path / "t.csv"
+        frame.assign(**changes).to_csv(path, index=False)
+        return conform(read(str(path), **(how or {})), {}, used=())
+
+    return make
+
+
+def slope(data, formula, family, **options):
+    priors = {"x": WEAK} | ({"Intercept": WEAK} if family not in ("cumulative", "sratio") else {})
+    return float(np.ravel(mode(build(data, formula=formula, family=family, priors=priors, **options))["x"])[0])
+
+
+@pytest.fixture(scope="module")
+def logit(frame):
+    return sm.Logit(frame["seen"].astype(int), sm.add_constant(frame["x"])).fit(disp=0).params["x"]
+
+
+@pytest.mark.parametrize("labels", [("no", "yes"), ("FALSE", "TRUE"), ("0", "1"), ("N", "Y")])
+@pytest.mark.parametrize("categories", [None, ["seen"]])
+def test_the_event_of_known_labels_is_modelled(table, frame, logit, labels, categories):
+    data = table({"categories": categories}, seen=np.array(labels)[frame["seen"].astype(int)])
+    assert slope(data, "seen ~ x", "bernoulli") == pytest.approx(logit, rel=1e-3)
+    told = notes(data, formula="seen ~ x", family="bernoulli")
+    assert told == ([] if data.labels("seen") is None else told)
+    if data.labels("seen") is not None:
+        assert told[0].startswith(f"seen: 1 is {data.labels('seen')[1]!r}, the event")
+
+
+def test_the_event_of_other_labels_is_asked_for(table, frame, logit):
+    changed = {"seen": np.array(["left", "right"])[frame["seen"].astype(int)]}
+    with pytest.raises(DataError, match=r"nothing says which one is 1, the event. .*'data.event=\{seen:LABEL\}'"):
+        build(table(**changed), formula="seen ~ x", family="bernoulli")
+    right = slope(table({"event": {"seen": "right"}}, **changed), "seen ~ x", "bernoulli")
+    left = slope(table({"event": {"seen": "left"}}, **changed), "seen ~ x", "bernoulli")
+    named = slope(table(**changed), "seen['left'] ~ x", "bernoulli")
+    assert (right, left, named) == pytest.approx((logit, -logit, -logit), rel=1e-3)
+    with pytest.raises(DataError, match="must be 0 or 1; got 2"):
+        build(table(seen=frame["seen"] + 1), formula="seen ~ x", family="bernoulli")
+    with pytest.raises(DataError, match="wants two labels, and the outcome pain has 3"):
+        build(table(), formula="pain ~ x", family="bernoulli")
+
+
+def test_the_order_of_labels_is_stated_or_refused(table, frame):
+    expected = OrderedModel(frame["pain_number"], frame[["x"]], distr="logit").fit(disp=0).params["x"]
+    with pytest.raises(DataError, match=r"nothing says their order. .*'data.order=\{pain:\[LOWEST,...,HIGHEST\]\}'"):
+        build(table(), formula="pain ~ x", family="cumulative")
+    stated = table({"order": {"pain": ["low", "medium", "high"]}})
+    assert notes(stated, formula="pain ~ x", family="cumulative") == ["pain: ordered as low < medium < high"]
+    numbers = table({"categories": ["pain_number"]})
+    for data, outcome in ((stated, "pain"), (table(), "pain_number"), (numbers, "pain_number")):
+        model = build(data, formula=f"{outcome} ~ x", family="cumulative", priors={"x": WEAK})
+        # the default prior of the cut points is Normal(0, 2) or so, and the slope feels it
+        assert float(mode(model)["x"]) == pytest.approx(expected, rel=0.06)
+        assert model.named_vars_to_dims["p"] == ("__obs__", "threshold_dim")
+    sratio = build(stated, formula="pain ~ x", family="sratio")
+    codes = np.asarray(sratio.rvs_to_values[sratio["pain"]].data)
+    np.testing.assert_array_equal(codes, frame["pain_number"] - 1)
+
+
+def test_whole_numbers_beyond_32_bits_stay_what_they_are(table, frame):
+    model = build(table(), formula="income ~ x")
+    np.testing.assert_array_equal(model.rvs_to_values[model["income"]].data, frame["income"])
+    found = mode(model)
+    expected = sm.OLS(frame["income"], sm.add_constant(frame["x"])).fit().params["x"]
+    assert float(found["x"]) == pytest.approx(expected, rel=0.01)
+
+
+def test_a_standardised_outcome_of_counts_is_refused(table):
+    with pytest.raises(DataError, match=r"data\.standardize scaled the outcome calls too"):
+        build(table({"standardize": True}), formula="calls ~ x", family="negativebinomial")
+    build(table({"standardize": ["x"]}), formula="calls ~ x", family="negativebinomial")
+    build(table({"standardize": True}), formula="income ~ x")
+    assert "data.standardize=true scaled x, pain_number, income, calls" in " ".join(
+        table({"standardize": True, "categories": ["site"]}).origin.notes
+    )
+
+
+@pytest.mark.parametrize("name", ["Intercept", "sigma", "mu", "chain", "draw"])
+def test_columns_with_names_of_the_model_are_refused_where_they_are_used(table, frame, name):
+    data = table(**{name: frame["x"] ** 2})
+    with pytest.raises(DataError, match=rf"names {name}, and this is what the model calls .*data.columns"):
+        build(data, formula=f"income ~ x + {name}")
+    unused = build(data, formula="calls ~ x", family="poisson")
+    assert sorted(v.name for v in unused.free_RVs) == ["Intercept", "x"]
+
+
+@pytest.mark.parametrize("name", ["obs", "predictor", "group", "sample"])
+def test_columns_with_names_of_dims_are_numbers(table, frame, name):
+    data = table(**{name: 3.0 * frame["x"] + 1.5})
+    flat = {"Intercept": WEAK, name: WEAK}
+    found = mode(build(data, formula=f"seen ~ {name}", family="bernoulli", priors=flat))
+    exact = sm.Logit(frame["seen"].astype(int), sm.add_constant(3.0 * frame["x"] + 1.5)).fit(disp=0).params["x"]
+    assert found[name].shape == ()
+    assert float(found[name]) == pytest.approx(exact, rel=1e-3)
+
+
+def test_labels_that_only_the_file_tells_apart(table):
+    for formula in ("calls ~ x + (1|site)", "calls ~ x + C(site)"):
+        with pytest.raises(DataError, match=r"takes site as labels.*'data.categories=\[site\]'"):
+            build(table(), formula=formula, family="poisson")
+    model = build(table({"categories": ["site"]}), formula="calls ~ x + (1|site)", family="poisson")
+    assert set(model.coords["site__factor_dim"]) == {"1.1", "1.10"}
+
+
+def test_gaps_of_columns_that_a_formula_does_not_name(table, frame):
+    data = table(cabin=["C1", *[None] * (N - 1)])
+    model = build(data, formula="seen ~ x", family="bernoulli")
+    assert model.rvs_to_values[model["seen"]].data.shape == (N,)
