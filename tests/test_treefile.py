@@ -2,6 +2,7 @@
 
 import arviz as az
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -47,3 +48,31 @@ def test_a_file_larger_than_was_planned(tmp_path):
     tree["posterior"].attrs |= {f"a{i}": "b" * 2000 for i in range(60)}
     write_tree(tree, tmp_path / "long.nc")
     assert read(tmp_path / "long.nc").attrs["text"] == "a" * 50_000
+
+
+@pytest.mark.parametrize(
+    ("labels", "texts"),
+    [
+        (pd.cut([20, 40], [17, 30, 60]).categories, ["(17, 30]", "(30, 60]"]),
+        (pd.to_datetime(["2024-01-01", "2024-04-01"]).date, ["2024-01-01", "2024-04-01"]),
+        (pd.date_range("2024-01-01", periods=2, tz="Europe/Berlin"), [f"2024-01-0{d} 00:00:00+01:00" for d in (1, 2)]),
+    ],
+)
+def test_labels_that_no_file_can_hold_are_text(labels, texts, tmp_path):
+    band = np.empty(2, dtype=object)
+    band[:] = list(labels)
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": xr.Dataset(
+                {"m": (("chain", "draw", "band"), np.arange(12.0).reshape(2, 3, 2))}, {"band": band}
+            ),
+            "sample_stats": xr.Dataset({"lp": (("chain", "draw"), np.zeros((2, 3)))}),
+        }
+    )
+    tree.attrs["sampler"] = "nuts"
+    write_tree(tree, tmp_path / "bands.nc")
+    found = read(tmp_path / "bands.nc")
+    assert found["posterior"].coords["band"].values.tolist() == texts
+    np.testing.assert_array_equal(found["posterior"]["m"], tree["posterior"]["m"])
+    assert found.attrs["sampler"] == "nuts"
+    assert tree["posterior"].coords["band"].values[0] == band[0]  # what is in memory stays as it is

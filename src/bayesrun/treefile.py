@@ -2,7 +2,8 @@
 
 xarray's own writer alternates between defining variables and filling them, which makes libnetcdf write its tables anew
 for each. Here all are defined first: a third of the time, and the same tree comes back. What this writer does not know
-(dates, complex numbers, coordinates that are no dims) it leaves to xarray.
+(dates, complex numbers, coordinates that are no dims) it leaves to xarray. Labels that no file can hold (intervals,
+days, times with a zone) are written as their text.
 """
 
 from __future__ import annotations
@@ -31,10 +32,35 @@ def write_tree(tree: xr.DataTree, path: Path) -> None:
     path
         Of the new file.
     """
+    tree = _with_text(tree)
     if _is_plain(tree):
         path.write_bytes(_bytes(tree))
     else:
         tree.to_netcdf(path, engine="netcdf4")
+
+
+def _with_text(tree: xr.DataTree) -> xr.DataTree:
+    """Make text of labels that are objects of Python; a tree without such is returned as it is."""
+    import xarray as xr
+
+    found = {}
+    for name, node in tree.children.items():
+        dataset = node.to_dataset(inherit=False)
+        objects = [key for key, values in dataset.coords.items() if values.dtype == object]
+        odd = [key for key in objects if not _is_simple(dataset[key].values)]
+        if odd:
+            texts = {key: (dataset[key].dims, dataset[key].values.astype(str)) for key in odd}
+            found[name] = dataset.drop_vars(odd).assign_coords(texts)
+    if not found:
+        return tree
+    groups = {name: found.get(name, node.to_dataset(inherit=False)) for name, node in tree.children.items()}
+    root = xr.DataTree.from_dict(groups)
+    root.attrs.update(tree.attrs)
+    return root
+
+
+def _is_simple(labels: np.ndarray) -> bool:
+    return all(isinstance(label, (str, bool, int, float)) or hasattr(label, "dtype") for label in labels.ravel())
 
 
 def _is_plain(tree: xr.DataTree) -> bool:
