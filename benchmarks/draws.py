@@ -35,7 +35,7 @@ def batch(case: Case, data: list[Dataset], size: int, *, measured: bool) -> dict
     for first in range(0, len(data), size):
         together = data[first : first + size]
         seeds = range(first, first + len(together))
-        for _, tree in numpyro.fits(case.build, together, seeds, options, alike=True):
+        for _, tree in numpyro.fits(case.build, together, seeds, options, like=case.base()):
             if isinstance(tree, Exception):
                 raise tree
             share = float(tree.attrs["useful_steps"])

@@ -181,24 +181,22 @@ def test_compiled_once(compilations):
     assert len(compilations) == first
 
 
-def test_models_of_one_generator_are_not_all_built():
-    built = []
-
+def test_a_dataset_alone_and_one_of_many_have_equal_trees():
     def build(data):
-        built.append(data)
         model = conjugate(data)
         with model:
-            pm.Data("known", np.arange(3.0))
+            pm.Data("total", data["y"].sum())
         return model
 
     datasets = [Dataset({"y": row}, coords=FIRST.coords) for row in np.random.default_rng(3).normal(size=(12, 5))]
-    alike = dict(advi_jax.fits(build, datasets, range(12), SHORT, alike=True))
-    assert len(built) < 8
-    for index, tree in advi_jax.fits(build, datasets, range(12), SHORT):
-        assert set(alike[index].children) == set(tree.children)
-        assert alike[index]["optimization"].attrs["elbo"] == alike[index].attrs["elbo"]
+    together = dict(advi_jax.fits(build, datasets, range(12), SHORT, like=FIRST))
+    for index in (0, 5, 11):
+        ((_, tree),) = advi_jax.fits(build, [datasets[index]], [index], SHORT, like=FIRST)
+        assert float(tree["constant_data"]["total"]) == datasets[index]["y"].sum()
+        assert set(together[index].children) == set(tree.children)
+        assert together[index]["optimization"].attrs["elbo"] == tree["optimization"].attrs["elbo"]
         for group, node in tree.children.items():
-            xr.testing.assert_equal(alike[index][group].to_dataset(), node.to_dataset())
+            xr.testing.assert_equal(together[index][group].to_dataset(), node.to_dataset())
 
 
 def test_datasets_of_other_shapes_are_fitted_too():

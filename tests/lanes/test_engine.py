@@ -123,10 +123,15 @@ def test_two_hundred_replicates_compile_once(compilations):
     """One program for all of them, and a second study of the same model compiles nothing at all."""
     options = replace(SHORT, draws=20, tune=20, batch_size=200)
     before = program.cache_info().misses
-    assert len(dict(engine.fits(eight_schools, simulated(200), range(200), options, alike=True))) == 200
+    assert (
+        len(dict(engine.fits(eight_schools, simulated(200), range(200), options, like=Dataset({"y": SCHOOLS})))) == 200
+    )
     assert program.cache_info().misses == before + 1
     first = len(compilations)
-    assert len(dict(engine.fits(eight_schools, simulated(200, seed=5), range(200), options, alike=True))) == 200
+    assert (
+        len(dict(engine.fits(eight_schools, simulated(200, seed=5), range(200), options, like=Dataset({"y": SCHOOLS}))))
+        == 200
+    )
     assert len(compilations) == first
 
 
@@ -186,27 +191,6 @@ def test_batch_size_changes_no_draw(size, fitted):
         np.testing.assert_array_equal(tree["posterior"]["theta"], same["posterior"]["theta"])
 
 
-def funnel(data):
-    with pm.Model() as model:
-        mu = pm.Normal("mu", 0.0, 3.0)
-        theta = pm.Normal("theta", 0.0, pm.math.exp(mu), shape=4)
-        pm.Normal("y_obs", theta, 1.0, observed=data["y"])
-    return model
-
-
-@pytest.mark.parametrize(("precision", "widths"), [("float64", (4, 8, 4, 8)), ("float32", (8, 8, 8, 8))])
-def test_chains_that_fill_no_vector_operation_have_the_same_draws_in_every_batch(precision, widths):
-    """One, five or two chains alone, and two in a fleet for four datasets: the first chain is the same to the bit."""
-    dataset = Dataset({"y": np.random.default_rng(5).normal(size=4)})
-    options = SamplerOptions(draws=40, tune=60, batch_size=1, precision=precision)
-    kinds = [replace(options, chains=1), replace(options, chains=5), replace(options, chains=2)]
-    kinds.append(replace(options, chains=2, batch_size=4))
-    assert tuple(engine._settings(SimpleNamespace(size=5), kind, 1).lanes for kind in kinds) == widths
-    first, *others = (drawn(funnel, [dataset], [3], kind)[0]["posterior"]["theta"][0] for kind in kinds)
-    for other in others:
-        np.testing.assert_array_equal(other, first)
-
-
 def rows_in_groups(data):
     rng = np.random.default_rng(3)
     group, x = rng.integers(0, 7, 150), rng.normal(size=150)
@@ -229,29 +213,67 @@ def test_lanes_that_take_turns_have_the_same_draws_in_every_batch():
         np.testing.assert_array_equal(alone["posterior"]["effect"], together[index]["posterior"]["effect"])
 
 
-def test_models_of_one_generator_are_not_all_built():
-    """Arguments that are arrays of the dataset are taken from it; the trees are those of models of their own."""
+def funnel(data):
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, 3.0)
+        theta = pm.Normal("theta", 0.0, pm.math.exp(mu), shape=4)
+        pm.Normal("y_obs", theta, 1.0, observed=data["y"])
+    return model
+
+
+@pytest.mark.parametrize(("precision", "widths"), [("float64", (4, 8, 4, 8)), ("float32", (8, 8, 8, 8))])
+def test_chains_that_fill_no_vector_operation_have_the_same_draws_in_every_batch(precision, widths):
+    """One, five or two chains alone, and two in a fleet for four datasets: the first chain is the same to the bit."""
+    dataset = Dataset({"y": np.random.default_rng(5).normal(size=4)})
+    options = SamplerOptions(draws=40, tune=60, batch_size=1, precision=precision)
+    kinds = [replace(options, chains=1), replace(options, chains=5), replace(options, chains=2)]
+    kinds.append(replace(options, chains=2, batch_size=4))
+    assert tuple(engine._settings(SimpleNamespace(size=5), kind, 1).lanes for kind in kinds) == widths
+    first, *others = (drawn(funnel, [dataset], [3], kind)[0]["posterior"]["theta"][0] for kind in kinds)
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+
+
+def test_every_dataset_has_a_model_of_its_own_and_a_tree_of_the_first_ones_labels():
+    """One program and one set of labels; observed values and named data are those of each dataset."""
     built = []
 
     def build(data):
         built.append(data)
-        return constrained(data)
+        model = constrained(data)
+        with model:
+            pm.Data("total", data["y"].sum())
+        return model
 
     datasets = [Dataset({"y": row}, coords=FIRST.coords) for row in np.random.default_rng(3).normal(size=(12, 5))]
     options = replace(SHORT, batch_size=12)
-    alike = dict(engine.fits(build, datasets, range(12), options, alike=True))
-    n_alike = len(built)
-    apart = dict(engine.fits(build, datasets, range(12), options))
-    assert n_alike < 8
-    assert len(built) - n_alike >= 12
-    for index, tree in apart.items():
-        assert set(alike[index].children) == set(tree.children)
+    before = program.cache_info().misses
+    together = dict(engine.fits(build, datasets, range(12), options, like=FIRST))
+    assert program.cache_info().misses == before + 1
+    assert {id(data) for data in datasets} <= set(map(id, built))
+    for index in (0, 5, 11):
+        ((_, tree),) = engine.fits(build, [datasets[index]], [index], options, like=FIRST)
+        assert float(tree["constant_data"]["total"]) == datasets[index]["y"].sum()
+        assert set(together[index].children) == set(tree.children)
         for group, node in tree.children.items():
-            xr.testing.assert_equal(alike[index][group].to_dataset(), node.to_dataset())
+            xr.testing.assert_equal(together[index][group].to_dataset(), node.to_dataset())
 
 
-def test_a_number_worked_out_of_the_data_has_every_model_built():
-    """The prior's scale differs between datasets and is no array of theirs."""
+def test_labels_that_differ_are_those_of_each_dataset():
+    def build(data):
+        with pm.Model(coords={"obs": data.coords["obs"]}) as model:
+            theta = pm.Normal("theta", 0.0, PRIOR_SD)
+            pm.Normal("y", theta, 1.0, observed=data["y"], dims="obs")
+        return model
+
+    other = Dataset({"y": SECOND["y"]}, coords={"obs": tuple("vwxyz")})
+    trees = dict(engine.fits(build, [FIRST, other, SECOND], [1, 2, 3], SHORT, like=FIRST))
+    found = ["".join(trees[index]["log_likelihood"].coords["obs"].values) for index in range(3)]
+    assert found == ["abcde", "vwxyz", "".join(SECOND.coords["obs"])]
+
+
+def test_a_number_worked_out_of_the_data_is_that_of_each_dataset():
+    """The prior's scale differs between datasets and is no array of theirs; what is compiled is shared."""
 
     def build(data):
         with pm.Model() as model:
@@ -260,7 +282,9 @@ def test_a_number_worked_out_of_the_data_has_every_model_built():
         return model
 
     datasets = [Dataset({"y": row}) for row in 3.0 * np.random.default_rng(4).normal(size=(6, 5))]
-    results = dict(engine.fits(build, datasets, range(6), replace(OPTIONS, batch_size=6), alike=True))
+    before = program.cache_info().misses
+    results = dict(engine.fits(build, datasets, range(6), replace(OPTIONS, batch_size=6), like=datasets[0]))
+    assert program.cache_info().misses == before + 1
     for index, data in enumerate(datasets):
         variance = 1 / (data["y"].size + (0.1 * data["y"].std()) ** -2)
         assert_moments(results[index], {"theta": (data["y"].sum() * variance, variance**0.5)})
@@ -416,7 +440,7 @@ EXTREME = Dataset({"y": 100.0 * SCHOOLS})
 
 def test_an_extreme_dataset_does_not_slow_the_others_and_is_named():
     datasets = [*simulated(15), EXTREME]
-    found = list(engine.fits(eight_schools, datasets, range(16), replace(SHORT, draws=100, tune=100), alike=True))
+    found = list(engine.fits(eight_schools, datasets, range(16), replace(SHORT, draws=100, tune=100)))
     assert [index for index, _ in found][-1] == 15
     assert {index for index, _ in found} == set(range(16))
     efforts = [tree.attrs.get("effort", 0.0) for _, tree in found]
@@ -430,10 +454,10 @@ def test_a_dataset_that_takes_too_long_is_given_up_alone(monkeypatch):
     monkeypatch.setattr("bayesrun.samplers.lanes.fleet.time.perf_counter", lambda: next(ticks) / 2)
     datasets = [*simulated(10), EXTREME, *simulated(10, seed=1)]
     options = replace(SHORT, draws=100, tune=100)
-    free = dict(engine.fits(eight_schools, datasets, range(21), options, alike=True))
+    free = dict(engine.fits(eight_schools, datasets, range(21), options))
     spent = [free[index].attrs["sampling_seconds"] - free[index].attrs["compile_seconds"] for index in range(21)]
     bound = 0.5 * (max(spent[:10] + spent[11:]) + spent[10])
-    found = dict(engine.fits(eight_schools, datasets, range(21), options, alike=True, timeout=bound))
+    found = dict(engine.fits(eight_schools, datasets, range(21), options, timeout=bound))
     assert isinstance(found[10], FitTimeoutError)
     assert f"took longer than {bound:g} s of its batch" in str(found[10])
     for index in (*range(10), *range(11, 21)):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DISCRETE", "EXTRA", "KIND", "OPTIONS", "VERSION", "fits", "sample"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 KIND: Final = "variational"
 DISCRETE: Final = False
 OPTIONS: Final = ("draws", "chains", "iterations", "learning_rate", "extra")
@@ -83,15 +83,16 @@ def fits(
     seeds: Iterable[int],
     options: SamplerOptions,
     *,
-    alike: bool = False,
+    like: Dataset | None = None,
     timeout: float | None = None,
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
     """Fit like `sample`, but in the order in which fits are done, and with errors as values.
 
     Parameters
     ----------
-    alike
-        Whether the datasets are draws of one generator, so that not every model has to be built.
+    like
+        For simulated datasets the one that they are made after: arrays in which their models differ from its model are
+        arguments of what is compiled. None: they are real.
     timeout
         Seconds that one dataset may take of its batch; None: no bound.
 
@@ -107,7 +108,7 @@ def fits(
 
     _check(options)
     prepare_jax()
-    yield from fit_groups(build, datasets, seeds, partial(_fit_group, options, timeout), alike=alike)
+    yield from fit_groups(build, datasets, seeds, partial(_fit_group, options, timeout), like=like)
 
 
 def _check(options: SamplerOptions) -> None:
@@ -135,7 +136,7 @@ def _fit_group(
     from bayesrun.samplers.lanes.trees import Moulds
 
     begin = time.perf_counter()
-    shapes = tuple((value.shape, value.dtype.str) for value in members[0].arguments(density))
+    shapes = tuple((value.shape, value.dtype.str) for value in density.arguments(members[0].surveyed))
     program = ascent(density, shapes, options.extra.get("obj_n_mc", 1), options.draws * options.chains)
     compile_seconds = (seconds + time.perf_counter() - begin) / len(members)
     averaged = max(1, int(options.iterations * variational.AVERAGED))
@@ -143,14 +144,14 @@ def _fit_group(
     moulds = Moulds()
     for first in range(0, len(members), program.width):
         block = members[first : first + program.width]
-        tasks = [Task(m.seed, m.arguments(density), None if density.start else _own_start(m)) for m in block]
+        tasks = [Task(m.seed, density.arguments(m.surveyed), None if density.start else _own_start(m)) for m in block]
         for member, found in zip(block, climb(program, tasks, schedule, timeout), strict=True):
             if found.late:
                 yield member.index, _late(found, timeout or 0.0, options)
             elif found.failed:
                 yield member.index, _broken(found, options)
             else:
-                yield member.index, _tree(program, moulds, member, found, options, compile_seconds)
+                yield member.index, _settled(program, moulds, member, found, options, compile_seconds)
 
 
 def _own_start(member: Member) -> np.ndarray:
@@ -174,6 +175,16 @@ def _broken(found: Found, options: SamplerOptions) -> FitError:
     )
 
 
+def _settled(
+    program: Ascent, moulds: Moulds, member: Member, found: Found, options: SamplerOptions, compile_seconds: float
+) -> xr.DataTree | FitError:
+    """Draw from an approximation, or say why that says nothing."""
+    try:
+        return _tree(program, moulds, member, found, options, compile_seconds)
+    except FitError as error:
+        return error
+
+
 def _tree(
     program: Ascent, moulds: Moulds, member: Member, found: Found, options: SamplerOptions, compile_seconds: float
 ) -> xr.DataTree:
@@ -183,8 +194,7 @@ def _tree(
     scale = np.logaddexp(0.0, found.rho)
     standard = np.random.default_rng([member.seed, 1]).standard_normal((count, density.size))
     log_q = -0.5 * (standard**2 + np.log(2 * np.pi)).sum(axis=1) - np.log(scale).sum()
-    variables, terms, lp = program.describe(found.mu + standard * scale, member.arguments(density))
-    gain = np.asarray(lp) - log_q
+    variables, terms, lp = program.describe(found.mu + standard * scale, density.arguments(member.surveyed))
     arrays = {
         "posterior": {name: np.asarray(v)[None] for name, v in zip(density.variables, variables, strict=True)},
         "sample_stats": {"lp": np.asarray(lp)[None], "log_q": log_q[None]},
@@ -196,10 +206,9 @@ def _tree(
         "sampling_seconds": found.seconds + compile_seconds + time.perf_counter() - begin,
         "compile_seconds": compile_seconds,
         "converged": int(variational.elbo_converged(found.elbo)),
-        "elbo": float(gain.mean()),
-        "elbo_se": float(gain.std(ddof=1) / np.sqrt(gain.size)),
+        **variational.elbo_of(np.asarray(lp), log_q),
     }
-    result = moulds.tree(member, arrays, attrs)
+    result = moulds.tree(member.surveyed.model, arrays, attrs)
     optimization = xr.Dataset(
         {"elbo": ("iteration", found.elbo)}, coords={"iteration": np.arange(found.elbo.size)}, attrs=attrs
     )

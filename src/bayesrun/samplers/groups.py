@@ -19,7 +19,7 @@ from pymc.backends.arviz import coords_and_dims_for_inferencedata, find_constant
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["NUTS_STATS", "Arrays", "Attributes", "arrays", "evaluator", "posterior_names", "quiet", "tree"]
+__all__ = ["NUTS_STATS", "Arrays", "Attributes", "arrays", "data_of", "evaluator", "posterior_names", "quiet", "tree"]
 
 type Arrays = dict[str, np.ndarray]
 type Attributes = dict[str, int | float | str]
@@ -80,10 +80,8 @@ def tree(
         {name: (("chain", "draw")[: value.ndim], value) for name, value in _widened(stats).items()},
         coords={"chain": chain, "draw": draw},
     )
-    for group, values in (("observed_data", find_observations(model)), ("constant_data", find_constants(model))):
-        if values:
-            plain = _widened({name: _filled(value) for name, value in values.items()})
-            groups[group] = dict_to_dataset(plain, coords=coords, dims=dims, sample_dims=[])
+    for group, values in data_of(model).items():
+        groups[group] = dict_to_dataset(values, coords=coords, dims=dims, sample_dims=[])
     for group, dataset in groups.items():
         dataset.attrs.pop("sample_dims", None)  # a list, which not every reader of NetCDF takes
         if group in ("posterior", "sample_stats"):
@@ -91,6 +89,16 @@ def tree(
     result = xr.DataTree.from_dict({f"/{group}": dataset for group, dataset in groups.items()})
     result.attrs.update(attrs)
     return result
+
+
+def data_of(model: pm.Model) -> dict[str, Arrays]:
+    """Return what a model observes and its named data, by group; a group of nothing is left out."""
+    found = {"observed_data": find_observations(model), "constant_data": find_constants(model)}
+    return {
+        group: _widened({name: _filled(value) for name, value in values.items()})
+        for group, values in found.items()
+        if values
+    }
 
 
 def _filled(value: object) -> np.ndarray:

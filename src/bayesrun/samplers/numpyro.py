@@ -98,15 +98,16 @@ def fits(
     seeds: Iterable[int],
     options: SamplerOptions,
     *,
-    alike: bool = False,
+    like: Dataset | None = None,
     timeout: float | None = None,
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
     """Draw like `sample`, but in the order in which fits are done, and with errors as values.
 
     Parameters
     ----------
-    alike
-        Whether the datasets are draws of one generator, so that not every model has to be built.
+    like
+        For simulated datasets the one that they are made after: arrays in which their models differ from its model are
+        arguments of what is compiled. None: they are real.
     timeout
         Seconds that one dataset may take of its batch; the batched engine keeps it, NumPyro's own does not.
 
@@ -120,7 +121,7 @@ def fits(
     if options.engine == "lanes":
         from bayesrun.samplers.lanes import engine
 
-        yield from engine.fits(build, datasets, seeds, options, alike=alike, timeout=timeout)
+        yield from engine.fits(build, datasets, seeds, options, like=like, timeout=timeout)
         return
     _prepare_jax()
     for index, (dataset, seed) in enumerate(zip(datasets, seeds, strict=True)):

@@ -20,7 +20,7 @@ from bayesrun.samplers import groups
 if TYPE_CHECKING:
     from bayesrun.types import SamplerOptions
 
-__all__ = ["draw", "elbo_converged"]
+__all__ = ["draw", "elbo_converged", "elbo_of"]
 
 AVERAGED: Final = 0.25
 """Share of the iterations, at the end, over which the variational parameters are averaged."""
@@ -96,7 +96,7 @@ def draw(
     Raises
     ------
     FitError
-        If the optimisation meets NaN.
+        If the optimisation meets NaN, or no draw has a finite log density.
     """
     start = time.perf_counter()
     watch = _Watch(options.iterations)
@@ -122,15 +122,13 @@ def draw(
     posterior, lp = groups.evaluator(model)(unconstrained)
     seconds = time.perf_counter() - start
     elbo = -np.asarray(fitted.hist, dtype=np.float64)
-    gain = (lp - log_q).ravel()
     attrs: groups.Attributes = {
         "sampler": method,
         "sampler_version": version,
         "sampling_seconds": seconds,
         "compile_seconds": watch.compile_seconds,
         "converged": int(elbo_converged(elbo)),
-        "elbo": float(gain.mean()),
-        "elbo_se": float(gain.std(ddof=1) / np.sqrt(gain.size)),
+        **elbo_of(lp, log_q),
     }
     result = groups.tree(model, posterior, {"lp": lp, "log_q": log_q}, attrs)
     optimization = xr.Dataset({"elbo": ("iteration", elbo)}, coords={"iteration": np.arange(elbo.size)}, attrs=attrs)
@@ -172,6 +170,34 @@ def _independent_draws(fitted: Any, watch: _Watch, seed: int, count: int) -> tup
 def _softplus(x: np.ndarray) -> np.ndarray:
     """Map the optimiser's parameter to a standard deviation, as PyMC does."""
     return np.asarray(np.logaddexp(0.0, x))
+
+
+def elbo_of(lp: np.ndarray, log_q: np.ndarray) -> dict[str, float]:
+    """Estimate the ELBO of an approximation from its draws.
+
+    Parameters
+    ----------
+    lp, log_q
+        Log densities of the model and of the approximation at the draws, in nats, any shape.
+
+    Returns
+    -------
+    dict
+        ``elbo`` and ``elbo_se``, its Monte Carlo standard error.
+
+    Raises
+    ------
+    FitError
+        If no draw has a finite log density.
+    """
+    gain = np.ravel(lp - log_q)
+    if not np.isfinite(gain).any():
+        raise FitError(
+            f"none of the {gain.size} draws from the approximation has a finite log density; check that the data lie "
+            "in the support of the likelihood"
+        )
+    with np.errstate(invalid="ignore"):
+        return {"elbo": float(gain.mean()), "elbo_se": float(gain.std(ddof=1) / np.sqrt(gain.size))}
 
 
 def elbo_converged(elbo: np.ndarray) -> bool:

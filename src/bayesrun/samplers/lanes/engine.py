@@ -56,7 +56,7 @@ def fits(
     seeds: Iterable[int],
     options: SamplerOptions,
     *,
-    alike: bool = False,
+    like: Dataset | None = None,
     timeout: float | None = None,
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
     """Draw with NUTS (Hoffman and Gelman 2014, JMLR 15:1593), many datasets side by side.
@@ -71,8 +71,9 @@ def fits(
         ``extra`` may have ``dense_mass`` (bool: adapt a mass matrix with off-diagonal elements) and ``lanes`` (int:
         chains side by side); ``batch_size`` is what the lanes are compiled for, so that a smaller batch of the
         same study compiles nothing.
-    alike
-        Whether the datasets are draws of one generator, so that not every model has to be built (`sharing.Form`).
+    like
+        For simulated datasets the one that they are made after: arrays in which their models differ from its model are
+        arguments of what is compiled. None: they are real.
     timeout
         Seconds that one dataset may take of the lanes' time; None: no bound but ``max_treedepth``.
 
@@ -88,7 +89,7 @@ def fits(
         ``effort``, where a dataset took many times the leapfrog steps of its batch: how many times their median.
     """
     prepare_jax()
-    yield from fit_groups(build, datasets, seeds, partial(_fit_group, options, timeout), alike=alike)
+    yield from fit_groups(build, datasets, seeds, partial(_fit_group, options, timeout), like=like)
 
 
 def prepare_jax() -> None:
@@ -122,13 +123,15 @@ def _fit_group(
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
     """Fit datasets that share a density, which took some seconds to derive."""
     begin = time.perf_counter()
-    shapes = tuple((value.shape, value.dtype.str) for value in members[0].arguments(density))
+    shapes = tuple((value.shape, value.dtype.str) for value in density.arguments(members[0].surveyed))
     compiled = program(density, _settings(density, options, len(members)), shapes)
     compile_seconds = (seconds + time.perf_counter() - begin) / len(members)
     by_index = {member.index: member for member in members}
     moulds = Moulds()
     work = (
-        Work(m.index, m.seed, m.arguments(density), None if density.start else _prior_start(m.surveyed, m.seed))
+        Work(
+            m.index, m.seed, density.arguments(m.surveyed), None if density.start else _prior_start(m.surveyed, m.seed)
+        )
         for m in members
     )
     for chains, share in draw(compiled, work, timeout):
@@ -229,12 +232,12 @@ def _tree(compiled: Program, moulds: Moulds, member: Member, chains: Chains, att
         "sample_stats": _statistics(chains),
         "log_likelihood": shaped(compiled.density.observed, terms),
     }
-    return moulds.tree(member, arrays, attrs)
+    return moulds.tree(member.surveyed.model, arrays, attrs)
 
 
 def _rounding(density: Density, member: Member, chains: Chains) -> float:
     """Largest difference between the log densities of some draws in single and in double precision."""
-    arguments = tuple(jax.numpy.asarray(value) for value in member.arguments(density))
+    arguments = tuple(jax.numpy.asarray(value) for value in density.arguments(member.surveyed))
     every = max(chains.z.shape[1] // 16, 1)
     points = chains.z[:, ::every].reshape(-1, density.size)
     exact = jax.jit(jax.vmap(density.log_density, in_axes=(0, None)))(points, density.prepare(arguments))

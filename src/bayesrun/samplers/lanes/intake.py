@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from bayesrun.errors import FitError
-from bayesrun.samplers.lanes.sharing import Form, Member, by_form, shared_density
+from bayesrun.samplers.lanes.sharing import Member, member, reference, shared_density, sharing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,9 +32,9 @@ def fit_groups(
     seeds: Iterable[int],
     fit: Callable[[Density, Sequence[Member], float], Results],
     *,
-    alike: bool,
+    like: Dataset | None,
 ) -> Results:
-    """Fit datasets, those together whose models have the same form.
+    """Fit datasets, each by its own model, and those together whose models share a density.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ def fit_groups(
         One of each for a fit.
     fit
         Takes a density, the datasets that share it, and the wall-clock seconds that it took to derive.
-    alike
-        Whether the datasets are draws of one generator, so that not every model has to be built (`sharing.Form`).
+    like
+        The dataset that simulated ones are made after (`sharing.member`); None: they are real.
 
     Yields
     ------
@@ -55,17 +55,17 @@ def fit_groups(
         What came of it. A dataset whose model cannot be built, or has no density, leaves the others alone.
     """
     pairs = enumerate(zip(datasets, seeds, strict=True))
-    form = Form(build)
+    compared = reference(build, like)
     while window := list(islice(pairs, WINDOW)):
         members: list[Member] = []
         for index, (dataset, seed) in window:
             try:
-                members.append((form if alike else Form(build)).member(index, dataset, seed))
+                members.append(member(build, index, dataset, seed, compared))
             except FitError as error:
                 yield index, error
             except Exception as error:  # noqa: BLE001 - a user's builder may raise anything, and the others go on
                 yield index, _refused(error)
-        for group in by_form(members):
+        for group in sharing(members):
             yield from _fit_group(build, group, fit)
 
 
@@ -80,15 +80,15 @@ def _fit_group(
     members: Sequence[Member],
     fit: Callable[[Density, Sequence[Member], float], Results],
 ) -> Results:
-    """Fit datasets whose models have the same form, one by one if they share no density."""
+    """Fit datasets that are to share a density, one by one if there is no such density."""
     begin = time.perf_counter()
     try:
         density = shared_density(build, members)
     except FitError as error:
         if len(members) == 1:
             yield members[0].index, error
-        for member in members if len(members) > 1 else ():
-            yield from _fit_group(build, [member], fit)
+        for one in members if len(members) > 1 else ():
+            yield from _fit_group(build, [one], fit)
         return
     yield from fit(density, members, time.perf_counter() - begin)
 

@@ -198,7 +198,10 @@ def potential_of(
             spare = [(0, blocks * block - width)] + [(0, 0)] * (lanes.ndim - 1)
             return jnp.pad(lanes, spare, mode="edge").reshape(blocks, block, *lanes.shape[1:])
 
-        values, gradients = lax.map(lambda lanes: jax.vmap(one)(*lanes), (cut(z.T), tuple(map(cut, data))))
+        def turn(lanes: tuple[jax.Array, Arrays]) -> tuple[jax.Array, jax.Array]:
+            return lax.optimization_barrier(jax.vmap(one)(*lax.optimization_barrier(lanes)))
+
+        values, gradients = lax.map(turn, (cut(z.T), tuple(map(cut, data))))
         return values.reshape(-1)[:width], gradients.reshape(-1, z.shape[0])[:width].T
 
     return by_turns

@@ -1,31 +1,32 @@
-"""Which datasets share one density, and what of their models are its arguments; it remembers both for the process."""
+"""Which datasets share one density, and what of their models are its arguments; it remembers densities for the process.
+
+Every dataset has its own model, because a builder may look at its data: test, then choose a likelihood, leave out what
+does not occur, work numbers out. What is shared is what was compiled for another model of the same form.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from pymc.backends.arviz import find_constants, find_observations
+import pytensor
 
 from bayesrun.errors import FitError
 from bayesrun.samplers.lanes.density import Density, derive
 from bayesrun.samplers.lanes.graphs import Survey, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     import pymc as pm
 
     from bayesrun.types import Dataset
 
-__all__ = ["Form", "Member", "by_form", "shared_density"]
+__all__ = ["Member", "member", "reference", "shared_density", "sharing"]
 
 REMEMBERED = 64
 """Densities that a process keeps."""
-PROBED = 16
-"""Of datasets that are draws of one generator, the model of one in so many is built."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,177 +38,135 @@ class Member:
     index, dataset, seed
         Its place, itself, and the seed of its fit.
     surveyed
-        Its own model, or that of an earlier dataset of the same generator.
-    taken, values
-        For a model that is not its own: leaf, or name of observed values or data, to the array of the dataset that
-        it is.
+        Its own model.
+    varying
+        The leaves of the model that are arguments of its density.
     """
 
     index: int
     dataset: Dataset
     seed: int
     surveyed: Survey
-    taken: dict[int, str] = field(default_factory=dict)
-    values: dict[str, str] = field(default_factory=dict)
+    varying: tuple[int, ...]
 
-    def arguments(self, density: Density) -> tuple[np.ndarray, ...]:
-        """Return what the density needs to know of this dataset."""
-        leaves = self.surveyed.leaves
-        return tuple(
-            np.asarray(self.dataset[self.taken[i]]).astype(leaves[i].value.dtype)
-            if i in self.taken
-            else leaves[i].value
-            for i in density.varying
-        )
-
-    def named(self) -> dict[str, np.ndarray]:
-        """Observed values and data that are not those of the model, by name."""
-        return {name: np.asarray(self.dataset[array]) for name, array in self.values.items()}
+    @property
+    def program(self) -> Hashable:
+        """What its density is derived from: two datasets for which it is equal share one."""
+        fixed = tuple(leaf.digest for i, leaf in enumerate(self.surveyed.leaves) if i not in self.varying)
+        return self.surveyed.form, self.varying, fixed
 
 
-class Form:
-    """The model of the draws of one generator, which differ in some arrays of their datasets.
+def reference(build: Callable[[Dataset], pm.Model], like: Dataset | None) -> Survey | None:
+    """Survey the model that those of other datasets are compared with.
 
-    Two models are built and compared. Where everything that differs between them is an array of the dataset as it is,
-    others are not built, since building a model takes as long as drawing from it; one in `PROBED` still is, and from
-    the first that has another form on, all are.
+    Parameters
+    ----------
+    build
+        Builds the model of one dataset.
+    like
+        The dataset that simulated ones are made after; None: there is none.
+
+    Returns
+    -------
+    Survey or None
+        None too where no model can be built on that dataset, which says nothing about the others.
     """
-
-    def __init__(self, build: Callable[[Dataset], pm.Model]) -> None:
-        self.build = build
-        self.first: tuple[Survey, Dataset] | None = None
-        self.taken: dict[int, str] | None = None
-        self.values: dict[str, str] = {}
-        self.seen = 0
-
-    def member(self, index: int, dataset: Dataset, seed: int) -> Member:
-        """Survey one dataset, by its own model or by the first one's."""
-        self.seen += 1
-        if self.first is not None and self.taken is not None and self.seen % PROBED:
-            surveyed, of = self.first
-            if _alike(dataset, of, set(self.taken.values())):
-                return Member(index, dataset, seed, surveyed, self.taken, self.values)
-        own = survey(self.build(dataset))
-        if self.first is None:
-            self.first = own, dataset
-        else:
-            self.taken = self._compared(own, dataset)
-        return Member(index, dataset, seed, own)
-
-    def _compared(self, own: Survey, dataset: Dataset) -> dict[int, str] | None:
-        """Say which leaves are which arrays; None if that does not explain all that differs."""
-        assert self.first is not None
-        surveyed, of = self.first
-        if own.form != surveyed.form or (self.seen > 2 and self.taken is None):
-            return None
-
-        def array(mine: np.ndarray, first: np.ndarray, known: str | None) -> str | None:
-            names = list(dataset) if known is None else [known]
-            return next((n for n in names if _is(dataset, n, mine) and _is(of, n, first)), None)
-
-        taken = dict(self.taken or {})
-        for i, (mine, first) in enumerate(zip(own.leaves, surveyed.leaves, strict=True)):
-            if mine.digest != first.digest or i in taken:
-                name = array(mine.value, first.value, taken.get(i))
-                if name is None:
-                    return None
-                taken[i] = name
-        here, there = _named_values(own.model), _named_values(surveyed.model)
-        for key, value in here.items():
-            if key in self.values or not np.array_equal(value, there[key], equal_nan=value.dtype.kind == "f"):
-                name = array(value, there[key], self.values.get(key))
-                if name is None:
-                    return None
-                self.values[key] = name
-        return taken
+    if like is None:
+        return None
+    try:
+        return survey(_built(build, like))
+    except Exception:  # noqa: BLE001 - a user's builder may raise anything; the datasets that are fitted are built in turn
+        return None
 
 
-def _named_values(model: pm.Model) -> dict[str, np.ndarray]:
-    """Observed values and named data of a model."""
-    found = {**find_observations(model), **find_constants(model)}
-    return {name: np.ma.getdata(value) for name, value in found.items()}
+def member(
+    build: Callable[[Dataset], pm.Model], index: int, dataset: Dataset, seed: int, compared: Survey | None
+) -> Member:
+    """Build the model of one dataset, and say what of it are arguments.
+
+    These are the observed values, lone numbers that were worked out, and all that differs from the model that it is
+    compared with; each argument takes its part of the time of a gradient. They follow from the dataset and that model
+    alone: what is a constant is rounded otherwise than what is an argument, and the draws of a fit must not depend on
+    which others came before it.
+    """
+    surveyed = survey(_built(build, dataset))
+    return Member(index, dataset, seed, surveyed, _varying(surveyed, compared))
 
 
-def _is(dataset: Dataset, name: str, value: np.ndarray) -> bool:
-    """Whether an array of a dataset, in the dtype of a leaf, is that leaf."""
-    array = np.asarray(dataset[name])
-    return array.shape == value.shape and array.dtype.kind in "bif" and bool((array.astype(value.dtype) == value).all())
+def _built(build: Callable[[Dataset], pm.Model], dataset: Dataset) -> pm.Model:
+    """Build without the places in the source that PyTensor notes for each variable: they take a third of the time."""
+    with pytensor.config.change_flags(traceback__limit=0):
+        return build(dataset)
 
 
-def _alike(dataset: Dataset, first: Dataset, differing: set[str]) -> bool:
-    """Whether two datasets have the same arrays but for some, and those in the same shape."""
-    if set(dataset) != set(first) or dict(dataset.coords) != dict(first.coords):
-        return False
-    for name in dataset:
-        a, b = np.asarray(dataset[name]), np.asarray(first[name])
-        if a.shape != b.shape or a.dtype != b.dtype:
-            return False
-        if name not in differing and a is not b and not np.array_equal(a, b):
-            return False
-    return True
+def _varying(own: Survey, compared: Survey | None) -> tuple[int, ...]:
+    always = {i for i, leaf in enumerate(own.leaves) if leaf.observed or leaf.lone}
+    if compared is None:
+        return tuple(sorted(always))
+    if own.form == compared.form:
+        differing = {
+            i for i, (a, b) in enumerate(zip(own.leaves, compared.leaves, strict=True)) if a.digest != b.digest
+        }
+    else:
+        known = {leaf.digest for leaf in compared.leaves}
+        differing = {i for i, leaf in enumerate(own.leaves) if leaf.digest not in known and not leaf.infinite}
+    return tuple(sorted(always | differing))
 
 
-@dataclass(eq=False)
-class _Known:
-    """What was seen of the models of one form: the leaves of the first one, and which of them have differed."""
-
-    leaves: tuple[bytes, ...]
-    varying: set[int] = field(default_factory=set)
-
-
-_known: dict[Any, _Known] = {}
-_densities: OrderedDict[Any, Density] = OrderedDict()
-
-
-def by_form(members: Sequence[Member]) -> list[list[Member]]:
-    """Put datasets together whose models have the same form, in the order in which they come."""
-    groups: dict[Any, list[Member]] = {}
-    for member in members:
-        groups.setdefault(member.surveyed.form, []).append(member)
+def sharing(members: Sequence[Member]) -> list[list[Member]]:
+    """Put datasets together that share a density, in the order in which they come."""
+    groups: dict[Hashable, list[Member]] = {}
+    for one in members:
+        groups.setdefault(one.program, []).append(one)
     return list(groups.values())
 
 
-def shared_density(build: Callable[[Dataset], pm.Model], members: Sequence[Member]) -> Density:
-    """Return the density of datasets whose models have the same form.
+_densities: OrderedDict[Any, Density | FitError] = OrderedDict()
 
-    Observed values are arguments, and so is every leaf that has ever differed between models of this form in this
-    process. The density is derived from the first dataset, and checked against PyMC on it and on the second.
+
+def shared_density(build: Callable[[Dataset], pm.Model], members: Sequence[Member]) -> Density:
+    """Return the density of datasets that share one.
+
+    It is derived from the first dataset, and checked against PyMC on it and on the second.
 
     Parameters
     ----------
     build
         Builds the model of one dataset.
     members
-        At least one. A model that stands alone keeps everything but its observed values constant if it has to.
+        At least one, with the same `Member.program`. A model that stands alone keeps everything but its observed values
+        constant if it has to.
 
     Raises
     ------
     FitError
         If there is no such density.
     """
-    form, leaves = members[0].surveyed.form, members[0].surveyed.leaves
-    known = _known.setdefault(form, _Known(tuple(leaf.digest for leaf in leaves)))
-    observed = {i for i, leaf in enumerate(leaves) if leaf.observed}
-    known.varying |= observed
-    for member in members:
-        pairs = zip(known.leaves, member.surveyed.leaves, strict=True)
-        known.varying.update(i for i, (digest, leaf) in enumerate(pairs) if leaf.digest != digest)
+    own = members[0]
     try:
-        return _density(build, members, known.varying)
+        return _density(build, members, own.varying)
     except FitError:
-        if len(members) > 1 or known.varying == observed:
+        observed = tuple(i for i, leaf in enumerate(own.surveyed.leaves) if leaf.observed)
+        if len(members) > 1 or own.varying == observed:
             raise
         return _density(build, members, observed)
 
 
-def _density(build: Callable[[Dataset], pm.Model], members: Sequence[Member], varying: set[int]) -> Density:
+def _density(build: Callable[[Dataset], pm.Model], members: Sequence[Member], varying: tuple[int, ...]) -> Density:
+    """Derive a density, or find what came of it before."""
     surveyed = members[0].surveyed
     fixed = tuple(leaf.digest for i, leaf in enumerate(surveyed.leaves) if i not in varying)
-    key = (surveyed.form, tuple(sorted(varying)), fixed)
+    key = (surveyed.form, varying, fixed)
     if key not in _densities:
-        others = [build(member.dataset) for member in members[1:2]]
-        _densities[key] = derive(build(members[0].dataset), sorted(varying), others)
+        try:
+            others = [_built(build, one.dataset) for one in members[1:2]]
+            _densities[key] = derive(_built(build, members[0].dataset), varying, others)
+        except FitError as error:
+            _densities[key] = error
     _densities.move_to_end(key)
     while len(_densities) > REMEMBERED:
         _densities.popitem(last=False)
-    return _densities[key]
+    found = _densities[key]
+    if isinstance(found, FitError):
+        raise FitError(*found.args) from found
+    return found

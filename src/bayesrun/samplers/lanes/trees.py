@@ -1,7 +1,7 @@
 """The chains of a dataset as the groups that every sampler writes; it computes no diagnostics.
 
-Draws of one generator share names, dims and coords, which take longer to work out than their numbers take to copy:
-they are kept from the first tree.
+Draws of one generator mostly share names, dims and coords, which take longer to work out than their numbers take to
+copy: they are kept from a tree with the same.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
     import pymc as pm
 
-    from bayesrun.samplers.lanes.sharing import Member
 
 __all__ = ["Mould", "Moulds", "whole_tree"]
+
+type Labels = tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Mapping[str, tuple[int, ...]]]]
+
+MOST_MOULDS = 8
+"""Sets of labels that are kept of one form: where every dataset has its own, nothing is saved by keeping them."""
 
 
 def whole_tree(
@@ -84,14 +88,14 @@ class Mould:
 
 
 class Moulds:
-    """The trees of a batch, cast after the first one wherever that is of the same model."""
+    """The trees of datasets whose models have one form, cast after the first one with the same labels."""
 
     def __init__(self) -> None:
-        self.made: dict[int, Mould] = {}
+        self.made: list[tuple[Labels, Mould]] = []
 
     def tree(
         self,
-        member: Member,
+        model: pm.Model,
         arrays: Mapping[str, Mapping[str, np.ndarray]],
         attrs: groups.Attributes,
     ) -> xr.DataTree:
@@ -99,22 +103,28 @@ class Moulds:
 
         Parameters
         ----------
-        member
-            The dataset, and its own model or that of an earlier one.
+        model
+            Its own model.
         arrays
             The groups ``posterior``, ``sample_stats`` and ``log_likelihood`` (see `whole_tree`).
         attrs
             Of the tree, its posterior and its statistics.
         """
-        model = id(member.surveyed)
-        data = {name: member.named() for name in ("observed_data", "constant_data")}
-        if member.taken and model in self.made:
-            return self.made[model].cast({**arrays, **data}, attrs)
+        data = groups.data_of(model)
+        labels = _labels(model, data)
+        for known, mould in self.made:
+            if known == labels:
+                return mould.cast({**arrays, **data}, attrs)
         posterior, stats, terms = (arrays[name] for name in ("posterior", "sample_stats", "log_likelihood"))
-        tree = whole_tree(member.surveyed.model, posterior, stats, terms, attrs)
-        if member.taken or model not in self.made:
-            self.made[model] = Mould(tree)
-        return self.made[model].cast(data, attrs) if member.taken else tree  # the model is that of another dataset
+        tree = whole_tree(model, posterior, stats, terms, attrs)
+        self.made = [*self.made, (labels, Mould(tree))][-MOST_MOULDS:]
+        return tree
+
+
+def _labels(model: pm.Model, data: Mapping[str, Mapping[str, np.ndarray]]) -> Labels:
+    """Return the dims and coords of a model, and the shapes of what it observes and of its named data."""
+    shapes = {group: {name: value.shape for name, value in held.items()} for group, held in data.items()}
+    return dict(model.named_vars_to_dims), dict(model.coords), shapes
 
 
 def _like(value: np.ndarray, first: xr.DataArray) -> np.ndarray:
