@@ -30,6 +30,9 @@ __all__ = ["kaplan_meier", "predictive_figure"]
 PREDICTIVE_CURVES = 50
 FEW_OBSERVATIONS = 40
 FEW_VALUES = 20
+BESIDE = 0.1
+"""What the axis of censored values shows beside the observed ones, of their range."""
+
 SHOWN = 0.99
 """Share of what is drawn that the axis of counts holds; what it leaves out is said."""
 
@@ -162,7 +165,9 @@ def _predictive_cut(axes: Axes, draws: Floats, data: Floats, sign: int, ends: Fl
     for number, values in enumerate(draws[some]):
         _step(axes, *_distribution(values, sign, ends), _label(some, draws) if number == 0 else None)
     _step(axes, *_distribution(data, sign, ends), "observed", predicted=False)
-    low, high = _limits(np.where(sign * draws[some] < ends, draws[some], np.nan), data)
+    # beyond the last observed value there is nothing to compare with
+    low, high = float(data.min()), float(data.max())
+    low, high = low - BESIDE * (high - low), high + BESIDE * (high - low)
     axes.set_xlim(low, high)
     _beyond(axes, draws, low, high)
     axes.set_ylabel("cumulative share (Kaplan-Meier)", fontsize=9)
