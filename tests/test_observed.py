@@ -1,5 +1,7 @@
 """Pairs of models that LOO may and may not compare: same values, rows and measure, unweighted; each by its graph."""
 
+import sys
+import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -366,3 +368,25 @@ def test_rows_that_a_model_chose_are_known_by_its_labels() -> None:
     found = observed_of(build, build(data), data)
     assert found.labels
     assert not found.reason
+
+
+def test_terms_that_a_hook_weights_stand_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plain(model: pm.Model, data: Dataset) -> dict[str, Any]:
+        return {"y": pm.logp(pm.Normal.dist(model["mu"], 1.0), data["y"])}
+
+    def hooked(pointwise: Any) -> Any:
+        module = types.ModuleType("hooked")
+        module.pointwise = pointwise  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "hooked", module)
+
+        def build(data: Dataset) -> pm.Model:
+            with pm.Model() as model:
+                pm.Normal("y", pm.Normal("mu"), 1.0, observed=data["y"])
+            return model
+
+        build.__module__ = "hooked"
+        return observed_of(build, build(Dataset({"y": Y})), Dataset({"y": Y}))
+
+    assert not hooked(plain).reason
+    assert "weighted" in hooked(lambda model, data: {"y": WEIGHTS * plain(model, data)["y"]}).reason
+    assert not hooked(lambda model, data: 1 / 0).reason  # the fit says what is wrong with it
