@@ -90,3 +90,13 @@ def test_columns_of_a_shipped_table_are_those_that_were_asked_for(workdir):
     assert "the model needs group, which the data do not have" in refused.err
     scaled = bayesrun(*command, "data.standardize=[y]")
     assert (scaled.code, "sigma has the unit of y" in scaled.err) == (2, True)
+
+
+def test_numbers_that_may_be_labels_are_told_of(table, workdir):
+    sites = ["01", "1", "2", "02"] * (N // 4)
+    lines = (workdir / "clinic.csv").read_text().splitlines()
+    rows = [f"{line},{site}" for line, site in zip(lines, ["site", *sites], strict=True)]
+    (workdir / "clinic.csv").write_text("\n".join(rows) + "\n")
+    command = ("--config-dir", "conf", "model=clinic", *FORMULA[3:], *QUICK, "track=off", "dry_run=true")
+    assert "site writes one number as 01 and 1; if these are labels: 'data.categories=[site]'" in bayesrun(*command).out
+    assert "writes one number" not in bayesrun(*command, "data.categories=[site]").out

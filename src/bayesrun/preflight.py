@@ -227,11 +227,28 @@ def _coded(cell: Cell, dataset: Dataset) -> list[str]:
         for name, labels in dataset.coords.items()
         if name in dataset and name not in dataset.dims.get(name, ()) and labels and isinstance(labels[0], str)
     }
-    return [
+    return _merged(cell, dataset) + [
         f"data={cell.data.name}: {name} holds text and was coded as 0 to {len(labels) - 1}, in the order of "
         f"{', '.join(labels[:3])}{', ...' if len(labels) > 3 else ''}"
         for name, labels in coded.items()
     ]
+
+
+def _merged(cell: Cell, dataset: Dataset) -> list[str]:
+    """Tell of numbers that the file writes in several ways: as labels they would be several."""
+    found = []
+    for name, words in dataset.origin.written.items():
+        spelled: dict[float, set[str]] = {}
+        for number, word in zip(dataset[name].tolist(), words.tolist(), strict=True):
+            if word is not None:
+                spelled.setdefault(number, set()).add(word)
+        same = next((ways for ways in spelled.values() if len(ways) > 1), None)
+        if same:
+            found.append(
+                f"data={cell.data.name}: {name} writes one number as {' and '.join(sorted(same))}; if these are "
+                f"labels: 'data.categories=[{name}]'"
+            )
+    return found
 
 
 def _identity(sample: Callable[..., Any], version: int) -> int | str:

@@ -250,3 +250,26 @@ def test_what_has_one_unit_is_scaled_by_one_number(tmp_path: Path) -> None:
         conform(read(path, transform={"s": "log"}), roles)
     for how in ({}, {"standardize": ["x"]}, {"transform": {"y": "centre"}}):
         assert conform(read(path, **how), roles)["s"].tolist() == [15, 10, 16]
+
+
+def test_a_standardised_count_names_the_standardisation(tmp_path: Path) -> None:
+    path = written(tmp_path, "csv", {"n": [0, 3, 7], "x": [1, 2, 4]})
+    with pytest.raises(DataError, match=r"data\.standardize scaled n too; name the columns that are meant"):
+        conform(read(path, standardize=True), {"n": Role("count", "events")})
+    data = conform(read(path, standardize=["x"]), {"n": Role("count", "events")})
+    assert data["n"].tolist() == [0, 3, 7]
+
+
+def test_labels_that_differ_by_blanks_or_case_are_two_and_said(tmp_path: Path) -> None:
+    data = read(written(tmp_path, "json", {"g": ["a", "A", "b", "b "], "y": [1.0, 2.0, 4.0, 8.0]}))
+    assert groups(data) == {"A": 1, "a": 1, "b": 1, "b ": 1}
+    assert data.origin.notes == ("g: 'A' and 'a', 'b' and 'b ' are different labels, as they are written",)
+    plain = read(written(tmp_path, "json", {"g": ["a", "b", "a", "b"], "y": [1.0, 2.0, 4.0, 8.0]}))
+    assert plain.origin.notes == ()
+
+
+def test_no_comes_first_also_in_a_column_that_came_coded(tmp_path: Path) -> None:
+    for ordered, codes in ((False, [1, 0, -1]), (True, [0, 1, -1])):
+        cells = pd.Categorical(["yes", "no", None], ["yes", "no"], ordered=ordered)
+        pd.DataFrame({"y": cells, "x": [1.0, 2.0, 3.0]}).to_parquet(tmp_path / "t.parquet")
+        assert read(str(tmp_path / "t.parquet"))["y"].tolist() == codes

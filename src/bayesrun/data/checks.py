@@ -266,16 +266,17 @@ def _formed(dataset: Dataset, name: str, role: Role) -> tuple[np.ndarray, tuple[
             return _event(name, coded, labels, stated=name in dataset.ordered)
     numbers = _numbers(dataset, name, role)
     if role.kind == "positive":
-        _refuse(numbers <= 0, numbers, name, "above 0", "Leave those rows out, or change the unit or the column")
+        remedy = _remedy(dataset, name, "Leave those rows out, or change the unit or the column")
+        _refuse(numbers <= 0, numbers, name, "above 0", remedy)
     if role.kind == "real" and len(numbers) > 1 and (numbers == numbers[0]).all():
         raise DataError(
             f"{name} is constant over all {len(numbers)} rows: nothing can be learned from it. {_other(name)}"
         )
     if role.kind == "binary":
-        _refuse(~np.isin(numbers, (0, 1)), numbers, name, "0 or 1", _other(name))
+        _refuse(~np.isin(numbers, (0, 1)), numbers, name, "0 or 1", _remedy(dataset, name, _other(name)))
     if role.kind == "count":
         wrong = (numbers < 0) | (numbers != np.round(numbers))
-        _refuse(wrong, numbers, name, "whole numbers 0, 1, 2, ...", _other(name))
+        _refuse(wrong, numbers, name, "whole numbers 0, 1, 2, ...", _remedy(dataset, name, _other(name)))
     return numbers.astype(np.int64 if role.kind in ("binary", "count") else np.float64), ()
 
 
@@ -290,6 +291,13 @@ def _event(name: str, coded: np.ndarray, labels: tuple[Any, ...], stated: bool) 
             f"it: {event_key(name)}, with the label of what {name} is to be 1 for"
         )
     return (coded if known == labels else 1 - coded), known
+
+
+def _remedy(dataset: Dataset, name: str, otherwise: str) -> str:
+    """Name what made numbers unfit: a standardisation that was meant for other columns."""
+    if "standardize" in dataset.origin.changed.get(name, ""):
+        return f"data.standardize scaled {name} too; name the columns that are meant: 'data.standardize=[COLUMN]'"
+    return otherwise
 
 
 def _other(name: str) -> str:

@@ -217,7 +217,10 @@ def _origin(
     }
     changed = {slot.name: ", ".join(dict.fromkeys(c for part in slot.parts for c in part.changed)) for slot in slots}
     return Origin(
-        notes=tuple(_alike(name, labels, arrays[name]) for name, labels in levels.items() if _doubtful(labels)),
+        notes=(
+            *(_alike(name, labels, arrays[name]) for name, labels in levels.items() if _doubtful(labels)),
+            *(note for name, labels in levels.items() for note in _near(name, labels)),
+        ),
         changed={name: text for name, text in changed.items() if text},
         absent={name: text for name, text in absent.items() if text},
         written=words,
@@ -243,9 +246,21 @@ def _alike(name: str, labels: tuple[Any, ...], coded: np.ndarray) -> str:
     return f"{name}: {told} taken as a label; if it stands for a missing value: 'data.missing=[{words}]'"
 
 
+def _near(name: str, labels: tuple[Any, ...]) -> list[str]:
+    """Say that labels differ by blanks or case alone: they are two, as they are written."""
+    same: dict[str, list[str]] = {}
+    for label in labels:
+        same.setdefault(str(label).strip().casefold(), []).append(str(label))
+    twins = [f"{' and '.join(map(repr, words))}" for words in same.values() if len(words) > 1]
+    return [f"{name}: {', '.join(twins)} are different labels, as they are written"] if twins else []
+
+
 def _coded(part: Part, wanted: bool) -> tuple[np.ndarray, tuple[Any, ...] | None]:
     if part.levels is not None:
-        return part.values.astype(np.int64), part.levels
+        coded, known = part.values.astype(np.int64), None if part.ordered else known_order(part.levels)
+        if known is None or known == part.levels:
+            return coded, part.levels
+        return np.where(coded < 0, -1, 1 - coded), known
     if wanted or holds_text(part):
         if not wanted:
             _refuse_mixed(part)

@@ -74,7 +74,11 @@ def in_time(dataset: Dataset, name: str, dim: str) -> Dataset:
             if own == dim:
                 arrays[other] = np.take(arrays[other], order, axis=axis)
     coords[dim] = tuple(labels[place] for place in order)
-    return replace(dataset, arrays=arrays, coords=coords).noted(f"{name}: its rows were sorted by their index")
+    written = {name: words[order] for name, words in dataset.origin.written.items()}
+    origin = replace(dataset.origin, written=written)
+    return replace(dataset, arrays=arrays, coords=coords, origin=origin).noted(
+        f"{name}: its rows were sorted by their index"
+    )
 
 
 def _times(name: str, labels: Sequence[Any]) -> tuple[np.ndarray, str]:
