@@ -80,6 +80,16 @@ def test_gaps_of_a_column_that_is_not_used_stop_no_model(table, workdir, command
     named = "model.formula=died ~ age + cabin"
     refused = bayesrun(*FORMULA[:1], named, *FORMULA[2:], *QUICK, "track=off", "dry_run=true")
     assert (refused.code, f"cabin has {N - 9} values that are missing" in refused.err) == (2, True)
+    lines = (workdir / "clinic.csv").read_text().splitlines()
+    (workdir / "clinic.csv").write_text("\n".join([lines[0], f",{lines[1].split(',', 1)[1]}", *lines[2:]]) + "\n")
+    advised = bayesrun(*command, *QUICK, "track=off", "dry_run=true")
+    assert (
+        "data.drop_missing=true; with the columns that the model reads: 'data.columns={age:age,died:died}'"
+        in advised.err
+    )
+    columns = ("data.columns={age: age, died: died}", "data.drop_missing=true")
+    followed = bayesrun(*command, *QUICK, "track=off", "dry_run=true", *columns)
+    assert f"left out 1 of {N} rows, because of age (1 blank)" in followed.out
 
 
 def test_columns_of_a_shipped_table_are_those_that_were_asked_for(workdir):

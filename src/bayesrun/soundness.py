@@ -13,6 +13,7 @@ import numpy as np
 
 from bayesrun.arrivals import casts, watched
 from bayesrun.errors import BayesrunError, ConfigError, DataError
+from bayesrun.sourcecode import executed
 from bayesrun.targets import import_target
 
 if TYPE_CHECKING:
@@ -56,11 +57,13 @@ def build(target: Target, dataset: Dataset) -> Built:
         raise ConfigError(f"model={target.name}: it has no free variable, so there is nothing to fit")
     _check_dims(model, target.name)
     _check_names(model, target.name)
+    with executed() as files:
+        again = build_model(builder, target, dataset)
     try:
-        found = fingerprint(builder, model)
+        found = fingerprint(builder, model, dataset, files)
     except Exception as error:  # shapes that are known before anything is evaluated, and do not fit
         raise ConfigError(f"model={target.name}: its log density cannot be written down: {_where(error)}") from error
-    if not found.endswith(graph_digest(build_model(builder, target, dataset))):
+    if not found.endswith(graph_digest(again, dataset)):
         raise ConfigError(
             f"model={target.name}: two builds of it differ, so a fit could not be found again; give the random numbers "
             "that it draws a fixed seed"
@@ -83,6 +86,7 @@ def _first(builder: Callable[..., Any], target: Target, dataset: Dataset) -> pm.
     What a model reads must be there; gaps in other columns do not stop it. What it observes must be what was read.
     """
     from bayesrun.data import check_values
+    from bayesrun.data.hints import override
 
     seen = _Seen(dataset.arrays)
     failed = model = None
@@ -91,10 +95,15 @@ def _first(builder: Callable[..., Any], target: Target, dataset: Dataset) -> pm.
             model = build_model(builder, target, dataclasses.replace(dataset, arrays=seen))
         except BayesrunError as error:
             failed = error
+    used = [name for name in dataset if name in seen.names]
     try:
-        check_values(dataset, [name for name in dataset if name in seen.names])
+        check_values(dataset, used)
     except DataError as error:
-        raise DataError(f"model={target.name} data={dataset.name}: {error}") from failed
+        # what is left out because of other columns would be missed
+        hint = f"; with the columns that the model reads: {override({name: name for name in used})}"
+        raise DataError(
+            f"model={target.name} data={dataset.name}: {error}{hint if len(used) < len(dataset) else ''}"
+        ) from failed
     if model is None:
         assert failed is not None
         raise failed
