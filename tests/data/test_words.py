@@ -273,3 +273,10 @@ def test_no_comes_first_also_in_a_column_that_came_coded(tmp_path: Path) -> None
         cells = pd.Categorical(["yes", "no", None], ["yes", "no"], ordered=ordered)
         pd.DataFrame({"y": cells, "x": [1.0, 2.0, 3.0]}).to_parquet(tmp_path / "t.parquet")
         assert read(str(tmp_path / "t.parquet"))["y"].tolist() == codes
+
+
+def test_measurements_of_many_values_are_not_kept_as_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bayesrun.data.files.MOST_LABELS", 2)
+    path = written(tmp_path, "csv", {"x": ["1.10", "2.20", "3.30"], "id": ["01", "02", "003"], "y": ["1", "2", "4"]})
+    assert list(read(path).origin.written) == ["id"]
+    assert read(path, categories=["id"]).labels("id") == ("01", "02", "003")

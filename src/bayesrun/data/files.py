@@ -41,6 +41,9 @@ FORMATS: Mapping[str, str] = {
 }
 """Format by the suffix of a file name."""
 
+MOST_LABELS = 10_000
+"""A column of fractions with more distinct cells is a measurement: how its cells are written is not kept."""
+
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 
 
@@ -361,15 +364,25 @@ def _from_frame(
         else:
             arrays[name], told = _column(series, missing)
         if words is not None and arrays[name].dtype.kind in "fiub":
-            written[name] = _spelt(words.iloc[:, position], series)
+            spelt = _spelt(words.iloc[:, position], arrays[name])
+            written |= {} if spelt is None else {name: spelt}
             told = counted(word for word, gap in zip(words.iloc[:, position], series.isna(), strict=True) if gap)
         absent |= {name: told} if told else {}
     origin = Origin(absent=absent, written=written, twins=_twins(headers))
     return Dataset(arrays, dict.fromkeys(arrays, ("obs",)), coords, ordered=tuple(ordered), origin=origin)
 
 
-def _spelt(words: pd.Series[Any], series: pd.Series[Any]) -> np.ndarray:
-    return words.astype(object).str.strip().where(series.notna(), None).to_numpy(dtype=object)
+def _spelt(words: pd.Series[Any], values: np.ndarray) -> np.ndarray | None:
+    """Return the cells of a column of numbers; None where they are plainly measurements, and no labels."""
+    import pandas as pd
+
+    place, distinct = pd.factorize(words)
+    if len(distinct) > MOST_LABELS and not np.array_equal(values, np.round(values), equal_nan=True):
+        return None
+    spelt = np.array([str(word).strip() for word in distinct], dtype=object)[place]
+    if values.dtype.kind == "f":
+        spelt[np.isnan(values)] = None
+    return spelt
 
 
 def _column(series: pd.Series[Any], missing: str | Sequence[str] | None) -> tuple[np.ndarray, str]:

@@ -41,7 +41,8 @@ def build(
     Parameters
     ----------
     data
-        Array ``y`` (obs,), at least two points.
+        Array ``y`` (obs,), at least two points, in the order of time and equally spaced: rows are sorted by their index
+        before they come here, and a series with gaps is refused.
     mu_mean, mu_sigma
         Prior of the mean of the series, Normal, in units of y.
     phi_lower, phi_upper
