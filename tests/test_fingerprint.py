@@ -13,6 +13,7 @@ import pytensor.tensor as pt
 import pytest
 
 from bayesrun.fingerprint import centred_variables, fingerprint, graph_digest, narrow_constants
+from bayesrun.sourcecode import executed
 from bayesrun.types import Dataset
 from model_oracles import CONF, default_data, model_config
 
@@ -45,7 +46,7 @@ def prints(tmp_path, monkeypatch):
         (tmp_path / "users_helper.py").write_text(helper, encoding="utf-8")
         forget()
         build = importlib.import_module("users_model").build
-        return fingerprint(build, build(data, **params))
+        return fingerprint(build, build(data, **params), data)
 
     yield of
     forget()
@@ -104,6 +105,97 @@ def test_a_users_module_named_like_ours_counts(prints, tmp_path):
         seen.add(prints(body))
     sys.modules.pop("bayesrun_extra")
     assert len(seen) == 2
+
+
+LAZY = """
+    import pymc as pm
+
+    def build(data):
+        with pm.Model(coords={"obs": data.coords["obs"]}) as model:
+            mu = pm.Normal("mu", 0.0, 1.0)
+            pm.Normal("y", mu, 1.0, observed=data["y"], dims="obs")
+        return model
+
+    def from_draws(data, drawn):
+        IMPORT
+        return {"y": scale(drawn["y"])}
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from users_helper import scale",
+        "import users_helper; scale = users_helper.scale",
+        "import importlib; scale = importlib.import_module('users_helper').scale",
+        "scale = __import__('users_helper').scale",
+        "from users_package.inner import scale",
+    ],
+)
+def test_what_a_hook_imports_when_it_is_called_counts(prints, tmp_path, line):
+    """Before the first call as after it: otherwise the second command would fit everything again."""
+    (tmp_path / "users_package").mkdir()
+    (tmp_path / "users_package" / "__init__.py").write_text("")
+    body = LAZY.replace("IMPORT", line)
+    found = []
+    for helper in (HELPER, HELPER.replace("2.0", "3.0")):
+        (tmp_path / "users_package" / "inner.py").write_text(helper)
+        before = prints(body, helper)
+        module = sys.modules["users_model"]
+        module.from_draws(DATA, {"y": DATA["y"]})
+        found.append(fingerprint(module.build, module.build(DATA), DATA))
+        assert found[-1] == before
+    for name in [name for name in sys.modules if name.startswith("users_package")]:
+        del sys.modules[name]
+    assert found[0] != found[1]
+
+
+def test_nothing_is_imported_to_find_sources(prints, tmp_path):
+    (tmp_path / "users_bomb.py").write_text("raise SystemExit('imported')")
+    prints(LAZY.replace("IMPORT", "import users_bomb; scale = abs"))
+    assert "users_bomb" not in sys.modules
+
+
+def test_a_source_that_only_a_run_shows_counts(tmp_path, monkeypatch):
+    """A helper that is found by a name which is worked out."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "users_found.py").write_text("def width():\n    return 1.0 + 1.0\n")
+
+    def build(data):
+        with pm.Model() as model:
+            width = importlib.import_module("_".join(["users", "found"])).width()
+            pm.Normal("y", pm.Normal("mu", 0.0, 1.0), width, observed=data["y"])
+        return model
+
+    seen = set()
+    for text in ("1.0 + 1.0", "2.0"):
+        (tmp_path / "users_found.py").write_text(f"def width():\n    return {text}\n")
+        sys.modules.pop("users_found", None)
+        importlib.invalidate_caches()
+        build(DATA)
+        with executed() as files:
+            model = build(DATA)
+        seen.add(fingerprint(build, model, DATA, files))
+    sys.modules.pop("users_found")
+    assert len(seen) == 2
+
+
+def test_observed_values_that_are_no_array_of_the_data_count():
+    """A builder may read a file of its own, of whose values nothing else knows."""
+
+    def build(data, pilot=(1.0, 2.0)):
+        with pm.Model() as model:
+            mu = pm.Normal("mu", 0.0, 1.0)
+            pm.Normal("pilot", mu, 1.0, observed=np.array(pilot))
+            pm.Normal("y", mu, 1.0, observed=data["y"])
+        return model
+
+    assert graph_digest(build(DATA), DATA) == graph_digest(build(DATA), DATA)
+    assert graph_digest(build(DATA, (1.0, 3.0)), DATA) != graph_digest(build(DATA), DATA)
+    other = Dataset({"y": DATA["y"] + 1.0})
+    assert graph_digest(build(other), other) == graph_digest(build(DATA), DATA)
+    shared = Dataset({"y": DATA["y"], "pilot": np.array([1.0, 3.0])})
+    assert graph_digest(build(shared, (1.0, 3.0)), shared) == graph_digest(build(shared, (1.0, 3.0)), shared)
 
 
 def test_parameters_and_coords_count_and_observed_values_do_not(prints):

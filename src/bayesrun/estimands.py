@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bayesrun.errors import ConfigError
 from bayesrun.measures import parse_decisions, spaceless
+from bayesrun.sourcecode import source_digest
 from bayesrun.spelling import did_you_mean
 from bayesrun.targets import import_target
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
     import pymc as pm
 
-    from bayesrun.types import CheckedCell, StudyOptions
+    from bayesrun.types import CheckedCell, DiagnosticsOptions, StudyOptions
 
-__all__ = ["check_estimands", "unknown_nulls"]
+__all__ = ["check_estimands", "quantity_sources", "unknown_nulls"]
 
 OWN, ALL = "diagnostics.decisions", "study.decisions"
 MOST_NAMED = 12
@@ -44,8 +45,33 @@ def check_estimands(one: CheckedCell, model: pm.Model, study: StudyOptions) -> N
     if lines:
         raise ConfigError("\n".join(lines))
     parse_decisions(dict.fromkeys((*asked.decisions, *study.decisions)), asked.ci_kind, f"{OWN} and {ALL}")
-    for name, path in (study.quantities or {}).items():
-        import_target(f"study.quantities.{name}", path)
+
+
+def quantity_sources(asked: DiagnosticsOptions, own: Iterable[str] = ()) -> dict[str, str]:
+    """Import the functions of quantities, and digest their sources: an edited one is worked out again.
+
+    Parameters
+    ----------
+    asked
+        With ``quantities``.
+    own
+        Names of those that the study asks for.
+
+    Returns
+    -------
+    dict
+        Name of the quantity to digest.
+
+    Raises
+    ------
+    ConfigError
+        If one cannot be imported.
+    """
+    found = {}
+    for name, path in (asked.quantities or {}).items():
+        node = "study" if name in own else "diagnostics"
+        found[name] = source_digest(import_target(f"{node}.quantities.{name}", path))
+    return found
 
 
 def unknown_nulls(study: StudyOptions, cells: Sequence[CheckedCell], models: Mapping[str, pm.Model]) -> list[str]:

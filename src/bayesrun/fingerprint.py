@@ -1,19 +1,12 @@
 """What a model means, as a digest, and what its graph shows: narrow integers, centred variables.
 
-The fingerprint has two parts: the syntax trees of the builder's module and of the user's own modules that
-it imports (comments and docstrings do not count), and the graph that was built, with its constants. It
-draws nothing and compiles nothing.
+The fingerprint has two parts: the sources that build the model (`sourcecode`), and the graph that was built, with its
+constants. It draws nothing and compiles nothing.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import inspect
-import site
-import sys
-import sysconfig
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,20 +18,21 @@ from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.random.type import RandomType
 from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
 
+from bayesrun.sourcecode import source_digest
 from bayesrun.types import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from types import ModuleType
 
     import pymc as pm
+
+    from bayesrun.types import Dataset
 
 __all__ = [
     "centred_variables",
     "fingerprint",
     "graph_digest",
     "narrow_constants",
-    "source_digest",
 ]
 
 NARROW = ("int8", "int16", "uint8", "uint16")
@@ -48,23 +42,45 @@ SHAPING = ("MakeVector", "Alloc", "SpecifyShape", "Reshape", "Shape_i", "ScalarF
 """Ops whose integers are lengths and axes, not numbers of the model."""
 
 
-def fingerprint(builder: Callable[..., Any], model: pm.Model) -> str:
-    """Digest of a model's meaning, ``SOURCES-GRAPH``: of its sources, and of what `graph_digest` reads."""
-    return f"{source_digest(builder)}-{graph_digest(model)}"
+def fingerprint(
+    builder: Callable[..., Any], model: pm.Model, data: Dataset | None = None, files: Iterable[str] = ()
+) -> str:
+    """Digest of a model's meaning, ``SOURCES-GRAPH``: of `source_digest`, and of `graph_digest`."""
+    return f"{source_digest(builder, files)}-{graph_digest(model, data)}"
 
 
-def source_digest(function: Callable[..., Any]) -> str:
-    """Digest of the module a function is in and of the user's own modules that it imports."""
-    return digest(sorted(_sources(function).items()))
-
-
-def graph_digest(model: pm.Model) -> str:
+def graph_digest(model: pm.Model, data: Dataset | None = None) -> str:
     """Digest of what was built: variables, dims and coords, and the log density with its constants.
 
-    Observed values do not count: they are in the digest of the data.
+    Parameters
+    ----------
+    model
+        What was built.
+    data
+        Of what. Observed values that are arrays of it do not count, since they are in its digest; others do. None: no
+        observed values count.
     """
-    observed = [model.rvs_to_values[rv] for rv in model.observed_RVs]
-    return digest([_graph(_outputs(model)), _graph(model.logp(sum=False), observed), _names(model)])
+    values = [model.rvs_to_values[rv] for rv in model.observed_RVs]
+    known = [value for value in values if data is None or _is_array(value, data)]
+    return digest([_graph(_outputs(model)), _graph(model.logp(sum=False), known), _names(model)])
+
+
+def _is_array(value: Variable, data: Dataset) -> bool:
+    """Whether observed values are those of an array of the dataset, up to the model's own precision."""
+    if isinstance(value, Constant):
+        held = np.asarray(value.data)
+    elif isinstance(value, SharedVariable):
+        held = np.asarray(value.get_value(borrow=True))
+    else:
+        return False
+    return any(_equal(np.asarray(data[name]), held) for name in data)
+
+
+def _equal(array: np.ndarray, held: np.ndarray) -> bool:
+    if array.dtype.kind not in "biuf" or array.shape != held.shape:
+        return False
+    with np.errstate(invalid="ignore"):  # a column that the model does not read may have gaps
+        return bool(np.array_equal(array.astype(held.dtype), held, equal_nan=held.dtype.kind == "f"))
 
 
 def _outputs(model: pm.Model) -> list[Variable]:
@@ -78,64 +94,6 @@ def _names(model: pm.Model) -> list[Any]:
         transforms,
         {k: list(map(str, v or ())) for k, v in model.coords.items()},
     ]
-
-
-def _sources(builder: Callable[..., Any]) -> dict[str, str]:
-    """Normalised source text of the builder's module and of the user's own modules that it imports."""
-    library = _library()
-    start = inspect.getmodule(inspect.unwrap(builder))
-    waiting: list[ModuleType] = [start] if start is not None else []
-    texts: dict[str, str] = {}
-    while waiting:
-        module = waiting.pop()
-        file = getattr(module, "__file__", None)
-        if module.__name__ in texts or not file or not file.endswith(".py"):
-            continue
-        path = Path(file).resolve()
-        tree = ast.parse(path.read_bytes())
-        texts[module.__name__] = hashlib.sha256(_meaning(tree).encode()).hexdigest()
-        for name in _imported(tree, module):
-            found = sys.modules.get(name)
-            origin = getattr(found, "__file__", None)
-            own = origin and not any(Path(origin).resolve().is_relative_to(folder) for folder in library)
-            if found is not None and own and name.split(".")[0] != "bayesrun":
-                waiting.append(found)
-    return texts
-
-
-def _library() -> list[Path]:
-    """Folders of Python and of installed packages: what is in them is not the user's own."""
-    paths = sysconfig.get_paths()
-    folders = [*(paths[name] for name in ("purelib", "platlib", "stdlib")), *site.getsitepackages()]
-    return [Path(folder).resolve() for folder in (*folders, site.getusersitepackages())]
-
-
-def _meaning(tree: ast.Module) -> str:
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if not isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef) or not body:
-            continue
-        if (
-            isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-            and isinstance(body[0].value.value, str)
-        ):
-            body[:1] = [] if len(body) > 1 else [ast.Pass()]
-    return ast.unparse(tree)
-
-
-def _imported(tree: ast.Module, module: ModuleType) -> Iterable[str]:
-    package = (module.__package__ or "").split(".")
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = (
-                ".".join([*package[: len(package) - node.level + 1], node.module or ""]) if node.level else node.module
-            )
-            base = (base or "").strip(".")
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 def _graph(outputs: list[Variable], unread: Sequence[Variable] = ()) -> str:

@@ -191,6 +191,7 @@ def _commit(case: Case, found: Fitted, steps: Steps, store: Store) -> Outcome:
         attempts=found.attempts,
         steps=steps,
         diagnostics_options=spec.diagnostics,
+        quantity_sources=spec.quantity_sources,
         observed_hash=spec.observed_hash,
         where=_where(),
         versions=versions(),

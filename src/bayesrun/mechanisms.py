@@ -10,7 +10,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from bayesrun.errors import BayesrunError, ConfigError
-from bayesrun.estimands import check_estimands, unknown_nulls
+from bayesrun.estimands import check_estimands, quantity_sources, unknown_nulls
 from bayesrun.originals import check_same_model, doubts, facts_of
 from bayesrun.pairing import check_compared, check_pair
 from bayesrun.plan import data_digest
@@ -46,7 +46,7 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
     Returns
     -------
     Checked
-        As it was, for a study of real data.
+        For a study of real data as it was, with the sources of its quantities.
 
     Raises
     ------
@@ -56,8 +56,7 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
     study = settings.study
     if study.kind == "fit":
         _refuse_placeholders(checked.cells)
-        _check_all_estimands(checked, study)
-        return checked
+        return dataclasses.replace(checked, cells=_with_estimands(checked, study))
     from bayesrun.simulate.truth import parse_truth
 
     problems: dict[str, None] = dict.fromkeys(_refused(study, checked.cells))
@@ -93,13 +92,15 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
                 if not (same and joint):
                     _check_drawn(one.cell.model, simulation, ready)
             check_estimands(one, checked.models[label], study)
+            asked = _measured(one.cell, study)
             cells.append(
                 dataclasses.replace(
                     one,
                     warnings=(*one.warnings, *told[pair], *_doubts(recipe.original, study)),
                     simulation=simulation,
                     replicates=1 if study.replicates == "auto" else study.replicates,
-                    cell=dataclasses.replace(one.cell, diagnostics=_measured(one.cell, study)),
+                    cell=dataclasses.replace(one.cell, diagnostics=asked),
+                    quantity_sources=quantity_sources(asked, study.quantities or ()),
                 )
             )
         except BayesrunError as error:
@@ -134,16 +135,19 @@ def _refuse_placeholders(cells: Sequence[CheckedCell]) -> None:
         )
 
 
-def _check_all_estimands(checked: Checked, study: StudyOptions) -> None:
-    """Refuse what is asked of fits to real data and has no answer."""
+def _with_estimands(checked: Checked, study: StudyOptions) -> tuple[CheckedCell, ...]:
+    """Check what cells of real data estimate beside the parameters, and note by which sources."""
+    cells: list[CheckedCell] = []
     problems: dict[str, None] = {}
     for one in checked.cells:
         try:
             check_estimands(one, checked.models[one.cell.label], study)
-        except ConfigError as error:
+            cells.append(dataclasses.replace(one, quantity_sources=quantity_sources(one.cell.diagnostics)))
+        except BayesrunError as error:
             problems |= dict.fromkeys(str(error).splitlines())
     if problems:
         raise ConfigError("\n".join(problems))
+    return tuple(cells)
 
 
 def _unpaired(cells: Sequence[CheckedCell]) -> list[str]:

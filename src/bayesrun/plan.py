@@ -107,12 +107,15 @@ def fit_spec(checked: CheckedCell, study_seed: int, replicate: int) -> FitSpec:
         fingerprint=checked.fingerprint,
         simulation=checked.simulation,
         data_seed=data_seed(study_seed, checked.simulation.generator, replicate) if checked.simulation else 0,
+        quantity_sources=checked.quantity_sources,
     )
 
 
 def is_complete(outcome: Outcome | None, spec: FitSpec) -> bool:
-    """Whether a stored fit needs nothing more: it has every step that is wanted, and the same summaries."""
+    """Whether a stored fit needs nothing more: every step that is wanted, and the summaries, by the same sources."""
     if outcome is None or outcome.diagnostics_options != spec.diagnostics:
+        return False
+    if dict(outcome.quantity_sources) != dict(spec.quantity_sources):
         return False
     had, wanted = outcome.steps, spec.steps
     switches = ("prior_predictive", "posterior_predictive", "log_likelihood", "figures")

@@ -253,7 +253,7 @@ def _merged(cell: Cell, dataset: Dataset) -> list[str]:
 
 def _identity(sample: Callable[..., Any], version: int) -> int | str:
     """Version of a shipped sampler; a user's own is known by its sources too."""
-    from bayesrun.fingerprint import source_digest
+    from bayesrun.sourcecode import source_digest
 
     own = not (inspect.getmodule(inspect.unwrap(sample)) or sample).__name__.startswith("bayesrun.")
     return f"{version}-{source_digest(sample)}" if own else version

@@ -13,11 +13,16 @@ import pandas as pd
 
 from bayesrun import calibration, measures
 from bayesrun.compare import SAMPLER_ORDER
+from bayesrun.errors import ConfigError
 from bayesrun.gates import judge
+from bayesrun.inventory import inventory, lacking_lines
 from bayesrun.originals import doubts, originals
 from bayesrun.page import Sentence
 from bayesrun.plan import data_digest
+from bayesrun.sourcecode import source_digest
+from bayesrun.store import SUMMARY
 from bayesrun.summaries import read_summaries
+from bayesrun.targets import import_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -77,8 +82,13 @@ def tabulate(known: Known, store: Store, study: StudyOptions, outcomes: Mapping[
         Of the fits that are there; a study that is under way has valid partial results.
     """
     cells = list({checked.cell.label: checked for _, checked in known.values()}.values())
-    fits = _fits(known, store, outcomes or {})
-    estimates = _estimates(fits, store)
+    there = inventory(known, store, outcomes)
+    done = {key: outcome for key, outcome in there.outcomes.items() if outcome.status == "done"}
+    summaries = read_summaries(store, {key: outcome.files.get(SUMMARY, (0, ""))[1] for key, outcome in done.items()})
+    lacking = {**there.lacking, **summaries.lacking}
+    settled = {key: None if key in lacking else there.outcomes.get(key) for key in known}
+    fits = _fits(known, settled, lacking)
+    estimates, outdated = _current(_estimates(fits, summaries.table), known, settled)
     standings = calibration.standings(fits, study.max_failed)
     tables = {"design": _design(cells), "fits": fits, "estimates": estimates, "failures": measures.failures_table(fits)}
     has = not estimates.empty
@@ -88,7 +98,7 @@ def tabulate(known: Known, store: Store, study: StudyOptions, outcomes: Mapping[
     tables["calibration"] = _calibration(estimates, cells, study, standings) if has else pd.DataFrame()
     tables["symmetry"] = _symmetry(estimates, cells, study, standings) if has else pd.DataFrame()
     sentences, remarks, passed = _verdict(tables, cells, study, standings)
-    remarks += _without_sd(estimates)
+    remarks += [*lacking_lines(lacking, known), *outdated, *_without_sd(estimates)]
     return Results(tables, tuple(sentences), tuple(remarks), passed)
 
 
@@ -120,11 +130,11 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (int, float, str, bool)) or value is None else str(value)
 
 
-def _fits(known: Known, store: Store, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
-    """One row for each planned fit; those that are not back yet are missing."""
+def _fits(known: Known, settled: Mapping[str, Outcome | None], lacking: Mapping[str, str]) -> pd.DataFrame:
+    """One row for each planned fit; those that are not back yet, or no longer whole, are missing."""
     rows = []
     for key, (spec, checked) in known.items():
-        outcome = outcomes.get(key) or store.settled(key)
+        outcome = settled[key]
         row: dict[str, Any] = {
             "cell": checked.cell.label,
             "replicate": spec.replicate,
@@ -132,7 +142,7 @@ def _fits(known: Known, store: Store, outcomes: Mapping[str, Outcome]) -> pd.Dat
             "status": "missing",
             "reason": "",
             "converged": False,
-            "failures": "",
+            "failures": lacking.get(key, ""),
             "seconds": np.nan,
             "degenerate": False,
         }
@@ -160,13 +170,49 @@ def _same_data(fits: pd.DataFrame, known: Known) -> pd.DataFrame:
     return fits.assign(degenerate=fits["degenerate"].groupby(dataset).transform("any"))
 
 
-def _estimates(fits: pd.DataFrame, store: Store) -> pd.DataFrame:
+def _estimates(fits: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Summaries of all finished fits, one row a scalar."""
     done = fits.loc[fits["status"] == "done", ["cell", "replicate", "key"]]
-    table = read_summaries(store, done["key"].tolist())
     if table.empty:
         return table
     return done.merge(table, on="key", how="inner", validate="one_to_many").reset_index(drop=True)
+
+
+def _current(
+    estimates: pd.DataFrame, known: Known, settled: Mapping[str, Outcome | None]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Leave out what an earlier version of a quantity's source worked out, and say so: a column is of one function."""
+    if estimates.empty:
+        return estimates, []
+    digests = _Digests()
+    stale = set()
+    for key, (spec, _) in known.items():
+        outcome = settled[key]
+        for name, path in (spec.diagnostics.quantities or {}).items() if outcome is not None else ():
+            now = digests[path]
+            if now and outcome is not None and outcome.quantity_sources.get(name) != now:
+                stale.add((key, name))
+    if not stale:
+        return estimates, []
+    old = pd.MultiIndex.from_frame(estimates[["key", "variable"]]).isin(list(stale))
+    counts = estimates[old].groupby(["cell", "variable"], sort=False).size()
+    told = [
+        f"{cell}: {name} of {count} fits was worked out by another version of its source, and is left out; run the "
+        "command again: nothing is drawn"
+        for (cell, name), count in counts.items()
+    ]
+    return estimates[~old].reset_index(drop=True), told
+
+
+class _Digests(dict[str, str]):
+    """Digests of the sources of functions as they are now, by import path; empty where one cannot be imported here."""
+
+    def __missing__(self, path: str) -> str:
+        try:
+            self[path] = source_digest(import_target("quantity", path))
+        except ConfigError:
+            self[path] = ""
+        return self[path]
 
 
 def _without_sd(estimates: pd.DataFrame) -> list[str]:
@@ -357,7 +403,9 @@ def _share(label: str, standing: Standing, fits: pd.DataFrame, most: float) -> S
 
 
 def keep(results: Results, store: Store) -> None:
-    """Write every table as parquet and CSV."""
+    """Write every table as parquet and CSV, and remove those of an earlier command that have nothing to say now."""
     for name, table in results.tables.items():
         if len(table.columns):
             store.write_table(name, table, index=False)
+        else:
+            store.remove_table(name)

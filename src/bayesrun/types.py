@@ -642,6 +642,8 @@ class CheckedCell:
         What the user should know before the start.
     notes
         How the data were read: events, missing words, rows left out.
+    quantity_sources
+        Digest of the source of each quantity, by its name.
     batched
         Whether the sampler fits many datasets at once.
     simulation
@@ -663,6 +665,7 @@ class CheckedCell:
     simulation: Simulation | None = None
     replicates: int = 1
     notes: tuple[str, ...] = ()
+    quantity_sources: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -750,7 +753,8 @@ class FitSpec:
     """The recipe of one fit. `key` is the content hash of everything that changes its draws.
 
     `fingerprint` is what the model meant when the plan was made; a worker that finds another meaning refuses.
-    For simulated data, `simulation` says what they are drawn from and `data_seed` which they are.
+    For simulated data, `simulation` says what they are drawn from and `data_seed` which they are. `quantity_sources`
+    are those of `CheckedCell`; they change no draw.
     """
 
     key: str
@@ -768,6 +772,7 @@ class FitSpec:
     fingerprint: str = ""
     simulation: Simulation | None = None
     data_seed: int = 0
+    quantity_sources: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -835,17 +840,23 @@ class Outcome:
     warnings
         What the fit met on its way.
     seconds
-        Wall-clock seconds by stage.
+        Wall-clock seconds by stage; of a failed fit ``failed``: those until it failed, of everything that was tried. In
+        a worker call that draws for many at once, or that was lost, these are the seconds of the call.
+    effort
+        What the sampling consisted of, by which the seconds of other fits are predicted: see `effort.effort`.
     attempts
         One entry for each target_accept tried: target_accept, n_divergent, seconds.
-    steps, diagnostics_options
-        What was done, so that a step that is wanted later can be completed.
+    steps, diagnostics_options, quantity_sources
+        What was done, so that a step that is wanted later can be completed, and what an edited function had worked out
+        is worked out again.
     observed_hash
         Digest of what the terms of the likelihood are about.
     where
         Host name and process number.
     size, checksum
-        Bytes and SHA-256 of posterior.nc.
+        Bytes and SHA-256 of posterior.nc. A failed fit has them where its draws are stored, and a later step failed.
+    files
+        Bytes and SHA-256 of what was worked out from the posterior: summary.parquet, and figures.
     versions
         Of Python and the packages that decide the draws.
     degenerate
@@ -862,13 +873,16 @@ class Outcome:
     absent: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    effort: Mapping[str, Any] = field(default_factory=dict)
     attempts: tuple[Mapping[str, float], ...] = ()
     steps: Steps = Steps()
     diagnostics_options: DiagnosticsOptions = DiagnosticsOptions()
+    quantity_sources: Mapping[str, str] = field(default_factory=dict)
     observed_hash: str = ""
     where: str = ""
     size: int = 0
     checksum: str = ""
+    files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     degenerate: str = ""
 

@@ -48,7 +48,9 @@ def _simulated(arguments: argparse.Namespace) -> tuple[Store, StudyOptions, Know
     """Read a simulation study: its store, what it asks, and every planned fit; None for one of real data."""
     from bayesrun import records
     from bayesrun.plan import specs_of
+    from bayesrun.targets import make_importable
 
+    make_importable(Path.cwd())  # the sources of quantities are held against those that the fits were summarised by
     store = _store(arguments)
     seed, _, cells = records.read_design(store)
     study = records.read_study(store)

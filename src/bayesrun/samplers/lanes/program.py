@@ -199,7 +199,10 @@ def potential_of(
             return jnp.pad(lanes, spare, mode="edge").reshape(blocks, block, *lanes.shape[1:])
 
         def turn(lanes: tuple[jax.Array, Arrays]) -> tuple[jax.Array, jax.Array]:
-            return lax.optimization_barrier(jax.vmap(one)(*lax.optimization_barrier(lanes)))
+            # a compiler that merges the few turns of a narrow fleet with what is around them would round otherwise
+            found: tuple[jax.Array, jax.Array] = jax.vmap(one)(*lax.optimization_barrier(lanes))
+            values, gradients = lax.optimization_barrier(found)
+            return values, gradients
 
         values, gradients = lax.map(turn, (cut(z.T), tuple(map(cut, data))))
         return values.reshape(-1)[:width], gradients.reshape(-1, z.shape[0])[:width].T
