@@ -25,7 +25,7 @@ from bayesrun.types import ALL_OPTIONS, Target, canonical_json
 if typing.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["bind", "import_target", "make_importable", "module_constant", "sampler_constant", "users_place"]
+__all__ = ["at_once", "bind", "import_target", "make_importable", "module_constant", "sampler_constant", "users_place"]
 
 HERE = (__file__, importlib.__file__)
 LIBRARIES = tuple({Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -93,11 +93,13 @@ def users_place(error: BaseException) -> str | None:
     Returns
     -------
     str or None
-        Line and file of the innermost frame outside of bayesrun and of what is installed; None: there is none.
+        Line and file of the innermost frame outside of what is installed; None where that is one of bayesrun's.
     """
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if path.is_absolute() and not any(path.is_relative_to(root) for root in (OURS, *LIBRARIES)):
+        if path.is_relative_to(OURS):
+            return None
+        if path.is_absolute() and not any(path.is_relative_to(root) for root in LIBRARIES):
             return f"line {frame.lineno} of {path}"
     return None
 
@@ -105,6 +107,14 @@ def users_place(error: BaseException) -> str | None:
 def module_constant(function: Callable[..., Any], name: str, default: Any) -> Any:
     """Read a constant of the module that a function is defined in."""
     return getattr(inspect.getmodule(inspect.unwrap(function)), name, default)
+
+
+def at_once(path: str) -> bool:
+    """Whether the sampler of that path draws for many datasets at once; of one that cannot be imported, no."""
+    try:
+        return module_constant(import_target("sampler", path), "fits", None) is not None
+    except ConfigError:  # the fits that need it say so
+        return False
 
 
 def sampler_constant(function: Callable[..., Any], name: str) -> Any:
