@@ -92,7 +92,7 @@ def test_what_a_model_raises_is_shown_as_the_models(project):
 def test_what_a_quantity_raises_is_in_sight_too(project):
     (project / "own_quantities.py").write_text("def ratio(draws, data):\n    return draws['mu'] / data['x']\n")
     again = (*STUDY, "study.name=q", "study.quantities={ratio: own_quantities.ratio}")
-    assert "study.quantities.ratio failed" in bayesrun(*again).out
+    assert "quantity ratio (own_quantities.ratio) failed" in bayesrun(*again).out
     ran = bayesrun("replay", "q", "0")
     assert ran.code == 1
     assert f"(line 2 of {project / 'own_quantities.py'})" in ran.out

@@ -11,6 +11,7 @@ from scipy import stats
 from bayesrun import results, track
 from bayesrun.measures import wilson
 from bayesrun.store import Store
+from bayesrun.summaries import Summaries
 from bayesrun.tables import study_tables
 from bayesrun.types import (
     Cell,
@@ -70,8 +71,8 @@ class Fits:
             self.summaries += [{"key": spec.key, **row} for row in rows]
 
     def tabulate(self, study: StudyOptions, monkeypatch: pytest.MonkeyPatch) -> results.Results:
-        table = pd.DataFrame(self.summaries)
-        monkeypatch.setattr(results, "read_summaries", lambda _store, _keys: table)
+        found = Summaries(pd.DataFrame(self.summaries), {})
+        monkeypatch.setattr(results, "read_summaries", lambda _store, _checksums: found)
         return results.tabulate(self.known, Store(Path("/nowhere")), study, self.outcomes)
 
 

@@ -34,12 +34,16 @@ def opened(monkeypatch):
     names: list[str] = []
     read = summaries._read
 
-    def counted(path, key):
+    def counted(path, key, checksum):
         names.append(key)
-        return read(path, key)
+        return read(path, key, checksum)
 
     monkeypatch.setattr(summaries, "_read", counted)
     return names
+
+
+def read(store: Store, keys: list[str]) -> pd.DataFrame:
+    return read_summaries(store, dict.fromkeys(keys, "")).table
 
 
 def one_by_one(store: Store, keys: list[str]) -> pd.DataFrame:
@@ -60,47 +64,47 @@ KEYS = [f"k{number}" for number in range(6)]
 
 
 def test_files_are_opened_once(store, opened):
-    same(read_summaries(store, KEYS), one_by_one(store, KEYS))
+    same(read(store, KEYS), one_by_one(store, KEYS))
     assert opened == KEYS
     opened.clear()
-    same(read_summaries(store, KEYS), one_by_one(store, KEYS))
+    same(read(store, KEYS), one_by_one(store, KEYS))
     assert not opened
 
 
 def test_what_changed_is_read_again_and_what_is_not_asked_for_is_left_out(store, opened):
-    read_summaries(store, KEYS)
+    read(store, KEYS)
     opened.clear()
     write(store, "k2", columns=("mean", "sd", "rhat"))
     write(store, "k6")
     (store.fit_folder("k4") / "summary.parquet").unlink()
     keys = ["k0", "k1", "k2", "k3", "k4", "k6"]
-    found = read_summaries(store, keys)
+    found = read(store, keys)
     assert opened == ["k2", "k6"]
     same(found, one_by_one(store, [key for key in keys if key != "k4"]))
     assert found.loc[found["key"] != "k2", "rhat"].isna().all()
 
 
 def test_a_file_of_the_same_size_with_another_time_is_read_again(store, opened):
-    read_summaries(store, KEYS)
+    read(store, KEYS)
     opened.clear()
     path = store.fit_folder("k3") / "summary.parquet"
     os.utime(path, ns=(1, 1))
-    read_summaries(store, KEYS)
+    read(store, KEYS)
     assert opened == ["k3"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no table", None])
 def test_a_table_that_is_broken_or_gone_is_made_anew(store, opened, content):
-    read_summaries(store, KEYS)
+    read(store, KEYS)
     opened.clear()
     kept = store.root / KEPT
     kept.unlink() if content is None else kept.write_bytes(content)
-    same(read_summaries(store, KEYS), one_by_one(store, KEYS))
+    same(read(store, KEYS), one_by_one(store, KEYS))
     assert opened == KEYS
 
 
 def test_a_small_study_keeps_no_table(store):
-    same(read_summaries(store, KEYS[:3]), one_by_one(store, KEYS[:3]))
+    same(read(store, KEYS[:3]), one_by_one(store, KEYS[:3]))
     assert not (store.root / KEPT).exists()
-    assert read_summaries(store, []).empty
-    assert read_summaries(store, ["nobody"]).empty
+    assert read(store, []).empty
+    assert read(store, ["nobody"]).empty

@@ -116,10 +116,11 @@ def _further(tree: xr.DataTree, posterior: xr.Dataset, case: Case) -> list[tuple
         joint = sum(term.transpose("chain", "draw", ...).values.reshape(*term.shape[:2], -1).sum(-1) for term in terms)
         found.append((LOG_LIKELIHOOD, np.asarray(joint), _likelihood_at_truth(tree, case)))
     for name, path in (case.spec.diagnostics.quantities or {}).items():
-        function = import_target(f"study.quantities.{name}", path)
+        what = f"quantity {name} ({path})"
+        function = import_target(what, path)
         draws = {str(key): v.transpose("chain", "draw", ...).values for key, v in posterior.data_vars.items()}
-        values = _asked(name, function, draws, case, next(iter(draws.values())).shape[:2])
-        found.append((name, values, _at_truth(name, function, case, set(draws))))
+        values = _asked(what, function, draws, case, next(iter(draws.values())).shape[:2])
+        found.append((name, values, _at_truth(what, function, case, set(draws))))
     return found
 
 
@@ -132,12 +133,12 @@ class _Some(dict[str, np.ndarray]):
     keys = values = items = __iter__
 
 
-def _at_truth(name: str, function: Callable[..., Any], case: Case, variables: set[str]) -> float:
+def _at_truth(what: str, function: Callable[..., Any], case: Case, variables: set[str]) -> float:
     """Work out a quantity at the truth; NaN where it needs a variable whose truth is not known."""
     at = {key: np.asarray(value)[None, None] for key, value in case.truth.items()}
     complete = variables <= set(at)
     try:
-        return float(_asked(name, function, at if complete else _Some(at), case, (1, 1))[0, 0])
+        return float(_asked(what, function, at if complete else _Some(at), case, (1, 1))[0, 0])
     except FitError:
         if complete:
             raise
@@ -145,15 +146,15 @@ def _at_truth(name: str, function: Callable[..., Any], case: Case, variables: se
 
 
 def _asked(
-    name: str, function: Callable[..., Any], draws: Mapping[str, np.ndarray], case: Case, shape: tuple[int, ...]
+    what: str, function: Callable[..., Any], draws: Mapping[str, np.ndarray], case: Case, shape: tuple[int, ...]
 ) -> np.ndarray:
     try:
         values = np.asarray(function(draws, case.dataset), dtype=np.float64)
     except Exception as error:
-        raise FitError(f"study.quantities.{name} failed: {type(error).__name__}: {error}") from error
+        raise FitError(f"{what} failed: {type(error).__name__}: {error}") from error
     if values.shape != shape:
         raise FitError(
-            f"study.quantities.{name} returned shape {values.shape}; wanted {shape}, one number for each draw of "
+            f"{what} returned shape {values.shape}; wanted {shape}, one number for each draw of "
             "arrays with dims (chain, draw, ...)"
         )
     return values

@@ -1,8 +1,10 @@
 """Where the files of a study are; atomic writes; is a fit done; read it back.
 
-Every file is written aside, synced and renamed, and the small outcome.json comes last: it is the commit
-mark. A posterior whose outcome is missing, or whose size or checksum differs from the outcome's, is not
-done. It computes no diagnostics and knows no tracker.
+Every file is written aside, synced and renamed, and the small outcome.json comes last: it is the commit mark, and has the
+size and the checksum of every other. A fit is done and whole if all of them are there as they were written. To look at
+thousands of fits their sizes are compared, and checksums of what is newer than its outcome; whoever opens a file compares
+its checksum. A file that differs is given a new time, so that everybody after that looks at it. It computes no diagnostics
+and knows no tracker.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import io
 import json
 import os
 import socket
@@ -29,15 +32,24 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["INDEX", "SUMMARY", "Store", "write_atomically"]
+__all__ = ["INDEX", "SUMMARY", "Store", "distrust", "read_whole", "write_atomically"]
 
 POSTERIOR = "posterior.nc"
 SUMMARY = "summary.parquet"
 OUTCOME = "outcome.json"
 ERROR = "error.txt"
 CONFIG = "config.yaml"
+FIGURES = "figures"
 FINDINGS = "findings.json"
 LOCK = "study.lock"
+SEAL = "sha256"
+"""Name under which a JSON file has the digest of its other fields."""
+OF_DRAWS = (
+    "seconds", "attempts", "effort", "steps", "diagnostics_options", "quantity_sources", "observed_hash", "size",
+    "checksum", "files", "versions",
+)  # fmt: skip
+"""What an outcome says of stored draws and of what was worked out from them, whatever failed later."""
+AGAIN = "the command of its study makes it again"
 LARGE_TABLE = 10_000
 INDEX = "__index_level_0__"
 """What pandas calls an index without a name in a parquet file."""
@@ -111,6 +123,41 @@ def _write_csv(frame: pd.DataFrame, path: Path, *, index: bool) -> None:
     pc.write_csv(pa.Table.from_pandas(frame, preserve_index=False), path)
 
 
+def distrust(path: Path) -> None:
+    """Give a file that is not as it was written a new time, so that everybody after this looks at its content."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
+
+
+def read_whole(path: Path, checksum: str) -> tuple[bytes, str]:
+    """Read a file that has to have a checksum.
+
+    Parameters
+    ----------
+    path
+        The file.
+    checksum
+        Its SHA-256; empty: not known.
+
+    Returns
+    -------
+    content : bytes
+        Of the file.
+    harm : str
+        What became of it; empty where nothing did.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return b"", f"{path.name} is missing"
+    except OSError as error:
+        return b"", f"{path.name} cannot be read: {error.strerror}"
+    if checksum and hashlib.sha256(content).hexdigest() != checksum:
+        distrust(path)
+        return b"", f"{path.name} was changed after it was written"
+    return content, ""
+
+
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Make tuples of JSON's lists."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
@@ -119,6 +166,68 @@ def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _facts(path: Path) -> tuple[int, str]:
+    return path.stat().st_size, _checksum(path)
+
+
+def _seal(fields: Mapping[str, Any]) -> str:
+    """Write fields as JSON, with the digest of all of them."""
+    plain = json.loads(canonical_json(fields))
+    return json.dumps(plain | {SEAL: _digest(plain)}, indent=1, sort_keys=True) + "\n"
+
+
+def _unsealed(text: str) -> dict[str, Any]:
+    """Read what `_seal` wrote.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or was changed since. Without a digest it is taken as it is.
+    """
+    fields = json.loads(text)
+    if not isinstance(fields, dict):
+        raise ValueError("it has no fields")
+    if fields.pop(SEAL, None) not in (None, _digest(fields)):
+        raise ValueError("its content was changed after it was written")
+    return fields
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(fields).encode()).hexdigest()
+
+
+def _harm(path: Path, size: int, checksum: str, since: int) -> str:
+    """Say what became of a file that was written: empty where nothing did.
+
+    Parameters
+    ----------
+    path
+        The file.
+    size, checksum
+        As they were recorded; without a checksum the file only has to be there.
+    since
+        When they were recorded, in ns since 1970. A newer file is read; if nothing is wrong it gets that time, so that
+        a study that was copied is read once.
+    """
+    try:
+        facts = path.stat()
+        if not checksum:
+            return ""
+        if facts.st_size != size:
+            return f"{path.name} has {facts.st_size} bytes, and was written with {size}"
+        if facts.st_mtime_ns <= since:
+            return ""
+        if _checksum(path) != checksum:
+            return f"{path.name} was changed after it was written"
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{path.name} is missing"
+    except OSError as error:
+        return f"{path.name} cannot be read: {error.strerror}"
+    with contextlib.suppress(OSError):
+        os.utime(path, ns=(facts.st_atime_ns, since))
+    return ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,69 +364,130 @@ class Store:
     # fits
 
     def read_outcome(self, key: str) -> Outcome | None:
-        """Read what came back from a fit; None where nothing was committed or the file is not whole."""
+        """Read what came back from a fit; None where nothing was committed or the file is not as it was written."""
         try:
-            fields = json.loads((self.fit_folder(key) / OUTCOME).read_text())
-        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+            fields = _unsealed((self.fit_folder(key) / OUTCOME).read_text())
+            if fields.pop("schema", None) != SCHEMA_VERSION:
+                return None
+            return Outcome(
+                **fields
+                | {
+                    "steps": Steps(**fields["steps"]),
+                    "diagnostics_options": DiagnosticsOptions(**_tuples(fields["diagnostics_options"])),
+                    "warnings": tuple(fields["warnings"]),
+                    "attempts": tuple(fields["attempts"]),
+                    "files": {name: tuple(facts) for name, facts in fields.get("files", {}).items()},
+                }
+            )
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
-        if fields.pop("schema", None) != SCHEMA_VERSION:
-            return None
-        return Outcome(
-            **fields
-            | {
-                "steps": Steps(**fields["steps"]),
-                "diagnostics_options": DiagnosticsOptions(**_tuples(fields["diagnostics_options"])),
-                "warnings": tuple(fields["warnings"]),
-                "attempts": tuple(fields["attempts"]),
-            }
-        )
 
     def done(self, key: str) -> Outcome | None:
-        """Outcome of a fit that is done and whole: status done, posterior there with the size recorded."""
+        """Outcome of a fit that is done and whole."""
         outcome = self.settled(key)
         return outcome if outcome is not None and outcome.status == "done" else None
 
     def settled(self, key: str) -> Outcome | None:
-        """Outcome of a fit that is done and whole, or that failed; None where a posterior is missing or cut."""
+        """Outcome of a fit that is done and whole, or that failed; None where nothing was committed, or see `damage`."""
         outcome = self.read_outcome(key)
         if outcome is None or outcome.status == "failed":
             return outcome
-        with contextlib.suppress(FileNotFoundError):
-            if (self.fit_folder(key) / POSTERIOR).stat().st_size == outcome.size:
-                return outcome
-        return None
+        return None if self._first_harm(outcome, self._files(outcome)) else outcome
+
+    def drawn(self, key: str) -> Outcome | None:
+        """Outcome of a fit whose posterior is as it was written, whatever became of what was worked out from it."""
+        outcome = self.read_outcome(key)
+        if outcome is None or not outcome.checksum or self._first_harm(outcome, (POSTERIOR,)):
+            return None
+        return outcome
+
+    def damage(self, key: str) -> str:
+        """Say what of a fit is missing or changed; empty where it is whole, failed, or nothing was ever written."""
+        outcome = self.read_outcome(key)
+        if outcome is None:
+            folder = self.fit_folder(key)
+            if not any((folder / name).exists() for name in (POSTERIOR, OUTCOME)):
+                return ""
+            changed = (folder / OUTCOME).exists()
+            return f"{OUTCOME} is {'not as it was written' if changed else 'missing, or the fit was stopped before it'}"
+        return "" if outcome.status == "failed" else self._first_harm(outcome, self._files(outcome))
+
+    def _files(self, outcome: Outcome) -> tuple[str, ...]:
+        return (POSTERIOR, *dict.fromkeys((SUMMARY, *outcome.files)))
+
+    def _first_harm(self, outcome: Outcome, names: Iterable[str]) -> str:
+        """Say what became of the files of a fit; empty where nothing did."""
+        folder = self.fit_folder(outcome.key)
+        recorded = {POSTERIOR: (outcome.size, outcome.checksum), **outcome.files}
+        try:
+            since = (folder / OUTCOME).stat().st_mtime_ns
+        except OSError:
+            return f"{OUTCOME} is missing"
+        found = (_harm(folder / name, *recorded.get(name, (0, "")), since) for name in names)
+        return next(filter(None, found), "")
 
     def verify(self, key: str) -> bool:
         """Whether the posterior still has the checksum that was recorded (reads the whole file)."""
-        outcome = self.done(key)
-        return outcome is not None and _checksum(self.fit_folder(key) / POSTERIOR) == outcome.checksum
+        outcome = self.drawn(key)
+        if outcome is None:
+            return False
+        path = self.fit_folder(key) / POSTERIOR
+        same = _checksum(path) == outcome.checksum
+        if not same:
+            distrust(path)
+        return same
 
-    def write_fit(self, outcome: Outcome, tree: xr.DataTree, summary: pd.DataFrame) -> Outcome:
+    def write_fit(self, outcome: Outcome, tree: xr.DataTree | None, summary: pd.DataFrame) -> Outcome:
         """Commit a fit: posterior and summary first, the outcome last.
+
+        Parameters
+        ----------
+        outcome
+            What came back.
+        tree
+            The posterior with its groups; None: the stored one stays, of which the outcome has size and checksum.
+        summary
+            One row for each scalar.
 
         Returns
         -------
         Outcome
-            With size and checksum of the posterior filled in.
+            With size and checksum of every file filled in.
         """
         folder = self.fit_folder(outcome.key)
-        write_atomically(folder / POSTERIOR, lambda aside: write_tree(tree, aside))
+        if tree is not None:
+            write_atomically(folder / POSTERIOR, lambda aside: write_tree(tree, aside))
+            size, checksum = _facts(folder / POSTERIOR)
+            outcome = dataclasses.replace(outcome, size=size, checksum=checksum)
         write_atomically(folder / SUMMARY, lambda aside: _write_parquet(summary, aside))
-        path = folder / POSTERIOR
-        whole = dataclasses.replace(outcome, size=path.stat().st_size, checksum=_checksum(path))
+        figures = sorted((folder / FIGURES).glob("*.png")) if outcome.steps.figures else []
+        names = (SUMMARY, *(f"{FIGURES}/{path.name}" for path in figures))
+        whole = dataclasses.replace(outcome, files={name: _facts(folder / name) for name in names})
         (folder / ERROR).unlink(missing_ok=True)
         self._write_outcome(whole)
         return whole
 
     def write_failure(self, outcome: Outcome, traceback: str) -> Outcome:
-        """Record a failed fit with its traceback; it is tried again by the next command."""
+        """Record a failed fit with its traceback; it is tried again by the next command.
+
+        Draws that are stored stay, and are completed then: a fit that failed after its draws is failed, not lost.
+        """
         write_atomically(self.fit_folder(outcome.key) / ERROR, lambda aside: aside.write_text(traceback))
-        if self.done(outcome.key) is None:
-            self._write_outcome(outcome)
+        stored = self.drawn(outcome.key)
+        if stored is not None:
+            outcome = dataclasses.replace(outcome, **{name: getattr(stored, name) for name in OF_DRAWS})
+        self._write_outcome(outcome)
         return outcome
 
-    def keep(self, outcome: Outcome) -> Outcome:
+    def keep(self, outcome: Outcome, complete: Callable[[Outcome], bool]) -> Outcome:
         """Record what only the driver knows: that a worker was lost, or ran out of time or memory.
+
+        Parameters
+        ----------
+        outcome
+            What came back.
+        complete
+            Whether a stored fit has everything that was wanted of it.
 
         Returns
         -------
@@ -327,14 +497,17 @@ class Store:
         written = outcome.reason == "error" and (self.fit_folder(outcome.key) / ERROR).exists()
         if outcome.status == "done" or written:
             return outcome
+        stored = self.done(outcome.key)
+        if stored is not None and complete(stored):
+            return stored
         try:
-            return self.done(outcome.key) or self.write_failure(outcome, outcome.message + "\n")
+            return self.write_failure(outcome, outcome.message + "\n")
         except (OSError, StoreError):
             return outcome  # the disk may be what failed; the study goes on and shows the outcome
 
     def _write_outcome(self, outcome: Outcome) -> None:
-        text = json.dumps({"schema": SCHEMA_VERSION} | dataclasses.asdict(outcome), indent=1, sort_keys=True)
-        write_atomically(self.fit_folder(outcome.key) / OUTCOME, lambda aside: aside.write_text(text + "\n"))
+        text = _seal({"schema": SCHEMA_VERSION} | dataclasses.asdict(outcome))
+        write_atomically(self.fit_folder(outcome.key) / OUTCOME, lambda aside: aside.write_text(text))
 
     def write_config(self, key: str, text: str) -> None:
         """Keep the resolved configuration of a fit beside it."""
@@ -343,57 +516,73 @@ class Store:
             write_atomically(path, lambda aside: aside.write_text(text))
 
     def read_tree(self, key: str) -> xr.DataTree:
-        """Read a posterior into memory.
+        """Read a posterior into memory, and compare its checksum: 3 ms for 5 MB.
 
         Raises
         ------
         StoreError
-            If there is none that is whole.
+            If there is none, or it is not as it was written.
         """
         import xarray as xr
 
-        if self.done(key) is None:
-            raise StoreError(f"no finished fit {key} in {self.root}")
-        with xr.open_datatree(self.fit_folder(key) / POSTERIOR, engine="netcdf4") as tree:
+        path = self.fit_folder(key) / POSTERIOR
+        if not self.verify(key):
+            outcome = self.read_outcome(key)
+            if outcome is None or not outcome.checksum:
+                raise StoreError(f"no finished fit {key} in {self.root}")
+            lost = self._first_harm(outcome, (POSTERIOR,)) or f"{POSTERIOR} was changed after it was written"
+            raise StoreError(f"{path.parent}: {lost}; {AGAIN}")
+        with xr.open_datatree(path, engine="netcdf4") as tree:
             return tree.load()
 
     def read_summary(self, key: str) -> pd.DataFrame:
-        """Read the summary of a fit: one row per scalar."""
+        """Read the summary of a fit: one row per scalar.
+
+        Raises
+        ------
+        StoreError
+            If there is none, or it is not as it was written.
+        """
         import pandas as pd
 
-        return pd.read_parquet(self.fit_folder(key) / SUMMARY)
+        outcome = self.read_outcome(key)
+        path = self.fit_folder(key) / SUMMARY
+        content, harm = read_whole(path, outcome.files.get(SUMMARY, (0, ""))[1] if outcome is not None else "")
+        if not harm:
+            with contextlib.suppress(OSError, ValueError):  # Arrow's errors are among them
+                return pd.read_parquet(io.BytesIO(content))
+        raise StoreError(f"{path.parent}: {harm or f'{SUMMARY} is no table'}; {AGAIN}")
 
     # the study
 
     def read_study(self) -> dict[str, Any]:
         """Read the study's facts; empty where there is no study yet."""
         try:
-            facts: dict[str, Any] = json.loads(self.study_file.read_text())
+            return _unsealed(self.study_file.read_text())
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except json.JSONDecodeError as error:
+        except ValueError as error:
+            what = "is not JSON" if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)) else "is damaged"
             raise StoreError(
-                f"{self.study_file} is not JSON: {error}; restore it, or delete it: the next command writes it anew"
+                f"{self.study_file} {what}: {error}; restore it, or delete it: the next command writes it anew"
             ) from None
-        return facts
 
     def write_study(self, facts: Mapping[str, Any]) -> None:
         """Write the study's facts."""
-        text = json.dumps(json.loads(canonical_json(facts)), indent=1, sort_keys=True)
-        write_atomically(self.study_file, lambda aside: aside.write_text(text + "\n"))
+        text = _seal(facts)
+        write_atomically(self.study_file, lambda aside: aside.write_text(text))
 
     def read_findings(self) -> dict[str, Any]:
-        """Read the comparisons that were made last; empty where there are none or the file is not whole."""
+        """Read what the tables were made of last; empty where there are none or the file is not as it was written."""
         try:
-            found: dict[str, Any] = json.loads((self.tables / FINDINGS).read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            return _unsealed((self.tables / FINDINGS).read_text())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return {}
-        return found
 
     def write_findings(self, findings: Mapping[str, Any]) -> None:
-        """Keep the comparisons with the digest of what they were made from."""
-        text = json.dumps(findings, indent=1)
-        write_atomically(self.tables / FINDINGS, lambda aside: aside.write_text(text + "\n"))
+        """Keep what the tables were made of, and comparisons, which take time."""
+        text = _seal(findings)
+        write_atomically(self.tables / FINDINGS, lambda aside: aside.write_text(text))
 
     def write_table(self, name: str, frame: pd.DataFrame, *, index: bool = True) -> None:
         """Write a table as parquet and CSV."""

@@ -776,12 +776,35 @@ class FitSpec:
 
 
 @dataclass(frozen=True)
+class Try:
+    """One time that a fit was started and did not come to its end.
+
+    Parameters
+    ----------
+    reason
+        ``error``, ``timeout``, ``oom`` or ``lost``.
+    together
+        Fits that were under way in the same call, itself included.
+    seconds
+        Wall-clock seconds until that call broke.
+    """
+
+    reason: Literal["error", "timeout", "oom", "lost"]
+    together: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Batch:
-    """Fits that share a model graph and a sampler, run together in one worker call."""
+    """Fits that share a model graph and a sampler, run together in one worker call.
+
+    `tried` has, by key, the times that fits were started before in calls that broke.
+    """
 
     specs: tuple[FitSpec, ...]
     resources: Resources
     timeout: float | None = None
+    tried: Mapping[str, tuple[Try, ...]] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
