@@ -39,9 +39,15 @@ def facts_of(path: str, free: Sequence[str]) -> Original:
         Its posterior.nc, in the folder of a study or anywhere else.
     free
         Variables whose draws are looked at, where nothing lies beside the file.
+
+    Raises
+    ------
+    ConfigError
+        If the file is not as its study wrote it.
     """
+    _refuse_changed(Path(path))
     recorded = _recorded(Path(path))
-    if recorded is None:
+    if recorded is None or recorded[1].status == "failed":  # of a step after its draws, which has no diagnostics
         return _by_its_draws(path, free)
     checked, outcome = recorded
     verdict = judge(checked.cell.gate, outcome, centred=checked.centred, kind=checked.kind)
@@ -56,11 +62,22 @@ def facts_of(path: str, free: Sequence[str]) -> Original:
     )
 
 
+def _refuse_changed(path: Path) -> None:
+    """Refuse a posterior of a study that is not as it was written; the truth of every replicate would come from it."""
+    store = Store(path.parent.parent.parent)
+    outcome = store.read_outcome(path.parent.name) if path.parent.parent.name == "fits" else None
+    if outcome is not None and outcome.checksum and not store.verify(outcome.key):
+        raise ConfigError(
+            f"{NODE}.posterior: {path} is not as study {store.root.name} wrote it (its size or checksum differs from "
+            "that in outcome.json beside it); run the command of that study again, which makes it anew"
+        )
+
+
 def _recorded(path: Path) -> Recorded | None:
     """Find the recipe and the outcome of a posterior in the folder of a study."""
     folder = path.parent
     store = Store(folder.parent.parent)
-    outcome = store.done(folder.name) if folder.parent.name == "fits" else None
+    outcome = store.drawn(folder.name) if folder.parent.name == "fits" else None
     if outcome is None:
         return None
     facts = store.read_study()

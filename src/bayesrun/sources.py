@@ -72,7 +72,7 @@ class Sources:
     def keep_spread(self, spec: FitSpec) -> None:
         """Find, once for a study, how far the truth of its replicates spreads, where they are drawn alike."""
         simulation = spec.simulation
-        if simulation is None or not simulation.ranked or self.store.array_file(_spread_name(simulation)).exists():
+        if simulation is None or not simulation.ranked or self.store.read_arrays(_spread_name(simulation)):
             return
         found = _simulator(simulation, self.data(simulation.base_hash)).spread()
         self.store.write_arrays(_spread_name(simulation), found.arrays())

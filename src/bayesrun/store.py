@@ -18,10 +18,11 @@ import json
 import os
 import socket
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayesrun.errors import StoreError
+from bayesrun.errors import DataError, StoreError
 from bayesrun.treefile import write_tree
 from bayesrun.types import SCHEMA_VERSION, Dataset, DiagnosticsOptions, Outcome, Steps, canonical_json
 
@@ -45,7 +46,7 @@ LOCK = "study.lock"
 SEAL = "sha256"
 """Name under which a JSON file has the digest of its other fields."""
 OF_DRAWS = (
-    "seconds", "attempts", "effort", "steps", "diagnostics_options", "quantity_sources", "observed_hash", "size",
+    "attempts", "effort", "steps", "diagnostics_options", "quantity_sources", "observed_hash", "size",
     "checksum", "files", "versions",
 )  # fmt: skip
 """What an outcome says of stored draws and of what was worked out from them, whatever failed later."""
@@ -309,12 +310,14 @@ class Store:
         return self.root / "data" / f"{data_hash}.nc"
 
     def write_data(self, dataset: Dataset) -> str:
-        """Keep a dataset under its digest, once; return the digest."""
+        """Keep a dataset under its digest, once, and again where the file is not as it was written; return the digest."""
         from bayesrun.data import save
 
         data_hash = dataset.digest()
         path = self.data_file(data_hash)
-        if not path.exists():
+        try:
+            self.read_data(data_hash)
+        except StoreError:
             write_atomically(path, lambda aside: save(dataset, aside))
         return data_hash
 
@@ -329,14 +332,20 @@ class Store:
         Raises
         ------
         StoreError
-            If its content no longer has that digest.
+            If there is none, or its content no longer has that digest.
         """
         from bayesrun.data import load
 
         path = self.data_file(data_hash)
-        dataset = load(path)
-        if dataset.digest() != data_hash:
-            raise StoreError(f"{path} was changed after it was written; remove it and run the command again")
+        if not path.exists():
+            raise StoreError(f"{path} is missing; {AGAIN}")
+        try:
+            dataset = load(path)
+            same = dataset.digest() == data_hash
+        except (OSError, RuntimeError, LookupError, TypeError, ValueError, DataError):  # of NetCDF, or what it holds
+            same = False
+        if not same:
+            raise StoreError(f"{path} was changed after it was written; {AGAIN}")
         return dataset
 
     def array_file(self, name: str) -> Path:
@@ -351,14 +360,14 @@ class Store:
         write_atomically(self.array_file(name), lambda aside: np.savez(aside, names, *arrays.values()))
 
     def read_arrays(self, name: str) -> dict[str, np.ndarray]:
-        """Read named arrays back; empty where there are none."""
+        """Read named arrays back; empty where there are none, or they are not as they were written."""
         import numpy as np
 
         try:
             with np.load(self.array_file(name), allow_pickle=False) as stored:
                 names = stored["arr_0"]
                 return {str(label): stored[f"arr_{place}"] for place, label in enumerate(names, 1)}
-        except FileNotFoundError:
+        except (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile):  # a zip file has checksums
             return {}
 
     # fits
@@ -475,7 +484,9 @@ class Store:
         write_atomically(self.fit_folder(outcome.key) / ERROR, lambda aside: aside.write_text(traceback))
         stored = self.drawn(outcome.key)
         if stored is not None:
-            outcome = dataclasses.replace(outcome, **{name: getattr(stored, name) for name in OF_DRAWS})
+            seconds = {**stored.seconds, **outcome.seconds}
+            of_draws = {name: getattr(stored, name) for name in OF_DRAWS}
+            outcome = dataclasses.replace(outcome, **of_draws, seconds=seconds)
         self._write_outcome(outcome)
         return outcome
 

@@ -11,11 +11,13 @@ import pytest
 from scipy import stats
 
 from bayesrun.calibration import calibration_table
+from bayesrun.derived import made_of, mark_tables, outdated, read_table
 from bayesrun.errors import StoreError
 from bayesrun.measures import failures_table
 from bayesrun.schedule import Gates, held, missing_fits
 from bayesrun.schedule.bounds import coverage_p
 from bayesrun.store import Store
+from fakes import fake_outcome, fake_summary, fake_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +60,7 @@ def study(
             {"cell": CELL, "variable": "mu", "rank": np.floor(100 * drawn).astype(int), "n_ranks": 99}
         )
         store.write_table("calibration", calibration_table(estimates, alpha), index=False)
+    mark_tables(store, {})
     return store
 
 
@@ -94,6 +97,7 @@ def test_replicates_that_could_not_be_judged_within_the_bound_are_no_departure(t
     store = study(tmp_path)
     table = pd.read_parquet(store.tables / "calibration.parquet").assign(planned=510, calibrated=False)
     store.write_table("calibration", table, index=False)
+    mark_tables(store, {})
     found = held(store, Gates())
     assert found.calibration == ()
     assert not found.fails_itself
@@ -171,3 +175,34 @@ def test_study_without_tables_is_an_error_that_says_what_to_do(tmp_path: Path) -
     store.write_study({"study": {"kind": "sbc", "alpha": 0.001, "max_failed": 0.05}})
     with pytest.raises(StoreError, match=r"has no failures\.parquet; make it: bayesrun report"):
         held(store, Gates())
+
+
+def test_tables_that_do_not_follow_from_the_fits_are_not_judged(tmp_path: Path) -> None:
+    """A fit that was lost, a table that was changed, one of an earlier command: what they say may be untrue."""
+    store = study(tmp_path)
+    outcome = store.write_fit(fake_outcome("k0"), fake_tree(), fake_summary(fake_tree()))
+    mark_tables(store, {"k0": made_of(outcome), "k1": made_of(None)})
+    assert outdated(store) == ""
+    assert held(store, Gates()).out == ()
+    summary = store.fit_folder("k0") / "summary.parquet"
+    content = summary.read_bytes()
+    summary.unlink()
+    with pytest.raises(StoreError, match=r"is not judged: 1 of 2 fits are not those that its tables were made of"):
+        held(store, Gates())
+    summary.write_bytes(content)
+    assert outdated(store) == ""
+    store.write_table("symmetry", pd.DataFrame({"cell": [CELL]}), index=False)
+    assert outdated(store) == "symmetry.parquet is of another command"
+    store.remove_table("symmetry")
+    path = store.tables / "calibration.parquet"
+    content = path.read_bytes()
+    path.write_bytes(content[:-9])
+    assert outdated(store) == "calibration.parquet was changed after it was written"
+    with pytest.raises(StoreError, match=r"calibration\.parquet cannot be read as a table .*; make it: bayesrun report"):
+        read_table(store, "calibration")
+    path.unlink()
+    assert outdated(store) == "calibration.parquet is missing"
+    path.write_bytes(content)
+    assert outdated(store) == ""
+    (store.tables / "findings.json").unlink()
+    assert outdated(store) == "it is not known what its tables were made of"

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayesrun.arguments import to_hydra
+from bayesrun.derived import mark_tables
 from bayesrun.errors import BayesrunError, ConfigError, StoreError
 from bayesrun.measures import failures_table
 from bayesrun.schedule import Ended, Gates, Pipeline, folder_of, run
@@ -48,12 +49,13 @@ class Fake:
         (self.folder / "behaviour.json").write_text(json.dumps(behaviour))
 
     def leaves(self, *, failed: int = 0, missing: int = 0, covered: float = 0.95) -> None:
-        self.store.write_study({"study": {"kind": "sbc", "alpha": 0.01, "max_failed": 0.05}})
+        self.store.write_study({"study": {"kind": "recovery", "alpha": 0.01, "max_failed": 0.05}})
         status = ["failed"] * failed + ["missing"] * missing + ["done"] * (100 - failed - missing)
         fits = pd.DataFrame({"cell": "a/b/c", "status": status, "reason": "", "converged": True})
         self.store.write_table("failures", failures_table(fits), index=False)
         row = {"cell": "a/b/c", "variable": "mu", "measure": "coverage", "level": 0.95, "value": covered, "n": 100}
         self.store.write_table("measures", pd.DataFrame([row | {"analysis": "all"}]), index=False)
+        mark_tables(self.store, {})
 
     def go(self) -> None:
         (self.folder / "go").touch()
@@ -396,3 +398,12 @@ def test_everything_it_refuses_is_an_error_of_bayesrun(shipped: Fake) -> None:
         with pytest.raises(BayesrunError):
             command_line(words)
     shutil.rmtree(shipped.folder)
+
+
+def test_a_finished_date_says_when_its_verdict_no_longer_follows(fake: Fake, workdir: Path) -> None:
+    assert fake.run().code == 0
+    assert fake.run().sentence.endswith("finished before, nothing done: within its bounds, 1 cell, 100 fits.")
+    (folder_of(PIPELINE, DATE) / "tables" / "failures.parquet").unlink()
+    again = fake.run()
+    assert again.sentence.endswith("100 fits. That was what it said then; since: failures.parquet is missing.")
+    assert (again.code, len(fake.calls)) == (0, 1)

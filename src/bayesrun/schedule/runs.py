@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from bayesrun import __version__
+from bayesrun.derived import outdated
 from bayesrun.errors import ConfigError, StoreError
 from bayesrun.schedule.bounds import held, missing_fits
 from bayesrun.store import Store, write_atomically
@@ -168,7 +169,9 @@ def _finished(order: _Order) -> Ended | None:
         return None
     _refuse_others(order, mark)
     what = str(mark["sentence"]).removeprefix(f"{order.title}: ")
-    return Ended(int(mark["code"]), f"{order.title}: finished before, nothing done: {what}")
+    why = outdated(Store(order.folder))
+    since = f" That was what it said then; since: {why}." if why else ""
+    return Ended(int(mark["code"]), f"{order.title}: finished before, nothing done: {what}{since}")
 
 
 def _read(path: Path) -> dict[str, Any] | None:
