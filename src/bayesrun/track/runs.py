@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from itertools import islice
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+
+from bayesrun.track.server import failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_METRICS", "log", "quoted", "retag", "upload"]
 
+ERROR = "error.txt"
 MAX_METRICS = 1000
 """Metrics in one request, as every server takes them."""
 
@@ -83,9 +87,11 @@ def retag(client: MlflowClient, run: Run, said: Mapping[str, str], ours: tuple[s
 def upload(client: MlflowClient, run: Run, staged: Path) -> None:
     """Move staged files into a local artifact folder, or send them to the server."""
     parts = urlsplit(run.info.artifact_uri)
-    failed = (staged / "error.txt").exists()
+    failed = (staged / ERROR).exists()
     if parts.scheme not in ("", "file"):
         client.log_artifacts(run.info.run_id, str(staged))
+        if run.info.status == "FAILED" and not failed:
+            _take_away(client, run)
         return
     target = Path(url2pathname(parts.path))
     for source in sorted(path for path in staged.rglob("*") if path.is_file()):
@@ -96,4 +102,15 @@ def upload(client: MlflowClient, run: Run, staged: Path) -> None:
         except OSError:  # another file system
             shutil.copy2(source, place)
     if not failed:  # it may have failed before
-        (target / "error.txt").unlink(missing_ok=True)
+        (target / ERROR).unlink(missing_ok=True)
+
+
+def _take_away(client: MlflowClient, run: Run) -> None:
+    """Take the traceback away from a run that failed before; where a server deletes nothing, the file says so."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    if all(file.path != ERROR for file in client.list_artifacts(run.info.run_id)):
+        return
+    client.log_text(run.info.run_id, "This fit failed, and was mended since.\n", ERROR)
+    with contextlib.suppress(NotImplementedError, *failures()):
+        get_artifact_repository(run.info.artifact_uri, client.tracking_uri).delete_artifacts(ERROR)
