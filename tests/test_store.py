@@ -125,7 +125,7 @@ def test_a_change_that_no_time_tells_is_found_when_the_file_is_opened_and_known_
     flip(store.fit_folder(KEY) / "posterior.nc", unseen=True)
     flip(store.fit_folder(KEY) / "summary.parquet", unseen=True)
     assert store.done(KEY) is not None
-    with pytest.raises(StoreError, match=r"summary\.parquet was changed after it was written; the command of its study"):
+    with pytest.raises(StoreError, match=r"summary\.parquet was changed after it was written; the command of its"):
         store.read_summary(KEY)
     assert store.done(KEY) is None
     with pytest.raises(StoreError, match=r"posterior\.nc was changed after it was written; the command of its study"):

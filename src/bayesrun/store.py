@@ -1,10 +1,10 @@
 """Where the files of a study are; atomic writes; is a fit done; read it back.
 
-Every file is written aside, synced and renamed, and the small outcome.json comes last: it is the commit mark, and has the
-size and the checksum of every other. A fit is done and whole if all of them are there as they were written. To look at
-thousands of fits their sizes are compared, and checksums of what is newer than its outcome; whoever opens a file compares
-its checksum. A file that differs is given a new time, so that everybody after that looks at it. It computes no diagnostics
-and knows no tracker.
+Every file is written aside, synced and renamed, and the small outcome.json comes last: it is the commit mark, and has
+the size and the checksum of every other. A fit is done and whole if all of them are there as they were written. Of
+thousands of fits the sizes are compared, and the checksums of files that are newer than their outcome; whoever opens a
+file compares its checksum. A file that differs is given a new time, so that everybody after that looks at it. It
+computes no diagnostics and knows no tracker.
 """
 
 from __future__ import annotations
@@ -310,7 +310,7 @@ class Store:
         return self.root / "data" / f"{data_hash}.nc"
 
     def write_data(self, dataset: Dataset) -> str:
-        """Keep a dataset under its digest, once, and again where the file is not as it was written; return the digest."""
+        """Keep a dataset under its digest, once, and again where the file has changed; return the digest."""
         from bayesrun.data import save
 
         data_hash = dataset.digest()
@@ -364,7 +364,7 @@ class Store:
         import numpy as np
 
         try:
-            with np.load(self.array_file(name), allow_pickle=False) as stored:
+            with self.array_file(name).open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 names = stored["arr_0"]
                 return {str(label): stored[f"arr_{place}"] for place, label in enumerate(names, 1)}
         except (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile):  # a zip file has checksums
@@ -397,7 +397,7 @@ class Store:
         return outcome if outcome is not None and outcome.status == "done" else None
 
     def settled(self, key: str) -> Outcome | None:
-        """Outcome of a fit that is done and whole, or that failed; None where nothing was committed, or see `damage`."""
+        """Outcome of a fit that is done and whole, or that failed; None where there is none, or see `damage`."""
         outcome = self.read_outcome(key)
         if outcome is None or outcome.status == "failed":
             return outcome
@@ -536,15 +536,25 @@ class Store:
         """
         import xarray as xr
 
-        path = self.fit_folder(key) / POSTERIOR
-        if not self.verify(key):
-            outcome = self.read_outcome(key)
-            if outcome is None or not outcome.checksum:
-                raise StoreError(f"no finished fit {key} in {self.root}")
-            lost = self._first_harm(outcome, (POSTERIOR,)) or f"{POSTERIOR} was changed after it was written"
-            raise StoreError(f"{path.parent}: {lost}; {AGAIN}")
-        with xr.open_datatree(path, engine="netcdf4") as tree:
+        self.require_whole(key)
+        with xr.open_datatree(self.fit_folder(key) / POSTERIOR, engine="netcdf4") as tree:
             return tree.load()
+
+    def require_whole(self, key: str) -> None:
+        """Refuse a posterior that is not as it was written (reads the whole file).
+
+        Raises
+        ------
+        StoreError
+            If there is none, or it is another.
+        """
+        if self.verify(key):
+            return
+        outcome = self.read_outcome(key)
+        if outcome is None or not outcome.checksum:
+            raise StoreError(f"no finished fit {key} in {self.root}")
+        lost = self._first_harm(outcome, (POSTERIOR,)) or f"{POSTERIOR} was changed after it was written"
+        raise StoreError(f"{self.fit_folder(key)}: {lost}; {AGAIN}")
 
     def read_summary(self, key: str) -> pd.DataFrame:
         """Read the summary of a fit: one row per scalar.
