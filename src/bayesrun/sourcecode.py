@@ -23,7 +23,7 @@ from bayesrun.types import digest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["executed", "source_digest"]
+__all__ = ["executed", "is_library", "source_digest"]
 
 IMPORTERS = ("import_module", "__import__")
 """Functions that import what their first argument names."""
@@ -98,7 +98,13 @@ def _tree(path: Path, changed: int) -> ast.Module:  # noqa: ARG001 (a file that 
 
 def _is_users(path: Path) -> bool:
     """Whether a file is neither Python's nor bayesrun's nor of an installed package."""
-    return path.suffix == ".py" and not any(path.is_relative_to(folder) for folder in _library())
+    return path.suffix == ".py" and not is_library(path)
+
+
+def is_library(file: str | Path) -> bool:
+    """Whether a file is Python's, bayesrun's or of an installed package."""
+    path = Path(file).resolve()
+    return any(path.is_relative_to(folder) for folder in _library())
 
 
 @functools.cache

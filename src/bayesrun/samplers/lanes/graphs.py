@@ -10,9 +10,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import logging
+import sys
 from dataclasses import dataclass
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pymc as pm
@@ -27,8 +29,10 @@ from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.type import TensorType
 
+from bayesrun.sourcecode import is_library
+
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
 
     from pytensor.graph.basic import Apply
 
@@ -40,6 +44,9 @@ DEEPEST = 24
 WRITTEN = 6
 """Significant digits of the numbers that people write into a model: a prior's scale is 2.5, and one that was worked out
 of the data is 2.4898273."""
+
+UNREAD = ("__dict__", "__weakref__", "__doc__", "__slotnames__", "_abc_impl")
+"""Attributes of a class that say nothing of what it does; some appear when it is first used."""
 
 type Form = tuple[Hashable, ...]
 
@@ -266,6 +273,19 @@ def _op(op: Op) -> Hashable:
     return (type(op).__name__, inner, code)
 
 
+class _Itself:
+    """An object that is equal to itself alone. It is kept, so that no other one gets its address meanwhile."""
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.thing is other.thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
+
+
 def _described(thing: Any) -> Hashable:
     """Return what a Python object consists of, in a form that can be compared."""
     return _read(thing, 0, {})
@@ -273,46 +293,82 @@ def _described(thing: Any) -> Hashable:
 
 def _read(thing: Any, depth: int, seen: dict[int, Any]) -> Hashable:
     """Read one object, and those inside it but once."""
-    if thing is None or isinstance(thing, (bool, int, float, complex, str, bytes, type)):
+    if thing is None or isinstance(thing, (bool, int, float, complex, str, bytes)):
         return (type(thing).__name__, thing)
     if isinstance(thing, (np.ndarray, np.generic)):
         return _digest(np.asarray(thing))
-    if isinstance(thing, (ModuleType, BuiltinFunctionType)):
-        return thing.__name__
-    if isinstance(thing, pm.Model):
-        return type(thing).__qualname__
+    named = _named(thing)
+    if named is not None:
+        return named
     if isinstance(thing, Op):
         return _op(thing)
+    if isinstance(thing, _Itself):
+        return thing
     if id(thing) in seen:
         return ("again", list(seen).index(id(thing)))
     if depth > DEEPEST:
-        return ("unread", id(thing))
+        return ("unread", _Itself(thing))
     seen[id(thing)] = thing  # kept, so that no other object gets its id meanwhile
-    return (type(thing).__qualname__, *(_read(part, depth + 1, seen) for part in _parts(thing)))
+    kind = _read(type(thing), depth + 1, seen)
+    return (kind, *(_read(part, depth + 1, seen) for part in _parts(thing)))
+
+
+def _named(thing: Any) -> Hashable | None:
+    """Return what is known by its name, and is not read; None for anything else."""
+    if isinstance(thing, ModuleType):
+        return ("module", thing.__name__)
+    if isinstance(thing, logging.Logger):
+        return ("logger", thing.name)
+    if isinstance(thing, pm.Model):
+        return ("model", type(thing).__qualname__)
+    return ("type", thing) if isinstance(thing, type) and _of_library(thing) else None
+
+
+def _of_library(thing: type) -> bool:
+    file = getattr(sys.modules.get(thing.__module__), "__file__", None)
+    return thing.__module__ == "builtins" or (file is not None and _is_library(file))
+
+
+_is_library = functools.lru_cache(maxsize=4096)(is_library)
 
 
 def _parts(thing: Any) -> tuple[Any, ...]:
-    """Return what an object is made of; functions of their code and closure."""
-    if isinstance(thing, (tuple, list)):
-        return tuple(thing)
-    if isinstance(thing, dict):
-        return tuple(thing.items())
-    if isinstance(thing, slice):
-        return (thing.start, thing.stop, thing.step)
-    if isinstance(thing, CodeType):
-        return (thing.co_code, thing.co_names, thing.co_consts)
-    if isinstance(thing, FunctionType):
-        closure = dict(inspect.getclosurevars(thing).nonlocals)
-        if thing.__module__ == CustomDistRV.__module__:
-            closure.pop("dist_params", None)  # PyMC's own wrapper asks only how many there are
-        return (thing.__code__, thing.__defaults__, thing.__kwdefaults__, closure)
-    if isinstance(thing, MethodType):
-        return (thing.__func__, thing.__self__)
-    if isinstance(thing, functools.partial):
-        return (thing.func, thing.args, thing.keywords)
-    if isinstance(thing, Variable):
-        return _variable_parts(thing)
-    return (vars(thing),) if hasattr(thing, "__dict__") else (id(thing),)
+    """Return what an object is made of; functions of their code and what that reads, classes of what they define."""
+    parts: Callable[[Any], tuple[Any, ...]] = next((read for kind, read in PARTS if isinstance(thing, kind)), _state)
+    return parts(thing)
+
+
+def _closure(function: FunctionType) -> dict[str, Any]:
+    found = dict(inspect.getclosurevars(function).nonlocals)
+    if function.__module__ == CustomDistRV.__module__:
+        found.pop("dist_params", None)  # PyMC's own wrapper asks only how many there are
+    return found
+
+
+def _globals(function: FunctionType) -> dict[str, Any]:
+    """Return the globals that a user's function may read; those of libraries are the same for all datasets."""
+    if _is_library(function.__code__.co_filename):
+        return {}
+    names = sorted(set(_global_names(function.__code__)))
+    return {name: function.__globals__[name] for name in names if name in function.__globals__}
+
+
+def _global_names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from _global_names(part)
+
+
+def _state(thing: Any) -> tuple[Any, ...]:
+    """Return what pickle would write of an object; for one that it cannot write its attributes, or the object."""
+    try:
+        state = thing.__reduce_ex__(4)
+    except Exception:  # noqa: BLE001 - an object of the user's may raise anything
+        state = ""
+    if isinstance(state, tuple):
+        return (*state[:3], *(tuple(items) for items in state[3:5] if items is not None))
+    return (vars(thing),) if hasattr(thing, "__dict__") else (_Itself(thing),)
 
 
 def _variable_parts(variable: Variable) -> tuple[Any, ...]:
@@ -322,4 +378,20 @@ def _variable_parts(variable: Variable) -> tuple[Any, ...]:
     leaf = _leaf(variable, False)
     if leaf is not None:
         return (leaf.digest,)
-    return (str(variable.type), variable.data) if isinstance(variable, Constant) else (id(variable),)
+    return (str(variable.type), variable.data) if isinstance(variable, Constant) else (_Itself(variable),)
+
+
+PARTS: Final[tuple[tuple[Any, Callable[[Any], tuple[Any, ...]]], ...]] = (
+    ((tuple, list), tuple),
+    (dict, lambda found: tuple(found.items())),
+    (CodeType, lambda code: (code.co_code, code.co_names, code.co_consts, code.co_exceptiontable)),
+    (FunctionType, lambda f: (f.__code__, f.__defaults__, f.__kwdefaults__, _closure(f), _globals(f))),
+    (BuiltinFunctionType, lambda function: (function.__name__, function.__self__)),
+    (MethodType, lambda method: (method.__func__, method.__self__)),
+    (functools.partial, lambda bound: (bound.func, bound.args, bound.keywords)),
+    (property, lambda found: (found.fget, found.fset)),
+    ((staticmethod, classmethod), lambda method: (method.__func__,)),
+    (Variable, _variable_parts),
+    (type, lambda own: (own.__qualname__, own.__bases__, {k: v for k, v in vars(own).items() if k not in UNREAD})),
+)
+"""What objects of a kind are made of; the first that fits counts."""

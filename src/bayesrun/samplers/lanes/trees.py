@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Mould", "Moulds", "whole_tree"]
 
-type Labels = tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Mapping[str, tuple[int, ...]]]]
+type Kind = tuple[tuple[int, ...], str]
+type Labels = tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Mapping[str, Kind]]]
 
 MOST_MOULDS = 8
 """Sets of labels that are kept of one form: where every dataset has its own, nothing is saved by keeping them."""
@@ -60,6 +61,8 @@ class Mould:
 
     def __init__(self, tree: xr.DataTree) -> None:
         self.groups = {name: node.to_dataset() for name, node in tree.children.items()}
+        for group in self.groups.values():  # the attributes of the first fit are its own
+            group.attrs = {key: value for key, value in group.attrs.items() if key not in tree.attrs}
 
     def cast(self, arrays: Mapping[str, Mapping[str, np.ndarray]], attrs: groups.Attributes) -> xr.DataTree:
         """Make a tree like the first one.
@@ -122,9 +125,9 @@ class Moulds:
 
 
 def _labels(model: pm.Model, data: Mapping[str, Mapping[str, np.ndarray]]) -> Labels:
-    """Return the dims and coords of a model, and the shapes of what it observes and of its named data."""
-    shapes = {group: {name: value.shape for name, value in held.items()} for group, held in data.items()}
-    return dict(model.named_vars_to_dims), dict(model.coords), shapes
+    """Return the dims and coords of a model, and the shapes and dtypes of what it observes and of its named data."""
+    kinds = {group: {name: (v.shape, v.dtype.str) for name, v in held.items()} for group, held in data.items()}
+    return dict(model.named_vars_to_dims), dict(model.coords), kinds
 
 
 def _like(value: np.ndarray, first: xr.DataArray) -> np.ndarray:
