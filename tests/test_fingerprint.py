@@ -11,6 +11,7 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from scipy import sparse
 
 from bayesrun.fingerprint import centred_variables, fingerprint, graph_digest, narrow_constants
 from bayesrun.sourcecode import executed
@@ -304,3 +305,27 @@ def test_a_constant_inside_of_a_custom_log_density_counts():
 
     assert graph_digest(custom(1.0)) == graph_digest(custom(1.0))
     assert graph_digest(custom(1.0)) != graph_digest(custom(2.0))
+
+
+def test_the_entries_of_a_sparse_matrix_count():
+    """A neighbourhood of other pairs, and of as many, that a builder reads from a file."""
+
+    def neighbours(*pairs, weight=1.0):
+        w = np.zeros((4, 4))
+        for i, j in pairs:
+            w[i, j] = w[j, i] = weight
+        with pm.Model() as model:
+            pm.CAR("y", mu=np.zeros(4), W=sparse.csr_matrix(w), alpha=0.5, tau=1.0, observed=np.arange(4.0))
+        return model
+
+    first, again, other, heavier = (
+        graph_digest(model)
+        for model in (
+            neighbours((0, 1), (2, 3)),
+            neighbours((0, 1), (2, 3)),
+            neighbours((0, 2), (1, 3)),
+            neighbours((0, 1), (2, 3), weight=2.0),
+        )
+    )
+    assert first == again
+    assert len({first, other, heavier}) == 3

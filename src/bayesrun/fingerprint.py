@@ -17,6 +17,7 @@ from pytensor.graph.traversal import ancestors, toposort
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.random.type import RandomType
 from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
+from scipy import sparse
 
 from bayesrun.sourcecode import source_digest
 from bayesrun.types import digest
@@ -130,6 +131,9 @@ def _bytes(value: Any) -> str:
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
         return hashlib.sha256(str((array.dtype, array.shape)).encode() + array.tobytes("C")).hexdigest()[:16]
+    if sparse.issparse(value):
+        entries = value.tocoo()
+        return digest([value.format, value.shape, *map(_bytes, (entries.row, entries.col, entries.data))])
     return _stable(value)
 
 
