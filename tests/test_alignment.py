@@ -73,6 +73,21 @@ def test_numbers_as_labels_are_labels():
     np.testing.assert_array_equal(found.values, [20.0, 30.0, 10.0])
 
 
+def test_labels_from_0_of_which_the_other_side_has_some_are_labels_where_both_are_given():
+    """Lags 1 to 3 are no lags 0 to 2; after a posterior was written nobody knows whether 0 to 2 were given."""
+    lags, lagged = line([1, 2, 3]), line([0, 1, 2])
+    reason = "1, 2, 3 along g; wanted 0, 1, 2 along g"
+    assert match(LINE, lags, lagged, (3,), stated=True).refused == reason
+    np.testing.assert_array_equal(match(LINE, lags, lagged, (3,)).values, LINE)
+    for own, wanted in (
+        (lags, line(None)), (line("abc"), lagged), (line([10, 20, 30]), lagged), (lagged, lagged),
+        (lags, line([0, 1, 2], "h")),
+    ):  # fmt: skip
+        found = match(LINE, own, wanted, (3,), stated=True)
+        np.testing.assert_array_equal(found.values, LINE)
+        assert (found.lacking, found.refused) == ("", "")
+
+
 @pytest.mark.parametrize(
     ("own", "wanted", "reason"),
     [

@@ -145,7 +145,9 @@ def aligned(
     return found
 
 
-def match(values: np.ndarray, own: Layout | None, wanted: Layout, shape: tuple[int, ...]) -> Match:
+def match(
+    values: np.ndarray, own: Layout | None, wanted: Layout, shape: tuple[int, ...], *, stated: bool = False
+) -> Match:
     """Bring values from their own layout into another.
 
     Axes belong together by the name of their dim, whatever their order, and others by position. Along them entries
@@ -160,6 +162,9 @@ def match(values: np.ndarray, own: Layout | None, wanted: Layout, shape: tuple[i
         Its layout; None: axes without names.
     wanted, shape
         The other layout, and its lengths.
+    stated
+        Whether both layouts are those of models, which have no labels where none were given: then 0, 1, 2 are labels
+        too, and no counts, where some of them are labels of the other side (lags from 0 and lags from 1).
 
     Returns
     -------
@@ -182,6 +187,8 @@ def match(values: np.ndarray, own: Layout | None, wanted: Layout, shape: tuple[i
     refused: list[str] = []
     for axis, (place, partner) in enumerate(axes):
         ends = _Axis(own, place, values.shape[place]), _Axis(wanted, partner, shape[partner])
+        if stated and _overlap(*ends):
+            return Match(None, refused=_differing(*ends))
         entries = _entries(*ends, single=single)
         if isinstance(entries, Match):
             return entries
@@ -239,6 +246,12 @@ def _entries(own: _Axis, wanted: _Axis, *, single: bool) -> np.ndarray | Match:
     if numbers in [sorted(keys) for keys, counted in zip((left, right), counts, strict=True) if not counted]:
         return Match(None, refused=text)  # 2, 0, 1 against no labels: entry 0, or the one that is called 0?
     return np.arange(wanted.length)
+
+
+def _overlap(own: _Axis, wanted: _Axis) -> bool:
+    """Whether as many labels of one dim are given on both sides, of which some are the same and others are not."""
+    left, right = set(own.keys), set(wanted.keys)
+    return own.dim == wanted.dim and own.length == wanted.length and left != right and bool(left & right)
 
 
 def _differing(own: _Axis, wanted: _Axis) -> str:

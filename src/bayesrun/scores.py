@@ -6,6 +6,7 @@ It adds rows and columns to the summary of a fit, so that tables and reports nev
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,9 +17,10 @@ from bayesrun.alignment import SAMPLE_DIMS, aligned
 from bayesrun.calibration import probability_below, rank_truth
 from bayesrun.diagnose import Scalars, scalars, summary_of
 from bayesrun.errors import FitError
+from bayesrun.fit import POINTWISE, _with_terms
 from bayesrun.measures.decisions import parse_decisions
 from bayesrun.seeds import named_seed
-from bayesrun.targets import import_target
+from bayesrun.targets import import_target, module_constant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -166,11 +168,16 @@ REMEMBERED = 64
 
 
 def _likelihood_at_truth(tree: xr.DataTree, case: Case) -> float:
-    """Log p(y | truth) under the dataset's own model, which shares what is compiled with others of its form."""
+    """Log p(y | truth) under the dataset's own model, which shares what is compiled with others of its form.
+
+    It is the sum of the terms that the draws have: where a hook gives these, of the hook's.
+    """
     from bayesrun.samplers.lanes.graphs import survey
 
     spec = case.spec
-    own = survey(import_target("model", spec.model.path)(case.dataset, **spec.model.params))
+    build = import_target("model", spec.model.path)
+    hook = module_constant(build, "pointwise", None)
+    own = survey(_with_terms(functools.partial(build, **spec.model.params), hook, case.dataset))
     values = {index: leaf.value for index, leaf in enumerate(own.leaves) if not leaf.infinite}
     name = own.form, tuple(leaf.digest for index, leaf in enumerate(own.leaves) if index not in values)
     if name not in _likelihoods:
@@ -190,7 +197,8 @@ def _compiled_likelihood(own: Survey, values: Mapping[int, np.ndarray]) -> Calla
 
     numbers = {index: pt.tensor(f"number{index}", dtype=v.dtype, shape=v.shape) for index, v in values.items()}
     replace_leaves(own, numbers)
-    return joint_log_likelihood(own.model, list(numbers.values()))
+    terms = [str(v.name) for v in own.model.deterministics if str(v.name).endswith(POINTWISE)]
+    return joint_log_likelihood(own.model, list(numbers.values()), terms)
 
 
 def _observed(tree: xr.DataTree) -> dict[str, np.ndarray]:

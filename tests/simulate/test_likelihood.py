@@ -67,7 +67,23 @@ def mixed_by_scipy(y):
     return np.log(0.4 * parts[0] + 0.6 * parts[1]).sum()
 
 
-def at_truth(build, y, monkeypatch):
+def series(data):
+    """Each value is given the one before it, and the first is marginal."""
+    with pm.Model() as model:
+        rho = pm.Normal("theta", 0.0, 1.0)
+        start = pm.Normal.dist(0.0, 3.0)
+        pm.AR("y", [rho], sigma=float(np.ptp(data["y"])), constant=False, init_dist=start, observed=data["y"])
+    return model
+
+
+def without_the_first(model, data):
+    """Terms that are not the whole of the likelihood."""
+    y = model.rvs_to_values[model["y"]]
+    return {"y": pm.logp(pm.Normal.dist(model["theta"] * y[:-1], float(np.ptp(data["y"]))), y[1:])}
+
+
+def at_truth(build, y, monkeypatch, hook=None):
+    monkeypatch.setattr("bayesrun.scores.module_constant", lambda *_: hook)
     tree = xr.DataTree.from_dict({"observed_data": xr.Dataset({"y": ("obs", y)})})
     monkeypatch.setattr("bayesrun.scores.import_target", lambda node, path: build)
     spec = SimpleNamespace(model=SimpleNamespace(path="", params={}))
@@ -91,6 +107,17 @@ def test_it_is_that_of_the_dataset_s_own_model(build, by_scipy, monkeypatch):
         y = rng.normal(0.0, 2.0, 7)
         assert at_truth(build, y, monkeypatch) == pytest.approx(by_scipy(y), rel=1e-10)
     assert len(scores._likelihoods) <= before + 2  # one for each form, not one for each dataset
+
+
+@pytest.mark.parametrize(("hook", "terms"), [(without_the_first, slice(1, None)), (None, slice(None))])
+def test_it_is_the_sum_of_what_a_hook_gives_where_there_is_one(hook, terms, monkeypatch):
+    """As are the draws, which it is ranked among; without a hook it is the whole density."""
+    rng = np.random.default_rng(6)
+    for _ in range(3):
+        y = rng.normal(0.0, 2.0, 7)
+        first = stats.norm(0.0, 3.0).logpdf(y[:1])
+        each = np.concatenate([first, stats.norm(0.3 * y[:-1], np.ptp(y)).logpdf(y[1:])])
+        assert at_truth(series, y, monkeypatch, hook) == pytest.approx(each[terms].sum(), rel=1e-10)
 
 
 def test_the_values_of_a_truncated_prior_are_judged_given_those_above_it():

@@ -147,6 +147,15 @@ def test_labels_that_contradict_each_other():
     assert found.refused == {"theta": reason, "mean": reason}
 
 
+def test_lags_from_0_and_lags_from_1_contradict_each_other_and_places_without_labels_do_not():
+    """Lag 1 of the generator is the second of the fitted model's, which was matched with its lag 2."""
+    ready = simulator(grid(rows=(1, 2, 3)), DATA)
+    reason = "1, 2, 3 along row; wanted 0, 1, 2 along row"
+    assert shared(ready, grid(rows=(0, 1, 2))(DATA)).refused == {"theta": reason, "mean": reason}
+    named = shared(simulator(grid(rows=(0, 1, 2)), DATA), grid(rows=("a", "b", "c"))(DATA))
+    assert (named.refused, named.known) == ({}, ("theta", "mean"))
+
+
 def test_truth_from_a_posterior_with_other_dims_and_labels(tmp_path):
     """theta[row, col] of the file is theta[col, row] of the model, whatever the order of rows."""
     draws = np.random.default_rng(3).normal(size=(2, 5, 3, 3))

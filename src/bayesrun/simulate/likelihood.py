@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytensor
+from pytensor.graph.replace import clone_replace
 
 from bayesrun.simulate.programs import MODE, log_density, plain
 
@@ -25,7 +26,7 @@ type Values = Mapping[str, np.ndarray]
 
 
 def joint_log_likelihood(
-    model: pm.Model, numbers: Sequence[Variable] = ()
+    model: pm.Model, numbers: Sequence[Variable] = (), terms: Sequence[str] = ()
 ) -> Callable[[Values, Values, Sequence[np.ndarray]], float]:
     """Compile log p(y | theta), summed over everything that is observed.
 
@@ -35,6 +36,9 @@ def joint_log_likelihood(
         Built on a dataset of the same shapes as those that it will be asked about.
     numbers
         Inputs of the model's graph in the place of what models of other datasets have other values of.
+    terms
+        Deterministics that are its terms, where the model has terms of its own; none: the densities of what is
+        observed.
 
     Returns
     -------
@@ -48,8 +52,11 @@ def joint_log_likelihood(
     free = {str(rv.name): rv.type(f"{rv.name}_truth") for rv in model.free_RVs}
     known: dict[Variable, Variable] = {rv: free[str(rv.name)] for rv in model.free_RVs}
     known |= {rv: values[name] for name, rv in observed.items()}
-    terms = [log_density(rv, known).sum() for rv in observed.values()]
-    total = sum(terms[1:], start=terms[0])
+    if terms:
+        parts = clone_replace([model[name].sum() for name in terms], known)
+    else:
+        parts = [log_density(rv, known).sum() for rv in observed.values()]
+    total = sum(parts[1:], start=parts[0])
     inputs = [*free.values(), *values.values(), *numbers]
     with plain():
         function: Any = pytensor.function(inputs, total, mode=MODE, on_unused_input="ignore")
@@ -57,9 +64,9 @@ def joint_log_likelihood(
     def evaluate(truth: Values, data: Values, given: Sequence[np.ndarray] = ()) -> float:
         if not set(free) <= set(truth):
             return float("nan")
-        own = [np.asarray(truth[name], dtype=v.type.dtype) for name, v in free.items()]
-        own += [np.asarray(data[name], dtype=v.type.dtype) for name, v in values.items()]
+        at = [np.asarray(truth[name], dtype=v.type.dtype) for name, v in free.items()]
+        at += [np.asarray(data[name], dtype=v.type.dtype) for name, v in values.items()]
         with np.errstate(all="ignore"), plain():
-            return float(function(*own, *given))
+            return float(function(*at, *given))
 
     return evaluate

@@ -89,7 +89,7 @@ def shared(ready: Simulator, model: pm.Model) -> Shared | None:
         if name not in drawn.truth:
             unknown[name] = ""
             continue
-        found = match(drawn.truth[name], drawn.layouts[name], layouts[name], shape)
+        found = match(drawn.truth[name], drawn.layouts[name], layouts[name], shape, stated=True)
         if found.refused:
             refused[name] = found.refused
         if found.lacking:
