@@ -6,9 +6,14 @@ the posterior, its intervals and the ranks are exact. The tables have the column
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 from scipy import stats
+
+from bayesrun.calibration import standings
+from bayesrun.states import State, cell_state
 
 LEVELS = (0.5, 0.8, 0.89, 0.95)
 L = 99
@@ -46,6 +51,13 @@ def fake_study(
         "measures": fake_measures(estimates),
         "calibration": fake_calibration(estimates),
     }
+
+
+def fake_states(fits: pd.DataFrame, max_failed: float, finding: State = "pass") -> pd.DataFrame:
+    """Table of the states of cells about whose fits a study found the same."""
+    found = standings(fits, max_failed)
+    rows = [{"cell": label, "state": cell_state(s, finding), **dataclasses.asdict(s)} for label, s in found.items()]
+    return pd.DataFrame(rows)
 
 
 def fake_design(cells: int, kind: str = "nuts") -> pd.DataFrame:

@@ -1,11 +1,13 @@
 """Verdicts from facts alone: what fails, in which words, and what to try."""
 
 import dataclasses
+import math
 
 import pytest
 
-from bayesrun.gates import judge
-from bayesrun.types import Gate, Outcome
+from bayesrun.errors import ConfigError
+from bayesrun.gates import KINDS, SIMULATED, check_asked, judge, unjudged
+from bayesrun.types import Cell, CheckedCell, Gate, Outcome, SamplerOptions, Simulation, Steps, Target
 
 GOOD = {
     "n_nonfinite": 0.0,
@@ -47,6 +49,9 @@ def test_a_good_fit_passes():
         ({"bfmi_min": 0.2}, "bfmi_min 0.20 < 0.3", "reparameterise heavy tails and hierarchies"),
         ({"n_max_treedepth": 400.0}, "n_max_treedepth 400 of 4000 draws > 5 %", "sampler.max_treedepth=12"),
         ({"n_nonfinite": 3.0}, "3 draws are NaN or infinite", "use tighter priors"),
+        ({"ess_bulk_min": 399.7}, "ess_bulk_min 399.7 < 400 (100 for each of 4 chains)", "more draws: sampler.draws"),
+        ({"bfmi_min": 0.2999}, "bfmi_min 0.2999 < 0.3", "reparameterise heavy tails and hierarchies"),
+        ({"n_divergent": 1.0}, "n_divergent 1 > 0 (0.02 % of the draws)", "sampler.target_accept=0.95"),
     ],
 )
 def test_each_threshold(facts, failure, remedy):
@@ -54,6 +59,16 @@ def test_each_threshold(facts, failure, remedy):
     assert not verdict.passed
     assert verdict.failures == (failure,)
     assert remedy in verdict.remedies
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(202.0, "5.05 % of the draws diverge, bound 5 %"), (240.0, "6.0 % of the draws diverge, bound 5 %")],
+)
+def test_a_share_is_seen_to_exceed_its_bound(count, text):
+    gate = dataclasses.replace(GATE, n_divergent=None, divergent_share=0.05)
+    assert judge(gate, outcome(n_divergent=count), kind="nuts").failures == (text,)
+    assert judge(gate, outcome(n_divergent=200.0), kind="nuts").passed
 
 
 @pytest.mark.parametrize(
@@ -172,3 +187,71 @@ def test_several_failures_share_their_remedies():
     verdict = judge(GATE, outcome(n_divergent=5.0, rhat_max=1.1, ess_bulk_min=3.0), kind="nuts")
     assert len(verdict.failures) == 3
     assert len(set(verdict.remedies)) == len(verdict.remedies)
+
+
+@pytest.mark.parametrize(
+    ("kind", "threshold", "value", "fact", "failure"),
+    [
+        ("nuts", "pareto_k_share", 0.0, "n_bad_pareto_k", "n_bad_pareto_k is absent: no log-likelihood"),
+        ("nuts", "pareto_k_share", 0.1, "n_loo_terms", "n_bad_pareto_k is absent: it was not computed"),
+        ("variational", "pareto_k_share", 0.0, "n_bad_pareto_k", "n_bad_pareto_k is absent: no log-likelihood"),
+        ("nuts", "bfmi_min", 0.5, "bfmi_min", "bfmi_min is absent: it was not computed"),
+        ("nuts", "n_max_treedepth", 0.0, "n_max_treedepth", "n_max_treedepth is absent: it was not computed"),
+    ],
+)
+def test_a_threshold_that_was_set_does_not_pass_where_it_cannot_be_judged(kind, threshold, value, fact, failure):
+    gate = dataclasses.replace(GATE, **{threshold: value})
+    why = {"n_bad_pareto_k": "no log-likelihood"} if fact == "n_bad_pareto_k" else {}
+    more = {"khat": 0.5} if kind == "variational" else {}
+    assert judge(gate, outcome(why, **{fact: None}, **more), kind=kind).failures == (failure,)
+    assert judge(gate, outcome(**more), kind=kind).passed
+    assert judge(GATE, outcome(why, **{fact: None}, **more), kind=kind).passed  # nobody asked
+
+
+def test_what_is_not_a_number_is_not_judged_as_one():
+    assert judge(GATE, outcome(rhat_max=math.nan), kind="nuts").failures == ("rhat_max is absent: it was not computed",)
+
+
+def cell(sampler, kind, simulation=None, **gate):
+    asked = dataclasses.replace(GATE if simulation is None else SIMULATED, **gate)
+    targets = Target("m", "m.build"), Target("d", "d.load"), Target(sampler, "s.sample")
+    own = Cell(f"m/d/{sampler}", *targets, SamplerOptions(), gate=asked)
+    return CheckedCell(own, "d0", "f", 1, kind, simulation=simulation)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "kind", "gate"),
+    [
+        ("nuts", "nuts", {"khat": 0.5}),
+        ("advi", "variational", {"rhat_max": 1.05}),
+        ("advi", "variational", {"divergent_share": 0.1}),
+        ("smc", "smc", {"ess_bulk_per_chain": 50.0}),
+        ("metropolis", "mcmc", {"bfmi_min": 0.4}),
+    ],
+)
+def test_a_threshold_that_can_judge_no_fit_is_refused(sampler, kind, gate):
+    (name, value), = gate.items()  # fmt: skip
+    with pytest.raises(ConfigError, match=rf"gate\.{name}: got {value:g}, and fits by {sampler} have nothing"):
+        check_asked([cell(sampler, kind, **gate)])
+    check_asked([cell(sampler, kind)])  # of a default nobody asked
+    check_asked([cell(sampler, kind, **dict.fromkeys(gate))])
+    able = cell("other", KINDS[name][0], **gate)
+    check_asked([cell(sampler, kind, **gate), able])
+    (line,) = unjudged([cell(sampler, kind, **gate), able])
+    assert line.endswith(f"it judges no fit of m/d/{sampler}")
+    assert unjudged([able]) == []
+
+
+def test_thresholds_of_simulated_data_were_asked_for_by_nobody():
+    simulation = Simulation(Target("m", "m.build"), "f")
+    check_asked([cell("advi_jax", "variational", simulation)])
+    with pytest.raises(ConfigError, match=r"gate\.rhat_max: got 1\.01"):
+        check_asked([cell("advi_jax", "variational", simulation, rhat_max=1.01)])
+
+
+def test_pareto_k_is_not_asked_for_without_a_log_likelihood():
+    asked = cell("nuts", "nuts", pareto_k_share=0.0)
+    check_asked([asked])
+    blind = dataclasses.replace(asked, cell=dataclasses.replace(asked.cell, steps=Steps(log_likelihood=False)))
+    with pytest.raises(ConfigError, match=r"gate\.pareto_k_share: got 0, and steps\.log_likelihood=false"):
+        check_asked([blind])

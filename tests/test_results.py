@@ -118,7 +118,7 @@ def test_all_replicates_that_were_planned_make_a_calibrated_cell(monkeypatch):
     assert text.startswith("means/y/nuts is calibrated: no departure seen in 2 quantities (")
     assert text.endswith("100 replicates).")
     assert state == share == "pass"
-    assert found.passed == {"means/y/nuts": True}
+    assert found.states == {"means/y/nuts": "pass"}
     assert tracked(found) == [1.0, 1.0]
     assert found.tables["calibration"][["n", "planned", "not_converged"]].to_numpy().tolist() == [[100, 100, 0]] * 2
 
@@ -134,7 +134,7 @@ def test_what_has_no_output_is_not_called_calibrated(monkeypatch):
     assert state == "note"
     assert share == "pass"  # 16 % may fail in this study
     assert counted.startswith("means/y/nuts: of 100 fits 16 failed, 0 not converged")
-    assert found.passed == {"means/y/nuts": True}
+    assert found.states == {"means/y/nuts": "note"}
     assert tracked(found) == [0.0, 0.0]
 
 
@@ -142,7 +142,7 @@ def test_no_good_news_stands_before_too_many_failures(monkeypatch):
     study = dataclasses.replace(SBC, max_failed=0.05)
     found = calibration_study(["failed" if r % 6 == 5 else "done" for r in range(100)]).tabulate(study, monkeypatch)
     assert [state for state, _ in told(found)] == ["note", "fail"]
-    assert found.passed == {"means/y/nuts": False}
+    assert found.states == {"means/y/nuts": "fail"}
     assert tracked(found) == [0.0, 0.0]
 
 
@@ -152,7 +152,7 @@ def test_seventy_of_120_that_did_not_converge_are_not_calibrated(monkeypatch):
     assert "among the 120 of 120 replicates with output, 70 of which did not converge (" in text
     assert "is calibrated" not in text
     assert (state, share) == ("note", "fail")
-    assert found.passed == {"means/y/nuts": False}
+    assert found.states == {"means/y/nuts": "fail"}
     assert tracked(found) == [0.0, 0.0]
 
 
@@ -170,7 +170,7 @@ def test_a_study_under_way_is_not_called_calibrated_yet(monkeypatch):
     (state, text), (share, _) = told(found)
     assert "among the 50 of 100 replicates with output" in text
     assert (state, share) == ("note", "note")
-    assert found.passed == {"means/y/nuts": True}
+    assert found.states == {"means/y/nuts": "unfinished"}
 
 
 def test_degenerate_data_may_be_left_out_as_one(monkeypatch):
@@ -196,7 +196,7 @@ def test_a_departure_is_one_also_among_what_is_left(monkeypatch):
     assert text.startswith("means/y/nuts is not calibrated: 1 of 1 quantity departs: mu (posterior shifted high")
     assert text.endswith("90 of 100 replicates).")
     assert state == "fail"
-    assert found.passed == {"means/y/nuts": False}
+    assert found.states == {"means/y/nuts": "fail"}
 
 
 def reads(found: results.Results) -> set[tuple[str, str]]:
@@ -226,7 +226,7 @@ def test_a_cell_without_a_known_truth_does_not_pass(monkeypatch, kind):
         fits.add(fine, replicate, "done", row("mu", (replicate + 0.5) / 60))
         fits.add(blind, replicate, "done", row("nu", 0.5, truth=np.nan, p_truth=np.nan, rank=-1))
     found = fits.tabulate(dataclasses.replace(SBC, kind=kind), monkeypatch)
-    assert found.passed == {"fine": True, "blind": False}
+    assert found.states == {"fine": "pass", "blind": "fail"}
     (text,) = [text for state, text in told(found) if state == "fail"]
     assert text.startswith("blind: ")
     assert "no true value of" in text or "is known" in text
@@ -241,7 +241,7 @@ def test_a_rule_decides_without_a_known_truth(monkeypatch):
     for replicate in range(20):
         fits.add(cell, replicate, "done", row("nu", 0.5, truth=np.nan, rank=-1, decision_up=float(replicate == 3)))
     found = fits.tabulate(StudyOptions(name="s", kind="power", levels=(0.95,)), monkeypatch)
-    assert found.passed == {"null": True}
+    assert found.states == {"null": "pass"}
     rate = found.tables["measures"].query("measure == 'decision:up' and analysis == 'all'").iloc[0]
     assert (rate["value"], rate["n"]) == (0.05, 20)
 
@@ -356,3 +356,65 @@ def test_cells_that_see_a_dataset_count_it_alike(monkeypatch):
         fits.add(other, replicate, "done", row("mu", 0.5))
     failures = fits.tabulate(SBC, monkeypatch).tables["failures"].set_index(["cell", "class"])["count"]
     assert [failures[cell, "degenerate"] for cell in "abc"] == [4, 4, 0]
+
+
+# ---- states
+
+
+def judged(
+    states: list[str], monkeypatch: pytest.MonkeyPatch, *, strict: bool = False, **study: object
+) -> results.Results:
+    """What a study of one cell comes to."""
+    fits = calibration_study(states)
+    for key, (spec, cell) in fits.known.items():
+        gate = dataclasses.replace(cell.cell.gate, fail=strict)
+        fits.known[key] = spec, dataclasses.replace(cell, cell=dataclasses.replace(cell.cell, gate=gate))
+    return fits.tabulate(dataclasses.replace(SBC, **study), monkeypatch)
+
+
+@pytest.mark.parametrize("kind", ["sbc", "recovery", "power"])
+@pytest.mark.parametrize("done", [0, 3])
+def test_a_study_with_missing_fits_is_unfinished(monkeypatch, kind, done):
+    found = judged(["done"] * done + ["missing"] * (60 - done), monkeypatch, kind=kind)
+    assert found.states == {"means/y/nuts": "unfinished"}
+    assert not any(state == "pass" for state, _ in told(found))
+    assert track.verdicts(found.tables)["n_missing"] == 60 - done
+    assert track.verdicts(found.tables).get("calibrated", 0.0) == 0.0
+    assert found.tables["states"][["cell", "state", "planned", "missing"]].to_numpy().tolist() == [
+        ["means/y/nuts", "unfinished", 60, 60 - done]
+    ]
+
+
+@pytest.mark.parametrize("kind", ["sbc", "recovery"])
+@pytest.mark.parametrize("bad", ["stuck", "failed"])
+def test_every_verdict_has_to_pass_where_the_gate_says_so(monkeypatch, kind, bad):
+    states = [bad] * 2 + ["done"] * 58
+    strict = judged(states, monkeypatch, strict=True, kind=kind, max_failed=1.0)
+    assert strict.states == {"means/y/nuts": "fail"}
+    state, text = told(strict)[-1]
+    assert state == "fail"
+    assert text.endswith("gate.fail=true, and every verdict has to pass.")
+    lenient = judged(states, monkeypatch, kind=kind, max_failed=1.0)
+    assert lenient.states["means/y/nuts"] in ("pass", "note")
+    assert judged(["done"] * 60, monkeypatch, strict=True, kind=kind).states == {"means/y/nuts": "pass"}
+
+
+def test_nothing_is_known_of_a_cell_without_output_whatever_may_fail(monkeypatch):
+    assert judged(["failed"] * 60, monkeypatch, kind="recovery", max_failed=1.0).states == {"means/y/nuts": "fail"}
+
+
+@pytest.mark.parametrize(("n", "alpha", "enough"), [(1, 0.05, 7), (6, 0.05, 7), (20, 1e-9, 32)])
+def test_so_few_replicates_are_not_called_calibrated(monkeypatch, n, alpha, enough):
+    """Two quantities: 2 * 2 * (1/2)^n has to be at most alpha, from 7 replicates on at 0.05."""
+    found = judged(["done"] * n, monkeypatch, alpha=alpha)
+    state, text = told(found)[0]
+    assert state == "note"
+    assert "is calibrated:" not in text
+    assert "whether it is calibrated cannot be told in 2 quantities" in text
+    assert text.endswith(f"it takes {enough} replicates or more.")
+    assert found.states == {"means/y/nuts": "note"}
+    assert tracked(found) == [0.0, 0.0]
+    twin = judged(["done"] * enough, monkeypatch, alpha=alpha)
+    assert "is calibrated: " in told(twin)[0][1]
+    assert twin.states == {"means/y/nuts": "pass"}
+    assert tracked(twin) == [1.0, 1.0]

@@ -412,3 +412,43 @@ def test_a_study_through_ray_and_mlflow(project):
     assert sorted(point.step for point in history) == list(range(10))
     assert "Data-generating mechanisms" in parent.data.tags["mlflow.note.content"]
     assert {a.path for a in client.list_artifacts(parent.info.run_id)} >= {"tables"}
+
+
+def mlflow_says(project, uri: str) -> dict[str, tuple]:
+    """What a tracking server says of the study and of its cells: status, verdict, calibrated."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    return {
+        run.data.tags["bayesrun.role"]: (
+            run.info.status,
+            run.data.tags["bayesrun.verdict"],
+            run.data.metrics.get("calibrated"),
+        )
+        for run in runs
+    }
+
+
+def test_every_verb_says_of_an_unfinished_study_that_it_is(project):
+    """Nine replicates of twelve are lost; the study lies elsewhere than verbs assume."""
+    ran = run("study=sbc", "study.replicates=12", "output.dir=elsewhere")
+    assert ran.code == 0, ran
+    assert "study s: finished, pass" in ran.out
+    first = f"sqlite:///{project / 'first.db'}"
+    where = ("s", "--output-dir", "elsewhere")
+    assert bayesrun("sync", *where, "--uri", first).code == 0
+    assert mlflow_says(project, first) == dict.fromkeys(("study", "cell"), ("FINISHED", "pass", 1.0))
+    for path in list((project / "elsewhere" / "s" / "fits").glob("*/outcome.json"))[3:]:
+        path.unlink()
+    second = f"sqlite:///{project / 'second.db'}"
+    for words in (("status", *where), ("report", *where), ("sync", *where, "--uri", second)):
+        said = bayesrun(*words)
+        assert said.code == 1, said
+        assert "study s: unfinished: 9 of 12 fits are not there" in said.out
+    assert mlflow_says(project, second) == dict.fromkeys(("study", "cell"), ("KILLED", "unfinished", 0.0))
+    again = run("study=sbc", "study.replicates=12", "output.dir=elsewhere", "gate.fail=true", "gate.rhat_max=1.0")
+    assert again.code == 1
+    assert "study s: finished, fail" in again.out
+    assert bayesrun("sync", *where, "--uri", second).code == 1
+    assert mlflow_says(project, second) == dict.fromkeys(("study", "cell"), ("FAILED", "fail", 0.0))

@@ -11,17 +11,31 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from bayesrun.errors import TrackError
 from bayesrun.store import Store
-from bayesrun.track import Record, Tracker, check, default_uri, git_commit, is_closed, pending, sync, ui_command
+from bayesrun.track import (
+    FitsRun,
+    Record,
+    Tracker,
+    check,
+    default_uri,
+    git_commit,
+    is_closed,
+    pending,
+    sync,
+    ui_command,
+)
 from bayesrun.track.journal import Confirmation, confirm, confirmations, public_uri
 from bayesrun.track.records import metrics, params, stage_table
+from bayesrun.track.runs import upload
 from bayesrun.types import Verdict
 from fakes import fake_outcome, fake_spec, fake_summary, fake_tree
 from tracking_server import Server
@@ -30,6 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlflow.entities import Run
+
+    from bayesrun.states import State
 
 PASS = Verdict(True)
 
@@ -102,7 +118,7 @@ def test_a_done_fit_is_one_run_with_everything(store: Store, capfd: pytest.Captu
     tracker = Tracker(store, uri, "bayesrun", "demo", "two models", {"bayesrun.git_commit": "abc"})
     assert tracker.record(record)
     assert tracker.problem is None
-    assert tracker.finish({"outcomes": pd.DataFrame({"cell": ["a"]})}, [record])
+    assert tracker.finish(FitsRun([record], {"outcomes": pd.DataFrame({"cell": ["a"]})}))
     out, err = capfd.readouterr()
     assert out == ""
     assert err == ""
@@ -125,10 +141,11 @@ def test_a_done_fit_is_one_run_with_everything(store: Store, capfd: pytest.Captu
     assert names(uri, run, "figures") == {"figures/rank.png"}
     assert top.info.run_name == "demo"
     assert top.info.status == "FINISHED"
-    assert top.data.metrics == {"n_done": 1.0, "n_failed": 0.0, "n_passed": 1.0}
+    assert top.data.metrics == {"n_done": 1.0, "n_failed": 0.0, "n_missing": 0.0, "n_passed": 1.0}
+    assert top.data.tags["bayesrun.verdict"] == "pass"
     assert top.data.tags["mlflow.note.content"] == "two models"
     assert names(uri, top) == {"outcomes.csv", "outcomes.json"}
-    assert tracker.closing_line([record]) is None
+    assert tracker.closing_line(FitsRun([record])) is None
 
 
 def test_posteriors_are_linked_not_copied(store: Store, uri: str, tmp_path: Path) -> None:
@@ -223,10 +240,26 @@ def test_a_closed_study_is_known_without_mlflow(store: Store, uri: str) -> None:
     records = [done(store, "k1"), done(store, "k2")]
     tracker = Tracker(store, uri, "bayesrun", "demo")
     assert tracker.record(records[0])
-    assert not is_closed(store, uri, records[:1])
-    assert tracker.finish({}, records[:1])
-    assert is_closed(store, uri, records[:1])
-    assert not is_closed(store, uri, records)
+    one, both = FitsRun(records[:1]), FitsRun(records)
+    assert not is_closed(store, uri, one)
+    assert tracker.finish(one)
+    assert is_closed(store, uri, one)
+    assert not is_closed(store, uri, both)
+    for changed in (
+        {"tables": {"agreement": pd.DataFrame({"reference": ["advi"]})}},
+        {"missing": 1},
+        {"state": "note"},
+    ):
+        assert not is_closed(store, uri, FitsRun(records[:1], **changed))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("pass", "FINISHED"), ("note", "FINISHED"), ("fail", "FAILED"), ("unfinished", "KILLED")]
+)
+def test_the_parent_ends_in_the_state_of_its_study(store: Store, uri: str, state: State, status: str) -> None:
+    assert Tracker(store, uri, "bayesrun", "demo").finish(FitsRun([], missing=3, state=state))
+    run = parent(uri)
+    assert (run.info.status, run.data.tags["bayesrun.verdict"], run.data.metrics["n_missing"]) == (status, state, 3.0)
 
 
 def test_a_server_that_comes_back_is_used_again(store: Store, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,12 +366,12 @@ def test_a_study_goes_on_without_its_server(store: Store) -> None:
     assert not tracker.record(records[0])
     start = time.monotonic()
     assert not tracker.record(records[1])
-    assert not tracker.finish({}, records)
+    assert not tracker.finish(FitsRun(records))
     assert time.monotonic() - start < 0.1
-    line = tracker.closing_line(records)
+    line = tracker.closing_line(FitsRun(records))
     assert line is not None
     assert line.startswith("2 fits are not in MLflow yet (http://127.0.0.1:9: ")
-    assert line.endswith("later: bayesrun sync demo")
+    assert line.endswith(f"later: bayesrun sync demo --output-dir {store.root.parent}")
     with pytest.raises(TrackError, match="MLflow at"):
         sync(Tracker(store, "http://127.0.0.1:9", "bayesrun", "demo"), records)
 
@@ -391,14 +424,14 @@ def test_a_server_that_dies_in_the_middle_gets_the_rest_later(server: Server, st
     assert not tracker.record(records[1])
     assert time.monotonic() - start < 20
     assert not tracker.record(records[2])
-    assert not tracker.finish({}, records)
-    assert (tracker.closing_line(records) or "").startswith("2 fits are not in MLflow yet")
+    assert not tracker.finish(FitsRun(records))
+    assert (tracker.closing_line(FitsRun(records)) or "").startswith("2 fits are not in MLflow yet")
     assert pending(store, server.uri, records) == records[1:]
 
     server.start()
     again = Tracker(store, server.uri, "bayesrun", "demo")
     assert sync(again, records) == 2
-    assert again.finish({"outcomes": pd.DataFrame({"cell": ["a"]})}, records)
+    assert again.finish(FitsRun(records, {"outcomes": pd.DataFrame({"cell": ["a"]})}, state="fail"))
     assert {key: run.info.status for key, run in children(server.uri).items()} == {
         "k1": "FINISHED",
         "k2": "FINISHED",
@@ -407,12 +440,58 @@ def test_a_server_that_dies_in_the_middle_gets_the_rest_later(server: Server, st
     assert names(server.uri, children(server.uri)["k3"]) == {"error.txt"}
     assert parent(server.uri).info.status == "FAILED"
 
+    records[2] = done(store, "k3")
+    assert sync(Tracker(store, server.uri, "bayesrun", "demo"), records) == 1
+    mended = children(server.uri)["k3"]
+    assert mended.info.status == "FINISHED"
+    assert "posterior.nc" in names(server.uri, mended)
+    assert "error.txt" not in names(server.uri, mended)
+
     server.stop()
     (server.folder / "server.db").unlink()
     shutil.rmtree(server.folder / "artifacts")
     server.start()
     assert sync(Tracker(store, server.uri, "bayesrun", "demo"), records) == 3
     assert set(children(server.uri)) == {"k1", "k2", "k3"}
+
+
+@pytest.mark.parametrize("deletes", [True, False])
+@pytest.mark.parametrize(("status", "failed"), [("FAILED", False), ("FAILED", True), ("FINISHED", False)])
+def test_a_traceback_is_taken_away_from_a_mended_run(tmp_path, monkeypatch, deletes, status, failed) -> None:
+    """Also from a server, which may delete nothing; of what failed again it stays."""
+    there = {"error.txt": "Traceback"}
+
+    class Client:
+        tracking_uri = "http://nowhere"
+
+        def log_artifacts(self, _run: str, folder: str) -> None:
+            there.update({path.name: path.read_text() for path in Path(folder).iterdir()})
+
+        def log_text(self, _run: str, text: str, name: str) -> None:
+            there[name] = text
+
+        def list_artifacts(self, _run: str) -> list[SimpleNamespace]:
+            return [SimpleNamespace(path=name) for name in there]
+
+    def delete(name: str) -> None:
+        if not deletes:
+            raise MlflowException("405 Method Not Allowed")
+        del there[name]
+
+    repository = SimpleNamespace(delete_artifacts=delete)
+    found = "mlflow.store.artifact.artifact_repository_registry.get_artifact_repository"
+    monkeypatch.setattr(found, lambda *_: repository)
+    (tmp_path / ("error.txt" if failed else "summary.csv")).write_text("new")
+    info = SimpleNamespace(artifact_uri="mlflow-artifacts:/1/r", run_id="r", status=status)
+    upload(Client(), SimpleNamespace(info=info), tmp_path)
+    if failed:
+        assert there == {"error.txt": "new"}
+    elif status == "FINISHED":
+        assert there == {"error.txt": "Traceback", "summary.csv": "new"}
+    elif deletes:
+        assert there == {"summary.csv": "new"}
+    else:
+        assert there == {"error.txt": "This fit failed, and was mended since.\n", "summary.csv": "new"}
 
 
 def test_tables_on_the_server_have_significant_digits(tmp_path: Path) -> None:

@@ -151,13 +151,13 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_study_is_a_parent_and_a_child_for_each_cell(store: Store, uri: str) -> None:
-    two = [cell(), cell("linear/advi", 4, passed=False)]
+    two = [cell(), cell("linear/advi", 4, state="fail")]
     track = tracker(store, uri)
     for each in two:
         for replicate in each.metrics.index:
             track.record(each.label, replicate, row(each, replicate))
     facts = {"replicates": "5, for a coverage within 1 %"}
-    study = StudyRun(two, "# Aims\nto see", facts, verdicts={"calibrated": 1, "share": 0.1}, passed=False)
+    study = StudyRun(two, "# Aims\nto see", facts, verdicts={"calibrated": 1, "share": 0.1}, state="fail")
     assert track.finish(study)
     assert (track.problem, track.refused, track.closing_line(study)) == (None, [], None)
 
@@ -461,7 +461,7 @@ def test_a_label_that_changes_keeps_its_run(store: Store, uri: str) -> None:
 
 
 def test_facts_and_verdicts_that_no_longer_hold_are_taken_away(store: Store, uri: str) -> None:
-    assert tracker(store, uri).finish(StudyRun([cell()], facts={"stopped": "at 5"}, passed=False))
+    assert tracker(store, uri).finish(StudyRun([cell()], facts={"stopped": "at 5"}, state="fail"))
     assert tracker(store, uri).finish(StudyRun([cell()], facts={"why": "because"}))
     tags = parent(uri).data.tags
     assert "study.stopped" not in tags
@@ -482,7 +482,7 @@ def test_a_study_goes_on_without_its_server_and_is_sent_later(store: Store, uri:
     line = track.closing_line(study)
     assert line is not None
     assert line.startswith(f"407 replicates are not in MLflow yet ({CLOSED}: ")
-    assert line.endswith("later: bayesrun sync demo")
+    assert line.endswith(f"later: bayesrun sync demo --output-dir {store.root.parent}")
     with pytest.raises(TrackError, match="0 replicates sent to MLflow, then: "):
         tracker(store, CLOSED).sync(study)
     assert unsent(store, CLOSED, study) == 407

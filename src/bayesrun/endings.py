@@ -5,6 +5,7 @@ It reads the store and fits nothing, so that an ending can be made again at any 
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,8 +14,11 @@ from typing import TYPE_CHECKING
 from bayesrun import __version__, report, results
 from bayesrun.ademp import ademp, text_of
 from bayesrun.calibration import JOINT_LOG_LIKELIHOOD
+from bayesrun.inventory import inventory, lacking_lines
 from bayesrun.machine import versions
 from bayesrun.page import StudyReport, write_report
+from bayesrun.states import EXIT_CODES, sentence, study_state
+from bayesrun.turns import TABLES, take
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,10 +29,14 @@ if TYPE_CHECKING:
     from bayesrun.page import Ademp
     from bayesrun.report import Findings, Known, Row
     from bayesrun.results import Results
+    from bayesrun.states import Standing, State
     from bayesrun.store import Store
+    from bayesrun.turns import Turn
     from bayesrun.types import CheckedCell, Outcome, Plan, StudyOptions
 
-__all__ = ["Ending", "ending", "simulated"]
+__all__ = ["Ending", "ending"]
+
+PAGE = "report.html"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +45,14 @@ class Ending:
 
     Parameters
     ----------
-    exit_code
-        0, or 1 if a fit failed, a verdict did not pass that has to, or simulated data say that something is wrong.
+    name
+        Of the study.
+    turn
+        Taken before its outcomes were read.
+    states, standings
+        Label of a cell to its state, and to what became of its fits.
+    own
+        Labels of the cells that the exit code is about.
     objective
         One diagnostic by cell label, for sweepers that optimise.
     rows, findings
@@ -47,9 +61,17 @@ class Ending:
         Of simulated data: tables and sentences, and what was written for people to look at.
     cells, told
         Of simulated data: the design, and the study in the order of ADEMP.
+    latest
+        Whether its tables are in the folder; False where a command that read later had written its own.
+    lacking
+        Of real data: which fits do not count since they are not whole, and why; of simulated data the results say it.
     """
 
-    exit_code: int
+    name: str
+    turn: Turn
+    states: Mapping[str, State]
+    standings: Mapping[str, Standing]
+    own: Collection[str]
     objective: Mapping[str, float] = field(default_factory=dict)
     rows: tuple[Row, ...] = ()
     findings: Findings | None = None
@@ -57,6 +79,18 @@ class Ending:
     files: tuple[Path, ...] = ()
     cells: tuple[CheckedCell, ...] = ()
     told: Ademp | None = None
+    latest: bool = True
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """State of the study, with the cells of earlier commands."""
+        return study_state(self.states.values())
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code by the state of the cells that it is about."""
+        return EXIT_CODES[study_state(self.states[label] for label in self.own)]
 
     @property
     def text(self) -> str:
@@ -66,61 +100,98 @@ class Ending:
     @property
     def facts(self) -> dict[str, str]:
         """Say how many replicates there are, and why."""
-        return {} if self.told is None else {"replicates": f"{self.told.replicates}: {self.told.why}"}
+        return {} if self.told is None else {"replicates": f"{self.told.many}: {self.told.why}"}
 
     def show(self, console: Console) -> None:
         """Print it."""
         if self.findings is not None:
             report.show(console, self.rows, self.findings)
+        for line in self.lacking:
+            console.print(line, markup=False, soft_wrap=True)
         if self.results is not None:
             report.show_results(console, self.results)
+        console.print(sentence(self.name, self.state, self.standings.values()), markup=False, soft_wrap=True)
+        if not self.latest:
+            console.print(
+                "note: a command that read the fits later wrote the tables of the folder; these are older", markup=False
+            )
 
 
-def ending(known: Known, plan: Plan, store: Store, study: StudyOptions, fresh: Mapping[str, Outcome]) -> Ending:
-    """Make the tables of a study and judge it.
+def ending(
+    known: Known,
+    store: Store,
+    study: StudyOptions,
+    fresh: Mapping[str, Outcome] | None = None,
+    plan: Plan | None = None,
+) -> Ending:
+    """Make the tables of a study and judge it; of simulated data also figures and the report.
 
     Parameters
     ----------
     known
         Every fit of the study by key.
-    plan
-        What this command is about: the exit code is.
     store
         Where fits are read and tables written.
     study
         What is asked.
     fresh
         Outcomes of this command by key.
+    plan
+        What this command is about: the exit code is. None: the whole study.
     """
-    if study.kind != "fit":
-        return simulated(known, store, study, fresh, {spec.cell for spec in plan.specs})
+    turn = take(store.root)
+    make = _real if study.kind == "fit" else _simulated
+    made = make(known, store, study, fresh or {}, turn)
+    if plan is None:
+        return made
+    own = tuple(dict.fromkeys(known[spec.key][1].cell.label for spec in plan.specs))
+    return dataclasses.replace(made, own=own, objective=report.objective(plan, made.rows, study.objective))
+
+
+def _real(known: Known, store: Store, study: StudyOptions, fresh: Mapping[str, Outcome], turn: Turn) -> Ending:
     rows = report.rows(known, store, fresh)
     findings = report.compared(rows, store, study.reference)
-    own = [row for row in rows if row.spec.key in plan]
+    with turn.at(TABLES) as latest:
+        if latest:
+            report.keep(findings, store)
+    lacking = tuple(lacking_lines(inventory(known, store, fresh).lacking, known))
+    standings = report.standings(known, rows)
+    states = report.states(standings)
     return Ending(
-        report.exit_code(plan, own), report.objective(plan, own, study.objective), rows=rows, findings=findings
+        store.root.name,
+        turn,
+        states,
+        standings,
+        tuple(states),
+        rows=rows,
+        findings=findings,
+        latest=latest,
+        lacking=lacking,
     )
 
 
-def simulated(
-    known: Known, store: Store, study: StudyOptions, fresh: Mapping[str, Outcome], own: Collection[str] | None = None
-) -> Ending:
-    """Make tables, figures and the report of a simulation study from what is there.
-
-    Parameters
-    ----------
-    own
-        Labels of the cells that the exit code is about; None: all.
-    """
+def _simulated(known: Known, store: Store, study: StudyOptions, fresh: Mapping[str, Outcome], turn: Turn) -> Ending:
     found = results.tabulate(known, store, study, fresh)
     cells = list({checked.cell.label: checked for _, checked in known.values()}.values())
     told = ademp(study, cells, versions(), _estimands(found))
-    with ThreadPoolExecutor(1) as beside:  # Arrow writes the tables while this thread draws
-        kept = beside.submit(results.keep, found, store)
-        files = _written(found, store, study, told)
-        kept.result()
-    failed = [label for label, fine in found.passed.items() if not fine and (own is None or label in own)]
-    return Ending(int(bool(failed)), results=found, cells=tuple(cells), files=files, told=told)
+    files: tuple[Path, ...] = ()
+    with turn.at(TABLES) as latest, ThreadPoolExecutor(1) as beside:  # Arrow writes the tables while this thread draws
+        if latest:
+            kept = beside.submit(results.keep, found, store)
+            files = _written(found, store, study, told)
+            kept.result()
+    return Ending(
+        store.root.name,
+        turn,
+        found.states,
+        found.standings,
+        tuple(found.states),
+        results=found,
+        files=files or (store.root / PAGE,),
+        cells=tuple(cells),
+        told=told,
+        latest=latest,
+    )
 
 
 def _estimands(found: Results) -> list[str]:
@@ -134,7 +205,7 @@ def _written(found: Results, store: Store, study: StudyOptions, told: Ademp) -> 
     from bayesrun.plots.studies import study_figures
 
     figures = study_figures(study.kind, found.tables, store.root / "figures")
-    path = store.root / "report.html"
+    path = store.root / PAGE
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, bayesrun {__version__}"
     write_report(path, StudyReport(store.root.name, told, found.sentences, found.tables, figures, found.remarks, made))
     return (path, *(figure.path for figure in figures if figure.path is not None))

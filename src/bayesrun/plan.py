@@ -143,7 +143,8 @@ def _refuse_rivals(cells: Sequence[CheckedCell], study_seed: int) -> None:
         if differing:
             raise ConfigError(
                 f"{' and '.join(differing)}: {first.label} and {cell.label} are the same fit, which has one of each; "
-                "run them one after another: nothing is fitted twice"
+                "run them one after another: nothing is fitted twice, each prints its own verdict, and the study keeps "
+                "the last"
             )
 
 

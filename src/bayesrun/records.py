@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from bayesrun import track
-from bayesrun.errors import ConfigError, StoreError
+from bayesrun.errors import ConfigError, StoreError, TrackError
 from bayesrun.labels import labelled
 from bayesrun.machine import versions
 from bayesrun.plan import fit_key
@@ -29,9 +29,20 @@ if TYPE_CHECKING:
     from bayesrun.report import Row
     from bayesrun.store import Store
 
-__all__ = ["Recorder", "check_reference", "extend_design", "read_design", "read_study", "recorder", "same_study"]
+__all__ = [
+    "Recorder",
+    "Synced",
+    "check_reference",
+    "extend_design",
+    "read_design",
+    "read_study",
+    "recorder",
+    "replicates",
+    "same_study",
+]
 
 
+OLDER = "MLflow was told by a command that read the fits later"
 ONE_PER_STUDY = ("kind", "levels", "ranks", "decisions", "quantities")
 """What is the same for every cell of a study, because its tables have one row or column for it."""
 
@@ -84,6 +95,11 @@ def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]
     -------
     tuple of CheckedCell
         Every cell of the study, under labels that tell all of them apart.
+
+    Raises
+    ------
+    ConfigError
+        If ``study.reference`` is none of them.
     """
     seed = settings.study.seed
     known = {fit_key(cell, seed, 0): cell for cell in _cells(store.read_study())}
@@ -91,8 +107,10 @@ def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]
         key = fit_key(cell, seed, 0)
         replicates = max(cell.replicates, known[key].replicates if key in known else 1)
         known[key] = dataclasses.replace(cell, replicates=replicates)
-        store.write_config(key, cell.cell.config)
     design = _named(list(known.values()))
+    check_reference(design, settings.study.reference)
+    for cell in cells:
+        store.write_config(fit_key(cell, seed, 0), cell.cell.config)
     store.write_study(
         {
             "name": store.root.name,
@@ -106,6 +124,11 @@ def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]
         }
     )
     return design
+
+
+def replicates(store: Store, seed: int) -> dict[str, int]:
+    """Read how many replicates each cell of a study has, by the key of its first fit."""
+    return {fit_key(cell, seed, 0): cell.replicates for cell in _cells(store.read_study())}
 
 
 def read_study(store: Store) -> StudyOptions:
@@ -151,6 +174,36 @@ def recorder(store: Store, study: StudyOptions, options: TrackOptions) -> Record
     return kind(store, options, store.root.parent)
 
 
+@dataclasses.dataclass(frozen=True)
+class Synced:
+    """What became of the fits of a study that have an outcome when a server was told of all of them.
+
+    Parameters
+    ----------
+    sent
+        Those that were sent now and that the server confirmed.
+    there
+        Those that it had confirmed before, and has.
+    left
+        Those that it has not confirmed.
+    why
+        Why not, where it said so.
+    """
+
+    sent: int = 0
+    there: int = 0
+    left: int = 0
+    why: str = ""
+
+    def told(self, planned: int) -> str:
+        """Say it for people, of a study of so many planned fits."""
+        none = planned - self.sent - self.there - self.left
+        parts = [f"{self.sent} fits sent", f"{self.there} were there"]
+        parts += [f"{self.left} not taken ({self.why or 'not confirmed'})"] if self.left else []
+        parts += [f"{none} of the {planned} planned do not exist yet"] if none else []
+        return ", ".join(parts)
+
+
 class Recorder:
     """Tells MLflow of a study, or nothing where tracking is off.
 
@@ -193,14 +246,16 @@ class Recorder:
         """
         if self.tracker is None or end.findings is None:
             return []
-        rows, findings = end.rows, end.findings
-        records = [_record(row) for row in rows]
-        waiting = track.pending(self.store, self.uri, records)
-        if waiting or not track.is_closed(self.store, self.uri, records):
-            for record in waiting:
-                self.tracker.record(record)
-            self.tracker.finish(findings.by_name(), records)
-        line = self.tracker.closing_line(records)
+        found = _fits(end)
+        with end.turn.at(self.uri) as latest:
+            if not latest:
+                return [OLDER]
+            waiting = track.pending(self.store, self.uri, found.records)
+            if waiting or not track.is_closed(self.store, self.uri, found):
+                for record in waiting:
+                    self.tracker.record(record)
+                self.tracker.finish(found)
+        line = self.tracker.closing_line(found)
         return [line] if line else [f"runs: {self.where()}"]
 
     def where(self) -> str:
@@ -212,21 +267,25 @@ class Recorder:
         """The address as it may be shown: without credentials."""
         return track.public_uri(self.uri)
 
-    def sync(self, end: Ending) -> int:
-        """Send everything that the server does not have; return how many fits were sent.
+    def sync(self, end: Ending) -> Synced:
+        """Send everything that the server does not have; return how many fits it has, and had.
 
         Raises
         ------
         TrackError
-            If the server cannot be used.
+            If the server cannot be used, or a command that read the fits later told it.
         """
         if self.tracker is None or end.findings is None:
-            return 0
+            return Synced()
         self.check()
-        records = [_record(row) for row in end.rows]
-        sent = track.sync(self.tracker, records)
-        self.tracker.finish(end.findings.by_name(), records)
-        return sent
+        found = _fits(end)
+        with end.turn.at(self.uri) as latest:
+            if not latest:
+                raise TrackError(f"nothing was sent: {OLDER}")
+            sent = track.sync(self.tracker, found.records)
+            self.tracker.finish(found)
+        left = len(track.pending(self.store, self.uri, found.records))
+        return Synced(sent, len(found.records) - left - sent, left, "; ".join(self.tracker.refused[:3]))
 
 
 class SimulationRecorder:
@@ -259,16 +318,26 @@ class SimulationRecorder:
         if self.tracker is None or end.results is None:
             return []
         study = self._study(end)
-        self.tracker.finish(study)
+        with end.turn.at(self.uri) as latest:
+            if not latest:
+                return [OLDER]
+            self.tracker.finish(study)
         line = self.tracker.closing_line(study)
         return [line] if line else [f"runs: {self.where()}"]
 
-    def sync(self, end: Ending) -> int:
-        """Send everything that the server does not have; return how many replicates were sent."""
+    def sync(self, end: Ending) -> Synced:
+        """Send everything that the server does not have; return how many replicates it has, and had."""
         if self.tracker is None:
-            return 0
+            return Synced()
         self.check()
-        return self.tracker.sync(self._study(end))
+        with end.turn.at(self.uri) as latest:
+            if not latest:
+                raise TrackError(f"nothing was sent: {OLDER}")
+            study = self._study(end)
+            sent = self.tracker.sync(study)
+        left = track.unsent(self.store, self.uri, study)
+        there = sum(len(cell.rows) for cell in study.cells)
+        return Synced(sent, there - left - sent, left, "; ".join(self.tracker.refused[:3]))
 
     def where(self) -> str:
         """Say how to look at the runs."""
@@ -297,7 +366,7 @@ class SimulationRecorder:
                 aggregates=track.aggregates(tables, checked.cell.label),
                 metrics=track.replicate_metrics(tables["fits"], checked.cell.label),
                 key=self._identity(checked),
-                passed=end.results.passed[checked.cell.label],
+                state=end.states[checked.cell.label],
             )
             for checked in end.cells
         ]
@@ -307,7 +376,7 @@ class SimulationRecorder:
             facts=end.facts,
             artifacts=(self.store.tables, *end.files),
             verdicts=track.verdicts(tables),
-            passed=all(end.results.passed.values()),
+            state=end.state,
         )
 
 
@@ -325,6 +394,12 @@ def _read(checked: CheckedCell) -> dict[str, str]:
 def _commit() -> dict[str, str]:
     commit = track.git_commit(Path.cwd())
     return {"git_commit": commit} if commit else {}
+
+
+def _fits(end: Ending) -> track.FitsRun:
+    assert end.findings is not None
+    missing = sum(standing.missing for standing in end.standings.values())
+    return track.FitsRun([_record(row) for row in end.rows], end.findings.by_name(), missing, end.state)
 
 
 def _record(row: Row) -> track.Record:

@@ -14,8 +14,11 @@ import pandas as pd
 
 from bayesrun import tables
 from bayesrun.compare import Agreement, Apart, Comparison, Fitted, agreement, loo_comparisons, version
-from bayesrun.gates import judge
+from bayesrun.gates import judge, unjudged
+from bayesrun.inventory import inventory
 from bayesrun.originals import originals
+from bayesrun.states import Standing, State, cell_state
+from bayesrun.store import SUMMARY
 from bayesrun.types import CheckedCell, FitSpec, Outcome, Plan, Verdict, digest
 
 if TYPE_CHECKING:
@@ -31,17 +34,22 @@ __all__ = [
     "announce",
     "close",
     "compared",
-    "exit_code",
+    "keep",
     "objective",
     "row",
     "rows",
     "show",
     "show_plan",
     "show_results",
+    "standings",
+    "states",
 ]
 
 
 type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
+
+MOST_LABELS = 3
+"""Cells that a line of the plan names."""
 
 MOST_REASONS = 10
 """Lines on the terminal that say why cells are not compared."""
@@ -69,12 +77,15 @@ class Findings:
         LOO between models, and agreement between samplers.
     apart
         Cells that LOO does not compare, and why.
+    inputs
+        Digest of what they were made from.
     """
 
     outcomes: pd.DataFrame
     comparisons: Sequence[Comparison]
     agreements: Sequence[Agreement]
     apart: Sequence[Apart] = ()
+    inputs: str = ""
 
     def by_name(self) -> dict[str, pd.DataFrame]:
         """Tables by name, as they are logged: comparisons and agreements of all groups in one each."""
@@ -101,17 +112,15 @@ def announce(console: Console, name: str, plan: Plan, cells: Sequence[CheckedCel
         console.print(f"original: {original}", markup=False, soft_wrap=True)
     for note in dict.fromkeys(note for cell in cells for note in cell.notes):
         console.print(f"note: {note}", markup=False, soft_wrap=True)
+    for line in unjudged(cells):
+        console.print(f"note: {line}", markup=False, soft_wrap=True)
     for warning in dict.fromkeys(warning for cell in cells for warning in cell.warnings):
         console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     if not left:
         console.print("nothing to fit: every fit of this study is done")
     else:
-        time = (
-            f"about {_duration(estimate.seconds)}"
-            if estimate.seconds is not None
-            else "unknown, no fit like it was done here"
-        )
-        console.print(f"estimate: {estimate.bytes / 2**20:.1f} MiB of posteriors; time {time}", markup=False)
+        size = f"{estimate.bytes / 2**20:.1f} MiB" if estimate.bytes < 2**30 else f"{estimate.bytes / 2**30:.1f} GiB"
+        console.print(f"estimate: {size} in the study's folder; time {_time(estimate)}", markup=False, soft_wrap=True)
 
 
 def show_plan(console: Console, plan: Plan) -> None:
@@ -137,6 +146,19 @@ def close(console: Console, store: Store, lines: Sequence[str]) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
+def _time(estimate: Estimate) -> str:
+    if estimate.seconds is None:
+        cells = f" for {_few(estimate.unknown)}" if estimate.unknown else ""
+        return f"unknown{cells}: no fit of this model, data and sampler was done here"
+    loose = f", by fits of other parameters or options for {_few(estimate.loose)}" if estimate.loose else ""
+    return f"about {_duration(estimate.seconds)}{loose}"
+
+
+def _few(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
+    return f"{', '.join(labels[:MOST_LABELS])}{more}"
+
+
 def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
@@ -152,7 +174,7 @@ def row(known: Known, outcome: Outcome) -> Row:
 
 
 def rows(known: Known, store: Store, fresh: Mapping[str, Outcome]) -> tuple[Row, ...]:
-    """Join every fit that has an outcome.
+    """Join every fit that failed, or is done and whole.
 
     Parameters
     ----------
@@ -163,12 +185,11 @@ def rows(known: Known, store: Store, fresh: Mapping[str, Outcome]) -> tuple[Row,
     fresh
         Outcomes of this command by key.
     """
-    outcomes = (fresh.get(key) or store.settled(key) for key in known)
-    return tuple(row(known, outcome) for outcome in outcomes if outcome is not None)
+    return tuple(row(known, outcome) for outcome in inventory(known, store, fresh).outcomes.values())
 
 
 def compared(found: Sequence[Row], store: Store, reference: str | None) -> Findings:
-    """Make the tables of a study and keep them in its folder.
+    """Make the tables of a study.
 
     Unchanged fits are not compared again, unless what compares them has changed.
 
@@ -177,25 +198,27 @@ def compared(found: Sequence[Row], store: Store, reference: str | None) -> Findi
     found
         Every fit.
     store
-        Where posteriors and summaries are read, and tables written.
+        Where posteriors and summaries are read.
     reference
         Sampler that the others are held against, or None.
     """
     fits = [_fitted(row) for row in found if row.outcome.status == "done"]
-    verdicts = [[r.spec.key, r.spec.cell, r.outcome.checksum, r.verdict] for r in found]
+    verdicts = [[r.spec.key, r.spec.cell, r.outcome.checksum, r.outcome.files.get(SUMMARY), r.verdict] for r in found]
     inputs = digest([version(), reference, verdicts, fits])
     outcomes = _outcome_frame(found)
     kept = store.read_findings()
     if kept.get("inputs") == inputs:
-        return Findings(
-            outcomes,
-            [Comparison(part["name"], _frame(part), tuple(part["notes"])) for part in kept["comparisons"]],
-            [Agreement(part["name"], _frame(part), tuple(part["notes"])) for part in kept["agreements"]],
-            [Apart(part["sampler"], tuple(part["cells"]), part["reason"]) for part in kept["apart"]],
-        )
-    comparisons, apart = loo_comparisons(fits, store.read_tree)
-    agreements = agreement(fits, store.read_summary, reference)
-    findings = Findings(outcomes, comparisons, agreements, apart)
+        comparisons = [Comparison(part["name"], _frame(part), tuple(part["notes"])) for part in kept["comparisons"]]
+        agreements = [Agreement(part["name"], _frame(part), tuple(part["notes"])) for part in kept["agreements"]]
+        apart = [Apart(part["sampler"], tuple(part["cells"]), part["reason"]) for part in kept["apart"]]
+    else:
+        comparisons, apart = loo_comparisons(fits, store.read_tree)
+        agreements = agreement(fits, store.read_summary, reference)
+    return Findings(outcomes, comparisons, agreements, apart, inputs)
+
+
+def keep(findings: Findings, store: Store) -> None:
+    """Write the tables of a study to its folder, and take away those that it no longer has."""
     written = findings.by_name()
     for name in ("comparison", "agreement", "not_compared"):
         if name not in written:
@@ -204,13 +227,12 @@ def compared(found: Sequence[Row], store: Store, reference: str | None) -> Findi
         store.write_table(name, frame)
     store.write_findings(
         {
-            "inputs": inputs,
-            "comparisons": [_plain(part.sampler, part.frame, part.notes) for part in comparisons],
-            "agreements": [_plain(part.reference, part.frame, part.notes) for part in agreements],
-            "apart": [dataclasses.asdict(part) for part in apart],
+            "inputs": findings.inputs,
+            "comparisons": [_plain(part.sampler, part.frame, part.notes) for part in findings.comparisons],
+            "agreements": [_plain(part.reference, part.frame, part.notes) for part in findings.agreements],
+            "apart": [dataclasses.asdict(part) for part in findings.apart],
         }
     )
-    return findings
 
 
 def _plain(name: str, frame: pd.DataFrame, notes: Sequence[str]) -> dict[str, object]:
@@ -249,11 +271,11 @@ def _outcome_frame(found: Sequence[Row]) -> pd.DataFrame:
             "remedies": "; ".join(row.verdict.remedies),
             "seconds": sum(row.outcome.seconds.values()),
             "where": row.outcome.where,
-            **row.outcome.diagnostics,
+            **dict(sorted(row.outcome.diagnostics.items())),
         }
         for row in found
     ]
-    return pd.DataFrame(records).set_index("cell")
+    return pd.DataFrame(records, columns=None if records else ["cell", "key", "status"]).set_index("cell")
 
 
 def show(console: Console, found: Sequence[Row], findings: Findings) -> None:
@@ -304,11 +326,45 @@ def _notes(console: Console, notes: Sequence[str]) -> None:
         console.print(f"- {note}", markup=False, soft_wrap=True)
 
 
-def exit_code(plan: Plan, found: Sequence[Row]) -> int:
-    """Return 1 if a fit failed or is missing, or a verdict failed whose gate says `fail`; otherwise 0."""
-    missing = len(found) < len(plan.specs)
-    failed = any(r.outcome.status == "failed" or (r.checked.cell.gate.fail and not r.verdict.passed) for r in found)
-    return int(missing or failed)
+def standings(known: Known, found: Sequence[Row]) -> dict[str, Standing]:
+    """Count for each cell of real data what became of its fits, of which none may fail.
+
+    Parameters
+    ----------
+    known
+        Planned fits by key.
+    found
+        Those that have an outcome, and maybe others.
+    """
+    there = {row.spec.key: row for row in found}
+    planned: dict[str, list[Row | None]] = {}
+    strict = {}
+    for key, (_, checked) in known.items():
+        planned.setdefault(checked.cell.label, []).append(there.get(key))
+        strict[checked.cell.label] = checked.cell.gate.fail
+    return {label: _standing(rows, strict=strict[label]) for label, rows in planned.items()}
+
+
+def _standing(found: Sequence[Row | None], *, strict: bool) -> Standing:
+    back = [row for row in found if row is not None]
+    failed = sum(row.outcome.status == "failed" for row in back)
+    passed = sum(row.verdict.passed for row in back)
+    return Standing(
+        planned=len(found),
+        failed=failed,
+        missing=len(found) - len(back),
+        not_converged=len(back) - failed - passed,
+        enough=not failed,
+        strict=strict,
+    )
+
+
+def states(standings: Mapping[str, Standing]) -> dict[str, State]:
+    """Say in which state each cell of real data is; a verdict that need not pass and does not is worth a note."""
+    return {
+        label: cell_state(standing, "note" if standing.not_converged else "pass")
+        for label, standing in standings.items()
+    }
 
 
 def objective(plan: Plan, found: Sequence[Row], name: str) -> dict[str, float]:

@@ -5,6 +5,7 @@ Measures, calibration and failures are worked out elsewhere; here the tables are
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,13 +14,16 @@ import pandas as pd
 
 from bayesrun import calibration, measures
 from bayesrun.compare import SAMPLER_ORDER
+from bayesrun.derived import made_of, mark_tables
 from bayesrun.errors import ConfigError
 from bayesrun.gates import judge
+from bayesrun.held import exact
 from bayesrun.inventory import inventory, lacking_lines
 from bayesrun.originals import doubts, originals
 from bayesrun.page import Sentence
 from bayesrun.plan import data_digest
 from bayesrun.sourcecode import source_digest
+from bayesrun.states import cell_state
 from bayesrun.store import SUMMARY
 from bayesrun.summaries import read_summaries
 from bayesrun.targets import import_target
@@ -27,7 +31,8 @@ from bayesrun.targets import import_target
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bayesrun.calibration import CellVerdict, Standing
+    from bayesrun.calibration import CellVerdict
+    from bayesrun.states import Standing, State
     from bayesrun.store import Store
     from bayesrun.types import CheckedCell, FitSpec, Outcome, StudyOptions
 
@@ -45,21 +50,25 @@ class Results:
     Parameters
     ----------
     tables
-        ``design``, ``fits``, ``estimates``, ``failures``, ``measures``, ``contrasts``, ``ranks``, ``calibration`` and,
-        for variational samplers, ``symmetry``, by name; see README for their columns.
+        ``design``, ``states``, ``fits``, ``estimates``, ``failures``, ``measures``, ``contrasts``, ``ranks``,
+        ``calibration`` and, for variational samplers, ``symmetry``, by name; see README for their columns.
     sentences
         One for each cell and question, for people.
     remarks
         What limits them.
-    passed
-        Cell to whether nothing is out of bounds: calibration, truths to hold estimates against, and the share of failed
-        and not converged fits.
+    states, standings
+        Cell to its state, by calibration, truths to hold estimates against, gates and the share of failed and not
+        converged fits; and to what became of its fits.
+    made_of
+        Key of each planned fit to what of it the tables are made of, see `derived.made_of`.
     """
 
     tables: Mapping[str, pd.DataFrame]
     sentences: tuple[Sentence, ...]
     remarks: tuple[str, ...]
-    passed: Mapping[str, bool]
+    states: Mapping[str, State]
+    standings: Mapping[str, Standing]
+    made_of: Mapping[str, str]
 
 
 def tabulate(known: Known, store: Store, study: StudyOptions, outcomes: Mapping[str, Outcome] | None = None) -> Results:
@@ -89,7 +98,8 @@ def tabulate(known: Known, store: Store, study: StudyOptions, outcomes: Mapping[
     settled = {key: None if key in lacking else there.outcomes.get(key) for key in known}
     fits = _fits(known, settled, lacking)
     estimates, outdated = _current(_estimates(fits, summaries.table), known, settled)
-    standings = calibration.standings(fits, study.max_failed)
+    strict = {checked.cell.label for checked in cells if checked.cell.gate.fail}
+    standings = calibration.standings(fits, study.max_failed, strict)
     tables = {"design": _design(cells), "fits": fits, "estimates": estimates, "failures": measures.failures_table(fits)}
     has = not estimates.empty
     tables["measures"] = _measures(estimates, fits, cells, study) if has else pd.DataFrame()
@@ -97,9 +107,14 @@ def tabulate(known: Known, store: Store, study: StudyOptions, outcomes: Mapping[
     tables["ranks"] = _ranks(estimates)
     tables["calibration"] = _calibration(estimates, cells, study, standings) if has else pd.DataFrame()
     tables["symmetry"] = _symmetry(estimates, cells, study, standings) if has else pd.DataFrame()
-    sentences, remarks, passed = _verdict(tables, cells, study, standings)
+    sentences, remarks, findings = _verdict(tables, cells, study, standings)
     remarks += [*lacking_lines(lacking, known), *outdated, *_without_sd(estimates)]
-    return Results(tables, tuple(sentences), tuple(remarks), passed)
+    states = {label: cell_state(standing, findings[label]) for label, standing in standings.items()}
+    tables["states"] = pd.DataFrame(
+        [{"cell": label, "state": states[label], **dataclasses.asdict(found)} for label, found in standings.items()]
+    )
+    marks = {key: made_of(outcome) for key, outcome in settled.items()}
+    return Results(tables, tuple(sentences), tuple(remarks), states, standings, marks)
 
 
 def groups(cells: Sequence[CheckedCell]) -> list[list[str]]:
@@ -315,16 +330,17 @@ def _verdict(
     cells: Sequence[CheckedCell],
     study: StudyOptions,
     standings: Mapping[str, Standing],
-) -> tuple[list[Sentence], list[str], dict[str, bool]]:
+) -> tuple[list[Sentence], list[str], dict[str, State]]:
     sentences: list[Sentence] = []
     remarks: list[str] = []
-    passed = {checked.cell.label: True for checked in cells}
+    asked: State = "note" if study.kind == "sbc" else "pass"
+    found = {checked.cell.label: asked for checked in cells}
     doubtful = _doubtful(cells)
     if study.kind == "sbc" and not tables["calibration"].empty:
         for verdict in calibration.verdicts(tables["calibration"]):
             sentences.append(Sentence(verdict.sentence, _state(verdict)))
             remarks += [f"{verdict.cell}: {remark}" for remark in verdict.remarks]
-            passed[verdict.cell] = not verdict.departs
+            found[verdict.cell] = _state(verdict)
             if verdict.departs and verdict.cell in doubtful:
                 cause = "; and ".join(doubtful.pop(verdict.cell))
                 sentences.append(Sentence(f"{verdict.cell}: the likely cause is the original: {cause}.", "note"))
@@ -341,14 +357,13 @@ def _verdict(
                 "not be a fault of the sampler"
             )
     remarks += [f"the original, from whose posterior truth is drawn: {line}" for line in originals(cells)]
-    remarks += dict.fromkeys(doubt for found in doubtful.values() for doubt in found)
+    remarks += dict.fromkeys(doubt for doubts_of in doubtful.values() for doubt in doubts_of)
     for label in _without_truth(tables, study):
         sentences.append(Sentence(f"{label}: {NOTHING_KNOWN[study.kind]}; {SHARE_NAMES}.", "fail"))
-        passed[label] = False
+        found[label] = "fail"
     for label, standing in standings.items():
         sentences.append(_share(label, standing, tables["fits"], study.max_failed))
-        passed[label] = passed[label] and standing.enough
-    return sentences, remarks, passed
+    return sentences, remarks, found
 
 
 def _doubtful(cells: Sequence[CheckedCell]) -> dict[str, tuple[str, ...]]:
@@ -396,10 +411,12 @@ def _share(label: str, standing: Standing, fits: pd.DataFrame, most: float) -> S
     diverging = int((part.get("n_divergent", pd.Series(dtype=float)) > 0).sum())
     missing = f", {standing.missing} not there yet" if standing.missing else ""
     told = f"{standing.failed} failed, {standing.not_converged} not converged{missing}"
-    bound = "" if standing.enough else f": more than study.max_failed = {most:g} of them"
+    wrong = [] if standing.enough else [f"more than study.max_failed = {exact(most)} of them"]
+    wrong += ["gate.fail=true, and every verdict has to pass"] if standing.gated else []
+    bound = f": {'; '.join(wrong)}" if wrong else ""
     state: Literal["pass", "fail", "note"] = "note" if standing.missing else "pass"
     text = f"{label}: of {standing.planned} fits {told}, {diverging} with divergences{bound}."
-    return Sentence(text, state if standing.enough else "fail")
+    return Sentence(text, "fail" if wrong else state)
 
 
 def keep(results: Results, store: Store) -> None:
@@ -409,3 +426,4 @@ def keep(results: Results, store: Store) -> None:
             store.write_table(name, table, index=False)
         else:
             store.remove_table(name)
+    mark_tables(store, results.made_of)

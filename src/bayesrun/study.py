@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +11,10 @@ from bayesrun import costs, preflight, records, report
 from bayesrun.dispatch import outcomes
 from bayesrun.endings import Ending, ending
 from bayesrun.errors import BayesrunError
+from bayesrun.gates import check_asked
 from bayesrun.job import Workplace
 from bayesrun.mechanisms import mechanisms
-from bayesrun.plan import expand, specs_of, study_name
+from bayesrun.plan import expand, is_complete, specs_of, study_name
 from bayesrun.progress import follow
 from bayesrun.rounds import first_round, next_round
 from bayesrun.sources import Sources
@@ -48,11 +50,13 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
     study, output = settings.study, Path(settings.output.dir).expanduser().absolute()
     store = Store(output / (study.name or study_name(cells, study.seed, StudyOptions().seed, study.kind)))
     records.same_study(store, study)
-    checked = first_round(mechanisms(preflight.check(cells), settings), store, study)
+    checked = mechanisms(preflight.check(cells), settings)
+    check_asked(checked.cells)
+    checked = first_round(checked, records.replicates(store, study.seed), study)
     while True:
         workers = costs.workers(settings.dispatch)
         plan = expand(checked.cells, study.seed, store.done, workers=workers, seconds=costs.known_seconds(store))
-        estimate = costs.estimate(plan, checked.by_label(), checked.models, store, settings.dispatch)
+        estimate = costs.estimate(plan, checked.cells, checked.models, store, settings.dispatch)
         report.announce(console, store.root.name, plan, checked.cells, estimate)
         if settings.dry_run:
             report.show_plan(console, plan)
@@ -61,10 +65,12 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
             preflight.last_checks(plan, checked, settings.dispatch, output, estimate.bytes)
         with store.locked():
             end = _work(settings, plan, checked, store, console)
-        following = next_round(checked, end.results, study)
-        if following is None:
+        following = next_round(checked, end.results, end.own, study)
+        if following.why:
+            console.print(following.why, markup=False, soft_wrap=True)
+        if following.checked is None:
             return Result(end.exit_code, end.objective)
-        checked = following
+        checked = following.checked
 
 
 def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Store, console: Console) -> Ending:
@@ -73,7 +79,6 @@ def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Sto
         recorder.check()
         store.write_datasets(checked.datasets.values())
     design = records.extend_design(store, settings, checked.cells)
-    records.check_reference(design, settings.study.reference)
     known = specs_of(design, settings.study.seed)
     fresh: dict[str, Outcome] = {}
     sources = Sources(store)
@@ -83,13 +88,14 @@ def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Sto
     try:
         arriving = outcomes(plan.batches, Workplace(store.root, Path.cwd()), settings.dispatch)
         for outcome in follow(arriving, total, console):
-            fresh[outcome.key] = store.keep(sources.judged(outcome, known[outcome.key][0]))
+            spec, _ = known[outcome.key]
+            fresh[outcome.key] = store.keep(sources.judged(outcome, spec), functools.partial(is_complete, spec=spec))
             recorder.tell(report.row(known, outcome))
     except BayesrunError as error:
         if not fresh:
             raise
         console.print(f"stopped: {error}", markup=False, soft_wrap=True)
-    end = ending(known, plan, store, settings.study, fresh)
+    end = ending(known, store, settings.study, fresh, plan)
     end.show(console)
     report.close(console, store, [*map(str, end.files[:1]), *recorder.finish(end)])
     return end

@@ -118,7 +118,7 @@ def _held(root: Path, name: str, how: int) -> Iterator[None]:
 def _read(root: Path, name: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((root / FOLDER / f"{name}.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
         return {}
     return found
 

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bayesrun.commands import STUDIES, verb
 from bayesrun.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bayesrun.report import Known, Row
+    from bayesrun.report import Known
     from bayesrun.store import Store
     from bayesrun.types import StudyOptions, TrackOptions
 
 __all__ = ["VERBS"]
 
 
-def _parser(verb: str, about: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"bayesrun {verb}", description=about)
+def _parser(name: str, about: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"bayesrun {name}", description=about)
     parser.add_argument("study", help="name of the study, or the path of its folder")
-    parser.add_argument("--output-dir", default="studies", help="the folder of the studies (default: studies)")
+    parser.add_argument("--output-dir", default=STUDIES, help=f"the folder of the studies (default: {STUDIES})")
     return parser
 
 
@@ -33,63 +36,77 @@ def _store(arguments: argparse.Namespace) -> Store:
     return Store(path.absolute() if (path / "study.json").exists() else named)
 
 
-def _open(arguments: argparse.Namespace) -> tuple[Store, TrackOptions, tuple[Row, ...], int]:
-    """Read a study: its store, tracking options, finished fits, and how many fits it has."""
-    from bayesrun import records, report
-    from bayesrun.plan import specs_of
+@dataclass(frozen=True)
+class _Study:
+    """A study as it is stored: where, what it asks, how it is tracked, and every planned fit."""
 
-    store = _store(arguments)
-    seed, options, cells = records.read_design(store)
-    design = specs_of(cells, seed)
-    return store, options, report.rows(design, store, {}), len(design)
+    store: Store
+    options: StudyOptions
+    track: TrackOptions
+    known: Known
+
+    @property
+    def simulated(self) -> bool:
+        return self.options.kind != "fit"
 
 
-def _simulated(arguments: argparse.Namespace) -> tuple[Store, StudyOptions, Known] | None:
-    """Read a simulation study: its store, what it asks, and every planned fit; None for one of real data."""
+def _open(arguments: argparse.Namespace) -> _Study:
     from bayesrun import records
     from bayesrun.plan import specs_of
     from bayesrun.targets import make_importable
 
     make_importable(Path.cwd())  # the sources of quantities are held against those that the fits were summarised by
     store = _store(arguments)
-    seed, _, cells = records.read_design(store)
-    study = records.read_study(store)
-    return None if study.kind == "fit" else (store, study, specs_of(cells, seed))
+    seed, tracked, cells = records.read_design(store)
+    return _Study(store, records.read_study(store), tracked, specs_of(cells, seed))
 
 
 def _status(words: Sequence[str]) -> int:
-    from bayesrun import tables, terminal
-
     parser = _parser("status", "What a study has, what failed, and what is missing.")
     parser.add_argument("--verify", action="store_true", help="read every posterior and check that it is unchanged")
     arguments = parser.parse_args(words)
-    simulated = _simulated(arguments)
-    if simulated is not None:
-        return _report_on(*simulated, verify=arguments.verify)
-    store, _, rows, total = _open(arguments)
+    study = _open(arguments)
+    return (_report_on if study.simulated else _status_of)(study, verify=arguments.verify)
+
+
+def _status_of(study: _Study, *, verify: bool) -> int:
+    """Print what there is of a study of real data, and its state."""
+    from bayesrun import report, states, tables, terminal
+    from bayesrun.inventory import inventory, lacking_lines
+
+    store, rows = study.store, report.rows(study.known, study.store, {})
+    standings = report.standings(study.known, rows)
+    state = states.study_state(report.states(standings).values())
     pairs = [(row.outcome, row.verdict) for row in rows]
     done = sum(row.outcome.status == "done" for row in rows)
     console = terminal.console()
+    total = len(study.known)
     counts = f"{total} fits, {done} done, {len(rows) - done} failed, {total - len(rows)} not done or damaged"
     console.print(f"study {store.root.name}: {counts}", markup=False)
     console.print(tables.outcome_table(pairs))
-    changed = [row.spec for row in rows if arguments.verify and row.outcome.status == "done"]
+    changed = [row.spec for row in rows if verify and row.outcome.status == "done"]
     changed = [spec for spec in changed if not store.verify(spec.key)]
     lost = [f"{spec.cell}: posterior.nc of {spec.key} was changed after it was written" for spec in changed]
-    for line in (*tables.verdict_lines(pairs), *lost):
+    harmed = lacking_lines(inventory(study.known, store).lacking, study.known)
+    for line in (
+        *tables.verdict_lines(pairs),
+        *harmed,
+        *lost,
+        states.sentence(store.root.name, state, standings.values()),
+    ):
         console.print(line, markup=False, soft_wrap=True)
-    return int(done < total or bool(changed))
+    return int(bool(states.EXIT_CODES[state] or changed))
 
 
-def _report_on(store: Store, study: StudyOptions, known: Known, *, verify: bool = False) -> int:
+def _report_on(study: _Study, *, verify: bool = False) -> int:
     """Make the tables and the page of a simulation study again, and print what they say."""
     from bayesrun import terminal
-    from bayesrun.endings import simulated
+    from bayesrun.endings import ending
 
-    console = terminal.console()
-    end = simulated(known, store, study, {})
+    console, store = terminal.console(), study.store
+    end = ending(study.known, store, study.options)
     end.show(console)
-    changed = [key for key in known if verify and store.done(key) is not None and not store.verify(key)]
+    changed = [key for key in study.known if verify and store.done(key) is not None and not store.verify(key)]
     for key in changed:
         console.print(f"posterior.nc of {key} was changed after it was written", markup=False, soft_wrap=True)
     console.print(f"report: {end.files[0]}", markup=False, soft_wrap=True)
@@ -98,10 +115,12 @@ def _report_on(store: Store, study: StudyOptions, known: Known, *, verify: bool 
 
 def _report(words: Sequence[str]) -> int:
     parser = _parser("report", "Make the tables, figures and report.html of a simulation study again from its fits.")
-    simulated = _simulated(parser.parse_args(words))
-    if simulated is None:
-        raise ConfigError("report is for simulation studies; bayesrun status shows a study of real data")
-    return _report_on(*simulated)
+    study = _open(parser.parse_args(words))
+    if not study.simulated:
+        raise ConfigError(
+            f"report is for simulation studies; this one is of real data: {verb('status', study.store.root)}"
+        )
+    return _report_on(study)
 
 
 def _replay(words: Sequence[str]) -> int:
@@ -127,7 +146,7 @@ def _plan(words: Sequence[str]) -> int:
     )
     parser.add_argument("targets", nargs="+", metavar="MEASURE=MCSE", help="coverage=0.01, bias=0.02, power=0.02, ...")
     parser.add_argument("--pilot", dest="study", help="a study whose measures say how much replicates vary")
-    parser.add_argument("--output-dir", default="studies", help="the folder of the studies (default: studies)")
+    parser.add_argument("--output-dir", default=STUDIES, help=f"the folder of the studies (default: {STUDIES})")
     arguments = parser.parse_args(words)
     targets = dict(_target(text) for text in arguments.targets)
     check_targets(targets)
@@ -135,11 +154,15 @@ def _plan(words: Sequence[str]) -> int:
     if arguments.study:
         import pandas as pd
 
+        from bayesrun.turns import whole
+
         store: Store = _store(arguments)
         path = store.tables / "measures.parquet"
-        if not path.exists():
-            raise ConfigError(f"{arguments.study}: it has no tables/measures.parquet; run bayesrun report on it first")
-        measured = pd.read_parquet(path)
+        with whole(store.root):
+            if not path.exists():
+                hint = verb("report", store.root)
+                raise ConfigError(f"{arguments.study}: it has no tables/measures.parquet; make it first: {hint}")
+            measured = pd.read_parquet(path)
     count = needed(targets, measured)
     basis = f"by what {arguments.study} measured" if arguments.study else "in the worst case, without a pilot"
     terminal.console().print(f"{count} replicates, {basis}", markup=False)
@@ -155,47 +178,53 @@ def _target(text: str) -> tuple[str, float]:
 
 
 def _compare(words: Sequence[str]) -> int:
-    from bayesrun import records, report, terminal
+    from bayesrun import endings, records, report, terminal
+    from bayesrun.inventory import inventory, lacking_lines
 
     parser = _parser("compare", "Compare the fits of a study: LOO between models, agreement between samplers.")
-    parser.add_argument("--reference", help="the sampler that the others are held against")
+    parser.add_argument(
+        "--reference",
+        help="the sampler that the others are held against, here; the tables of the study keep study.reference",
+    )
     arguments = parser.parse_args(words)
-    store, _, rows, _ = _open(arguments)
-    records.check_reference([row.checked for row in rows], arguments.reference)
-    report.show(terminal.console(), rows, report.compared(rows, store, arguments.reference))
-    return 0
+    study, console = _open(arguments), terminal.console()
+    if arguments.reference is None and not study.simulated:
+        end = endings.ending(study.known, study.store, study.options)
+        assert end.findings is not None
+        report.show(console, end.rows, end.findings)
+    else:
+        rows = report.rows(study.known, study.store, {})
+        records.check_reference([row.checked for row in rows], arguments.reference)
+        report.show(console, rows, report.compared(rows, study.store, arguments.reference))
+    harmed = lacking_lines(inventory(study.known, study.store).lacking, study.known)
+    for line in harmed:
+        console.print(line, markup=False, soft_wrap=True)
+    return int(bool(harmed))
 
 
 def _sync(words: Sequence[str]) -> int:
-    import dataclasses
-
-    from bayesrun import endings, records, report, terminal
+    from bayesrun import endings, records, states, terminal
 
     parser = _parser("sync", "Write to MLflow what it does not have of a study; runs are made again from the store.")
     parser.add_argument("--uri", help="address of the tracking server (default: the study's own)")
     arguments = parser.parse_args(words)
-    simulated = _simulated(arguments)
-    if simulated is not None:
-        store, study, known = simulated
-        _, options, _ = records.read_design(store)
-        end, fits = endings.simulated(known, store, study, {}), len(known)
-    else:
-        store, options, rows, _ = _open(arguments)
-        study, fits = records.read_study(store), len(rows)
-        end = endings.Ending(0, rows=rows, findings=report.compared(rows, store, None))
-    wanted = dataclasses.replace(options, enabled=True, uri=arguments.uri or options.uri)
-    recorder = records.recorder(store, study, wanted)
-    sent = recorder.sync(end)
-    terminal.console().print(f"{sent} fits sent, {fits - sent} were there: {recorder.shown}", markup=False)
-    return 0
+    study = _open(arguments)
+    end = endings.ending(study.known, study.store, study.options)
+    wanted = dataclasses.replace(study.track, enabled=True, uri=arguments.uri or study.track.uri)
+    recorder = records.recorder(study.store, study.options, wanted)
+    synced = recorder.sync(end)
+    console = terminal.console()
+    console.print(f"{synced.told(len(study.known))}: {recorder.shown}", markup=False, soft_wrap=True)
+    line = states.sentence(study.store.root.name, end.state, end.standings.values())
+    console.print(line, markup=False, soft_wrap=True)
+    return end.exit_code
 
 
 def _ui(words: Sequence[str]) -> int:
     from bayesrun import records, terminal
 
-    store = _store(_parser("ui", "Say how to open the MLflow page of a study.").parse_args(words))
-    _, options, _ = records.read_design(store)
-    recorder = records.recorder(store, records.read_study(store), options)
+    study = _open(_parser("ui", "Say how to open the MLflow page of a study.").parse_args(words))
+    recorder = records.recorder(study.store, study.options, study.track)
     terminal.console().print(recorder.where(), markup=False, soft_wrap=True)
     return 0
 

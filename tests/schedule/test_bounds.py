@@ -17,6 +17,7 @@ from bayesrun.measures import failures_table
 from bayesrun.schedule import Gates, held, missing_fits
 from bayesrun.schedule.bounds import coverage_p
 from bayesrun.store import Store
+from fake_studies import fake_states
 from fakes import fake_outcome, fake_summary, fake_tree
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def study(
             {"cell": CELL, "variable": "mu", "rank": np.floor(100 * drawn).astype(int), "n_ranks": 99}
         )
         store.write_table("calibration", calibration_table(estimates, alpha), index=False)
+    wrong = kind == "sbc" and (narrow or not ranks)
+    store.write_table("states", fake_states(fits, max_failed, "fail" if wrong else "pass"), index=False)
     mark_tables(store, {})
     return store
 
@@ -198,7 +201,9 @@ def test_tables_that_do_not_follow_from_the_fits_are_not_judged(tmp_path: Path) 
     content = path.read_bytes()
     path.write_bytes(content[:-9])
     assert outdated(store) == "calibration.parquet was changed after it was written"
-    with pytest.raises(StoreError, match=r"calibration\.parquet cannot be read as a table .*; make it: bayesrun report"):
+    with pytest.raises(
+        StoreError, match=r"calibration\.parquet cannot be read as a table .*; make it: bayesrun report"
+    ):
         read_table(store, "calibration")
     path.unlink()
     assert outdated(store) == "calibration.parquet is missing"

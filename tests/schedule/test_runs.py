@@ -26,6 +26,7 @@ from bayesrun.measures import failures_table
 from bayesrun.schedule import Ended, Gates, Pipeline, folder_of, run
 from bayesrun.schedule.command import pipeline as command_line
 from bayesrun.store import Store
+from fake_studies import fake_states
 
 FAKE = Path(__file__).resolve().parents[1] / "fake_pipelines.py"
 DATE = datetime.date(2026, 11, 22)
@@ -53,6 +54,7 @@ class Fake:
         status = ["failed"] * failed + ["missing"] * missing + ["done"] * (100 - failed - missing)
         fits = pd.DataFrame({"cell": "a/b/c", "status": status, "reason": "", "converged": True})
         self.store.write_table("failures", failures_table(fits), index=False)
+        self.store.write_table("states", fake_states(fits, 0.05), index=False)
         row = {"cell": "a/b/c", "variable": "mu", "measure": "coverage", "level": 0.95, "value": covered, "n": 100}
         self.store.write_table("measures", pd.DataFrame([row | {"analysis": "all"}]), index=False)
         mark_tables(self.store, {})

@@ -14,7 +14,7 @@ from bayesrun.calibration.bands import (
 from bayesrun.calibration.ranks import NO_RANK, low_ess_share, probability_below, rank_truth, thin
 from bayesrun.calibration.shapes import NO_DEPARTURE, NO_RANKS, rank_shape, shift_and_width
 from bayesrun.calibration.simulated import simulated_gamma, simulated_gammas, simulated_p_value
-from bayesrun.calibration.standings import Standing, standings
+from bayesrun.calibration.standings import standings
 from bayesrun.calibration.symmetry import Symmetry, symmetry_shape, symmetry_test
 from bayesrun.calibration.tables import (
     CALIBRATION_COLUMNS,
@@ -44,7 +44,6 @@ __all__ = [
     "EcdfDifference",
     "Gamma",
     "RankHistogram",
-    "Standing",
     "Symmetry",
     "band",
     "calibration_table",

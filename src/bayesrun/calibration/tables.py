@@ -16,10 +16,10 @@ from bayesrun.calibration.bands import find_gamma, global_p_value, observed_gamm
 from bayesrun.calibration.counts import checked_ranks
 from bayesrun.calibration.ranks import low_ess_share
 from bayesrun.calibration.shapes import NO_DEPARTURE, NO_RANKS, rank_shape
-from bayesrun.calibration.standings import Standing
 from bayesrun.calibration.symmetry import symmetry_shape, symmetry_test
 from bayesrun.errors import ConfigError
 from bayesrun.seeds import named_seed
+from bayesrun.states import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +33,7 @@ __all__ = [
     "CALIBRATION_COLUMNS",
     "calibration_table",
     "holm",
+    "one_sided",
     "pot_c",
     "symmetry_table",
 ]
@@ -90,10 +91,11 @@ def calibration_table(
         One row a cell and quantity, in the order of `estimates`. n: ranks used, of those planned, not_converged of them
         from fits that did not pass the gate. p_value: exact, of this quantity alone; p_holm: adjusted for the
         quantities of its cell, which are the family; a quantity departs unless p_holm > level. calibrated: it does not
-        depart, every planned replicate was ranked but those that may be left out (`Standing.left_out`), and enough
-        fits of the cell converged: less says nothing of the sampler on the data that it did not manage. shape: in
-        words. gamma: where the simultaneous 1 - level band is cut. potc_p: from ArviZ's POT-C, a second opinion.
-        z_mean: mean of (mean - truth) / sd. contraction: mean of 1 - sd^2 / prior_sd^2;
+        depart though there are enough replicates that it could (`one_sided` <= level), every planned replicate was
+        ranked but those that may be left out (`Standing.left_out`), and enough fits of the cell converged (all of
+        them, where every verdict has to pass): less says nothing of the sampler on the data that it did not manage.
+        shape: in words. gamma: where the simultaneous 1 - level band is cut. potc_p: from ArviZ's POT-C, a second
+        opinion. z_mean: mean of (mean - truth) / sd. contraction: mean of 1 - sd^2 / prior_sd^2;
         posterior_contraction: of 1 - sd^2 / observed_sd^2, the SD given the observed data alone. low_ess_share: share
         of fits with tail-ESS < n_ranks. Quantities of cells without any ranks, and those without ranks and without
         truth, are left out; one that has a truth but no rank in a cell with ranks has n = 0 and is not calibrated.
@@ -197,6 +199,21 @@ def holm(p_values: ArrayLike) -> Floats:
     return adjusted
 
 
+def one_sided(n: int, tested: int) -> float:
+    """Work out the adjusted p-value of truths that all lie on one side of the median of their posterior: 2 (1/2)^n.
+
+    Where even that is above the level there are too few replicates to call anything calibrated.
+
+    Parameters
+    ----------
+    n
+        Replicates.
+    tested
+        Quantities of the family, which Holm's procedure adjusts the smallest p-value for.
+    """
+    return min(1.0, tested * 2.0 ** (1 - n))
+
+
 def pot_c(ranks: ArrayLike, L: int, rng: np.random.Generator) -> float:
     """Ask ArviZ's POT-C for its p-value of uniformity.
 
@@ -250,14 +267,23 @@ def _table(
         for variable, part in of_cell.groupby("variable", sort=False):
             row = judged(part, str(cell), str(variable), n_ranks)
             if row is not None:
-                all_of_them = standing.enough and row["n"] >= standing.planned - standing.left_out
+                all_of_them = (
+                    standing.enough and not standing.gated and row["n"] >= standing.planned - standing.left_out
+                )
                 counts = {"planned": standing.planned, "not_converged": standing.not_converged}
                 row |= counts | {"calibrated": all_of_them} | _scores(part)
                 family.append({"cell": cell, "variable": variable, **row})
-        for row, p in zip(family, holm([row["p_value"] for row in family]), strict=True):
+        adjusted = holm([row["p_value"] for row in family])
+        size = int(np.isfinite(adjusted).sum())
+        for row, p in zip(family, adjusted, strict=True):
             fine = bool(p > level)
-            shape = NO_DEPARTURE if fine else row["shape"]
-            judgement = {"p_holm": float(p), "level": level, "calibrated": fine and row["calibrated"], "shape": shape}
+            able = one_sided(row["n"], size) <= level
+            judgement = {
+                "p_holm": float(p),
+                "level": level,
+                "calibrated": fine and row["calibrated"] and able,
+                "shape": NO_DEPARTURE if fine else row["shape"],
+            }
             rows.append(row | judgement)
     table = pd.DataFrame(rows, columns=list(CALIBRATION_COLUMNS))
     return table.astype({"calibrated": bool} | dict.fromkeys(("n", "planned", "not_converged", "n_ranks"), np.int64))

@@ -5,11 +5,13 @@ It reads the tables of `tables` and tests nothing itself.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bayesrun.calibration.tables import holm
+from bayesrun.calibration.tables import holm, one_sided
 from bayesrun.calibration.views import FEWEST_PER_BIN, histogram_bins, wanted_bins
+from bayesrun.held import against, exact
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +32,9 @@ CENTRED = "has the right centre, whatever its width: no bias seen"
 
 MOST_NAMED = 3
 
+SMALLEST_P = 0.0001
+"""A p-value that is told; a smaller one is said to be smaller."""
+
 
 @dataclass(frozen=True)
 class CellVerdict:
@@ -41,11 +46,13 @@ class CellVerdict:
         Label of the cell.
     calibrated
         Whether it may be called so: no quantity departs after Holm's adjustment, and the verdict is about every
-        planned replicate (see `calibration_table`).
+        planned replicate, of which there are enough (see `calibration_table`).
     departs
         Whether a quantity departs. Where neither is so, nothing was seen, and too little was looked at.
     sentence
         The same in one sentence, with the quantities that depart and how.
+    blind
+        Whether there are too few replicates for the level: not even truths that all lie on one side would depart.
     remarks
         What limits the verdict: few ranks, small tail-ESS, no joint log-likelihood, another test that disagrees.
     """
@@ -54,6 +61,7 @@ class CellVerdict:
     calibrated: bool
     departs: bool
     sentence: str
+    blind: bool = False
     remarks: tuple[str, ...] = ()
 
 
@@ -78,24 +86,44 @@ def _verdict(cell: str, part: pd.DataFrame) -> CellVerdict:
     failing = part[~fine].sort_values("p_value", kind="stable", na_position="last")
     calibrated = bool(part["calibrated"].all())
     size = _counted(len(part), "quantity", "quantities")
-    test = f"Holm, level {float(part['level'].iloc[0]):g}"
-    least = f"smallest adjusted p {_p(float(part['p_holm'].min()))}; {test}"
+    level = float(part["level"].iloc[0])
+    test = f"Holm, level {exact(level)}"
+    least = f"smallest adjusted p {_p(float(part['p_holm'].min()), level)}; {test}"
     ranked = bool((part["n_ranks"] > 0).all())
+    blind = _blind(part)
     if calibrated:
         sentence = f"{cell} {CALIBRATED if ranked else CENTRED} in {size} ({least}, {_replicates(part)})."
+    elif failing.empty and blind:
+        sentence = f"{cell}: whether it is calibrated cannot be told in {size} {_among(part)}: {_too_few(part)}."
     elif failing.empty:
         what = "no departure seen" if ranked else "no bias of the centre seen"
         sentence = f"{cell}: {what} in {size} {_among(part)} ({least})."
     else:
         worst = failing.head(MOST_NAMED)
         named = [
-            f"{variable} ({shape}{f', adjusted p {_p(p)}' if p == p else ''})"
+            f"{variable} ({shape}{f', adjusted p {_p(p, level)}' if p == p else ''})"
             for variable, shape, p in zip(worst["variable"], worst["shape"], worst["p_holm"].to_numpy(), strict=True)
         ]
         more = f" and {len(failing) - MOST_NAMED} more" if len(failing) > MOST_NAMED else ""
         depart = f"{len(failing)} of {size} {'departs' if len(failing) == 1 else 'depart'}"
         sentence = f"{cell} is not calibrated: {depart}: {', '.join(named)}{more} ({test}, {_replicates(part)})."
-    return CellVerdict(cell, calibrated, not failing.empty, sentence, tuple(_remarks(part)))
+    return CellVerdict(cell, calibrated, not failing.empty, sentence, blind, tuple(_remarks(part)))
+
+
+def _blind(part: pd.DataFrame) -> bool:
+    """Whether there are too few replicates, in the best of cases, to call a quantity calibrated."""
+    tested = int(part["p_holm"].notna().sum())
+    return one_sided(int(part["n"].max()), tested) > float(part["level"].iloc[0])
+
+
+def _too_few(part: pd.DataFrame) -> str:
+    """Say what so few replicates cannot show, and how many could."""
+    n, level = int(part["n"].max()), float(part["level"].iloc[0])
+    tested = int(part["p_holm"].notna().sum())
+    wanted = next(count for count in itertools.count(n) if one_sided(count, tested) <= level)
+    p = _p(one_sided(n, tested), level)
+    found = f"even if every truth lay on one side of its posterior, the adjusted p would be {p}"
+    return f"{found}, and study.alpha is {exact(level)}; it takes {wanted} replicates or more"
 
 
 def _replicates(part: pd.DataFrame) -> str:
@@ -163,5 +191,5 @@ def _counted(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def _p(value: float) -> str:
-    return f"{value:.2g}" if value >= 1e-4 else "< 0.0001"
+def _p(value: float, level: float) -> str:
+    return against(value, level, ".2g") if value >= SMALLEST_P else f"< {SMALLEST_P}"

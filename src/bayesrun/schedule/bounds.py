@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesrun.commands import verb
+from bayesrun.derived import outdated, read_table
 from bayesrun.errors import StoreError
+from bayesrun.held import against, exact
+from bayesrun.turns import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +34,9 @@ ALL = "all"
 """The analysis that is judged: every fit with output, so that leaving fits out cannot repair a study."""
 
 MOST_NAMED = 3
+
+SMALLEST_P = 0.0001
+"""A p-value that is told; a smaller one is said to be smaller."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,8 @@ def missing_fits(store: Store) -> int:
     StoreError
         If the study has no table of failures.
     """
-    table = _table(store, "failures")
+    with whole(store.root):
+        table = _table(store, "failures")
     return int(table.loc[table["class"] == "missing", "count"].sum())
 
 
@@ -90,38 +98,40 @@ def held(store: Store, gates: Gates) -> Held:
     Raises
     ------
     StoreError
-        If a table is missing.
+        If a table is missing, or the tables do not follow from the fits as they are.
     """
+    with whole(store.root):
+        _table(store, "failures")  # a study without tables is told so
+        why = outdated(store)
+        if why:
+            raise StoreError(f"{store.root} is not judged: {why}; make its tables: {verb('report', store.root)}")
+        return _held(store, gates)
+
+
+def _held(store: Store, gates: Gates) -> Held:
     study: Mapping[str, Any] = store.read_study().get("study", {})
     failures = _table(store, "failures")
     cells = [str(cell) for cell in dict.fromkeys(failures["cell"])]
     failing = tuple(_failing(failures, float(study["max_failed"])))
-    uncalibrated = _uncalibrated(store)
-    asked = (*uncalibrated, *_untested(store, cells)) if gates.calibrated else ()
+    states = _table(store, "states")
+    asked = (*_uncalibrated(store), *_untested(store, cells)) if gates.calibrated else ()
     measures = _table(store, "measures") if gates.coverage else None
     planned = failures.loc[failures["class"] == "missing", "n"].sum()
     return Held(
-        failures=failing,
+        failures=(*failing, *_gated(states)),
         calibration=asked,
         coverage=() if measures is None else tuple(_uncovered(measures, cells, gates.coverage, float(study["alpha"]))),
-        fails_itself=bool(failing or (study["kind"] == "sbc" and _fails(store, failures, uncalibrated))),
+        fails_itself=bool((states["state"] == "fail").any()),
         cells=len(cells),
         fits=int(planned),
     )
 
 
 def _table(store: Store, name: str) -> pd.DataFrame:
-    found = _table_or_none(store, name)
+    found = read_table(store, name)
     if found is None:
-        raise StoreError(f"{store.tables} has no {name}.parquet; make it: bayesrun report {store.root}")
+        raise StoreError(f"{store.tables} has no {name}.parquet; make it: {verb('report', store.root)}")
     return found
-
-
-def _table_or_none(store: Store, name: str) -> pd.DataFrame | None:
-    import pandas as pd
-
-    path = store.tables / f"{name}.parquet"
-    return pd.read_parquet(path) if path.exists() else None
 
 
 def _failing(failures: pd.DataFrame, most: float) -> Iterator[str]:
@@ -131,35 +141,33 @@ def _failing(failures: pd.DataFrame, most: float) -> Iterator[str]:
         count = int(rows["count"].sum())
         if tried and count / tried > most:
             told = ", ".join(f"{n} {name}" for n, name in zip(rows["count"], rows["class"], strict=True))
-            yield f"{cell}: {count} of {tried} fits failed or did not converge, more than a share of {most:g} ({told})"
+            share = f"more than a share of {exact(most)}"
+            yield f"{cell}: {count} of {tried} fits failed or did not converge, {share} ({told})"
 
 
 def _uncalibrated(store: Store) -> tuple[str, ...]:
     from bayesrun.calibration import verdicts
 
-    table = _table_or_none(store, "calibration")
+    table = read_table(store, "calibration")
     if table is None or table.empty:
         return ()
-    return tuple(verdict.sentence.rstrip(".") for verdict in verdicts(table) if verdict.departs)
+    return tuple(verdict.sentence.rstrip(".") for verdict in verdicts(table) if verdict.departs or verdict.blind)
 
 
 def _untested(store: Store, cells: list[str]) -> Iterator[str]:
     """Name the cells that calibration cannot be judged in: what cannot be judged does not pass."""
-    table = _table_or_none(store, "calibration")
+    table = read_table(store, "calibration")
     known = set() if table is None else set(table["cell"])
     for cell in cells:
         if cell not in known:
             yield f"{cell}: there is no test of calibration, which needs truth drawn from the prior and ranks"
 
 
-def _fails(store: Store, failures: pd.DataFrame, uncalibrated: tuple[str, ...]) -> bool:
-    """Whether a study of calibration fails: a quantity departs, or a cell has output of which nothing can be judged."""
-    there = [
-        str(cell)
-        for cell, part in failures.groupby("cell", sort=False)
-        if part.loc[part["class"].isin(REASONS), "count"].sum() < part.loc[part["class"] == REASONS[0], "n"].sum()
-    ]
-    return bool(uncalibrated) or any(_untested(store, there))
+def _gated(states: pd.DataFrame) -> Iterator[str]:
+    """Name the cells in which a verdict did not pass, and gate.fail says that it has to."""
+    out = states[states["strict"] & (states["failed"] + states["not_converged"] > 0)]
+    for cell, failed, unsure in out[["cell", "failed", "not_converged"]].itertuples(index=False):
+        yield f"{cell}: {failed} fits failed and {unsure} did not pass their gate, and gate.fail=true"
 
 
 def _uncovered(measures: pd.DataFrame, cells: list[str], bounds: Mapping[float, float], alpha: float) -> Iterator[str]:
@@ -169,7 +177,8 @@ def _uncovered(measures: pd.DataFrame, cells: list[str], bounds: Mapping[float, 
         parts = {level: part[np.isclose(part["level"].to_numpy(dtype=float), level)] for level in bounds}
         for level, rows in parts.items():
             if rows.empty:
-                yield f"{cell}: coverage of {level:g} intervals was not measured; add {level:g} to study.levels"
+                told = exact(level)
+                yield f"{cell}: coverage of {told} intervals was not measured; add {told} to study.levels"
         yield from _beyond_chance(cell, parts, bounds, alpha)
 
 
@@ -191,7 +200,8 @@ def _beyond_chance(
         return
     worst = out.head(MOST_NAMED)
     named = [
-        f"{level:g} intervals of {variable} hold {value:.3g} of {n:g} truths (adjusted p {_p(p)})"
+        f"{exact(level)} intervals of {variable} hold {against(value, level)} of {n:.0f} truths "
+        f"(adjusted p {against(p, alpha, '.2g') if p >= SMALLEST_P else f'< {SMALLEST_P}'})"
         for variable, (level, value, n, p) in zip(
             worst["variable"], worst[["level", "value", "n", "p_holm"]].to_numpy(dtype=float), strict=True
         )
@@ -230,7 +240,3 @@ def coverage_p(value: float, n: float, level: float, within: float) -> float:
     few = float(binom.cdf(count, n, max(level - within, 0.0)))
     many = float(binom.sf(count - 1, n, min(level + within, 1.0)))
     return min(1.0, 2.0 * min(few, many))
-
-
-def _p(value: float) -> str:
-    return f"{value:.2g}" if value >= 1e-4 else "< 0.0001"

@@ -7,7 +7,7 @@ seconds.
 
 from bayesrun.track.cells import CellRun, StudyRun
 from bayesrun.track.journal import public_uri
-from bayesrun.track.records import Record, git_commit
+from bayesrun.track.records import FitsRun, Record, git_commit
 from bayesrun.track.server import check, default_uri, ui_command
 from bayesrun.track.simulations import SimulationTracker, is_written, unsent
 from bayesrun.track.study_tables import aggregates, replicate_metrics, verdicts
@@ -15,6 +15,7 @@ from bayesrun.track.tracker import Tracker, is_closed, pending, sync
 
 __all__ = [
     "CellRun",
+    "FitsRun",
     "Record",
     "SimulationTracker",
     "StudyRun",

@@ -22,7 +22,7 @@ from bayesrun.track.journal import (
     confirmed_points,
     public_uri,
 )
-from bayesrun.track.records import MAX_TAG, flat_params
+from bayesrun.track.records import MAX_TAG, flat_params, run_status
 from bayesrun.track.runs import MAX_METRICS, log, retag
 
 if TYPE_CHECKING:
@@ -126,11 +126,11 @@ class CellRuns:
         run = client.get_run(state.id)
         step = log_new(client, run, cell.values, len(cell.rows))
         log(client, state.id, params={n: v for n, v in flat_params(cell.params).items() if n not in run.data.params})
-        own = {STEP: str(step), "bayesrun.verdict": "pass" if cell.passed else "fail"}
+        own = {STEP: str(step), "bayesrun.verdict": cell.state}
         retag(client, run, fitting(cell.tags) | self._said(key, cell.label) | own)
         if run.info.run_name != cell.label:
             client.update_run(state.id, name=cell.label)
-        client.set_terminated(state.id, "FINISHED" if cell.passed else "FAILED")
+        client.set_terminated(state.id, run_status(cell.state))
         state.open = False
         self.confirm(f"cell {key}", state.id, cell.digest)
 

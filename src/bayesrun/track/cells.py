@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from bayesrun.states import State
+
 __all__ = ["CellRun", "StudyRun", "content_hash", "distinct", "finite", "fitting"]
 
 INDEX = re.compile(r"\[([^\[\]]*)\]")
@@ -49,8 +51,8 @@ class CellRun:
         Values that are not finite are left out.
     key
         Identity of the cell, for labels that change as a study grows; empty: the label.
-    passed
-        Whether the cell met its gates; otherwise its run ends as failed.
+    state
+        Of the cell; it decides how its run ends, see `run_status`.
     """
 
     label: str
@@ -59,7 +61,7 @@ class CellRun:
     aggregates: Mapping[str, tuple[float, float | None]]
     metrics: pd.DataFrame
     key: str = ""
-    passed: bool = True
+    state: State = "pass"
 
     @property
     def identity(self) -> str:
@@ -95,7 +97,7 @@ class CellRun:
     @cached_property
     def digest(self) -> str:
         """Digest of all that the run says."""
-        said = [self.label, flat_params(self.params), fitting(self.tags), self.values, self.passed]
+        said = [self.label, flat_params(self.params), fitting(self.tags), self.values, self.state]
         return digest([*said, sorted(self.rows.items())])
 
 
@@ -117,8 +119,8 @@ class StudyRun:
         when it was made, so that it is new each time; it is sent when something else is new too.
     verdicts
         Metrics of the parent run: ``calibrated`` as 0 or 1, shares of failed fits.
-    passed
-        Whether the study met its gates; otherwise its run ends as failed.
+    state
+        Of the study; it decides how its run ends, see `run_status`.
     """
 
     cells: Sequence[CellRun]
@@ -126,7 +128,7 @@ class StudyRun:
     facts: Mapping[str, str] = field(default_factory=dict)
     artifacts: Sequence[Path] = ()
     verdicts: Mapping[str, float] = field(default_factory=dict)
-    passed: bool = True
+    state: State = "pass"
 
     @cached_property
     def values(self) -> dict[str, float]:
@@ -139,7 +141,7 @@ class StudyRun:
     @cached_property
     def tags(self) -> dict[str, str]:
         """Tags of the parent run: verdict, facts, and as much of the description as a tag holds."""
-        verdict = {"bayesrun.verdict": "pass" if self.passed else "fail"}
+        verdict = {"bayesrun.verdict": self.state}
         facts = {f"study.{name}": text for name, text in self.facts.items()}
         return verdict | fitting(facts | {"mlflow.note.content": _cut(self.description)})
 
@@ -178,7 +180,7 @@ class StudyRun:
         """
         cells = sorted([cell.identity, cell.digest] for cell in self.cells)
         files = {place: "" if place.endswith(".html") else found for place, found in hashes.items()}
-        return digest([cells, self.description, self.tags, self.values, files, self.passed])
+        return digest([cells, self.description, self.tags, self.values, files, self.state])
 
 
 def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:

@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from bayesrun.states import State
+
 __all__ = [
     "MAX_TAG",
+    "FitsRun",
     "Record",
     "finished_at",
     "flat_params",
@@ -34,6 +37,7 @@ __all__ = [
     "link_or_copy",
     "metrics",
     "params",
+    "run_status",
     "stage_fit",
     "stage_table",
     "table_tag",
@@ -79,6 +83,43 @@ class Record:
     def digest(self) -> str:
         """Digest of what changes when the fit is recorded anew."""
         return digest([self.outcome, self.verdict])
+
+
+@dataclass(frozen=True, eq=False)
+class FitsRun:
+    """What the run of a study of real data says.
+
+    Parameters
+    ----------
+    records
+        Every fit that came back.
+    tables
+        Name to table (fits, comparison, agreement); each becomes a JSON table and a CSV file.
+    missing
+        Planned fits that are not there.
+    state
+        Of the study; it decides how its run ends, see `run_status`.
+    """
+
+    records: Sequence[Record]
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    missing: int = 0
+    state: State = "pass"
+
+    @property
+    def counts(self) -> dict[str, float]:
+        """Counts as metrics."""
+        failed = sum(record.outcome.status == "failed" for record in self.records)
+        passed = sum(record.verdict is not None and record.verdict.passed for record in self.records)
+        done = len(self.records) - failed
+        counts = {"n_done": done, "n_failed": failed, "n_missing": self.missing, "n_passed": passed}
+        return {name: float(value) for name, value in counts.items()}
+
+    @property
+    def digest(self) -> str:
+        """Digest of all that the run says."""
+        fits = sorted(f"{record.spec.key} {record.digest}" for record in self.records)
+        return digest([fits, {name: frame.to_csv() for name, frame in self.tables.items()}, self.missing, self.state])
 
 
 def git_commit(folder: Path) -> str | None:
@@ -164,6 +205,11 @@ def table_tag(names: Iterable[str]) -> str:
     """Value of the tag by which MLflow knows that a JSON artifact is a table; empty where there is none."""
     listed = [{"path": f"{name}.json", "type": "table"} for name in names]
     return json.dumps(listed) if listed else ""
+
+
+def run_status(state: State) -> str:
+    """Status of MLflow for a study, or a cell, in a state: what is unfinished has ended all the same."""
+    return {"unfinished": "KILLED", "fail": "FAILED"}.get(state, "FINISHED")
 
 
 def finished_at(folder: Path) -> int:

@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bayesrun.commands import verb
 from bayesrun.errors import TrackError
 from bayesrun.track.cell_runs import STEP, CellRuns, log_new
 from bayesrun.track.cells import content_hash, distinct, finite
 from bayesrun.track.journal import Points, confirmations, confirmed_points
 from bayesrun.track.link import Link
-from bayesrun.track.records import link_or_copy
+from bayesrun.track.records import link_or_copy, run_status
 from bayesrun.track.runs import MAX_METRICS, retag, upload
 from bayesrun.track.server import sqlite_file
+from bayesrun.turns import whole
 from bayesrun.types import digest
 
 if TYPE_CHECKING:
@@ -73,7 +75,8 @@ def is_written(store: Store, uri: str, study: StudyRun) -> bool:
         The study as it is now.
     """
     known = None if _is_gone(uri) else confirmations(store.journal, uri).get(WHOLE)
-    return known is not None and known.digest == study.digest(_hashes(study.files(store.root)))
+    with whole(store.root):
+        return known is not None and known.digest == study.digest(_hashes(study.files(store.root)))
 
 
 def _is_gone(uri: str) -> bool:
@@ -237,7 +240,7 @@ class SimulationTracker:
         left = unsent(self.store, self.uri, study)
         what = f"{left} replicates are" if left else "some findings are"
         why = self.problem or "; ".join(self.refused[:3]) or "the study was stopped"
-        return f"{what} not in MLflow yet ({why}); later: bayesrun sync {self.study}"
+        return f"{what} not in MLflow yet ({why}); later: {verb('sync', self.store.root)}"
 
     def _send(self, identities: Sequence[str]) -> None:
         for identity in identities:
@@ -256,8 +259,8 @@ class SimulationTracker:
 
     def _write(self, study: StudyRun) -> bool:
         self.flush()
-        whole = all([self._write_cell(cell) for cell in study.cells])
-        return self._reach(self.study, lambda client: self._close(client, study, whole=whole)) and whole
+        complete = all([self._write_cell(cell) for cell in study.cells])
+        return self._reach(self.study, lambda client: self._close(client, study, complete=complete)) and complete
 
     def _write_cell(self, cell: CellRun) -> bool:
         return self._reach(cell.label, lambda client: self._runs.write(client, cell))
@@ -271,38 +274,43 @@ class SimulationTracker:
                 self._runs.forget()
         return done
 
-    def _close(self, client: MlflowClient, study: StudyRun, *, whole: bool) -> None:
-        """Write and close the parent run; `whole`: the runs of all cells are written."""
-        files = study.files(self.store.root)
-        hashes = _hashes(files)
-        self.refused.extend(f"{place}: there is no such file" for place in files if place not in hashes)
+    def _close(self, client: MlflowClient, study: StudyRun, *, complete: bool) -> None:
+        """Write and close the parent run; `complete`: the runs of all cells are written."""
         run = client.get_run(self._link.parent)
-        self._upload(client, run, {**{place: files[place] for place in hashes}, **study.texts}, hashes)
+        with tempfile.TemporaryDirectory(prefix=".artifacts-", dir=self.store.root) as staged:
+            hashes = self._stage(study, Path(staged))
+            self._upload(client, run, hashes, study.texts, Path(staged))
         step = log_new(client, run, study.values, max((len(cell.rows) for cell in study.cells), default=0))
         retag(client, run, self._link.said("study") | study.tags | {STEP: str(step)}, ("bayesrun.", "study."))
-        client.set_terminated(run.info.run_id, "FINISHED" if study.passed else "FAILED")
+        client.set_terminated(run.info.run_id, run_status(study.state))
         self._closed = True
-        if whole:
+        if complete:
             self._runs.confirm(WHOLE, run.info.run_id, study.digest(hashes))
 
+    def _stage(self, study: StudyRun, staged: Path) -> dict[str, str]:
+        """Gather the files of the parent run as they are at one moment; return their content hashes."""
+        with whole(self.store.root):
+            files = study.files(self.store.root)
+            there = {place: path for place, path in files.items() if path.is_file()}
+            for place, path in there.items():
+                (staged / place).parent.mkdir(parents=True, exist_ok=True)
+                link_or_copy(path, staged / place)
+        self.refused.extend(f"{place}: there is no such file" for place in files if place not in there)
+        return {place: content_hash(staged / place) for place in there}
+
     def _upload(
-        self, client: MlflowClient, run: Run, contents: Mapping[str, Path | str], hashes: Mapping[str, str]
+        self, client: MlflowClient, run: Run, hashes: Mapping[str, str], texts: Mapping[str, str], staged: Path
     ) -> None:
         """Send the files and texts that the parent run does not have with the same content."""
         run_id = run.info.run_id
-        digests = {place: hashes.get(place) or digest(content) for place, content in contents.items()}
+        digests = {**hashes, **{place: digest(text) for place, text in texts.items()}}
         self._runs.load(client)
         new = {place: d for place, d in digests.items() if not self._runs.holds(f"file {place}", run_id, d)}
-        if not new:
-            return
-        with tempfile.TemporaryDirectory(prefix=".artifacts-", dir=self.store.root) as staged:
-            for place in new:
-                target, content = Path(staged) / place, contents[place]
-                target.parent.mkdir(parents=True, exist_ok=True)
-                if isinstance(content, str):
-                    target.write_text(content, encoding="utf-8")
-                else:
-                    link_or_copy(content, target)
-            upload(client, run, Path(staged))
+        for place in hashes.keys() - new.keys():
+            (staged / place).unlink()
+        for place in texts.keys() & new.keys():
+            (staged / place).write_text(texts[place], encoding="utf-8")
+        if new:
+            upload(client, run, staged)
         for place, found in new.items():
             self._runs.confirm(f"file {place}", run_id, found)

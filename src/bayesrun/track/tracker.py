@@ -7,14 +7,17 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bayesrun.commands import verb
 from bayesrun.errors import TrackError
 from bayesrun.track.journal import Confirmation, confirm, confirmations, public_uri
 from bayesrun.track.link import Link
 from bayesrun.track.records import (
+    FitsRun,
     Record,
     finished_at,
     metrics,
     params,
+    run_status,
     stage_fit,
     stage_table,
     table_tag,
@@ -22,12 +25,10 @@ from bayesrun.track.records import (
 )
 from bayesrun.track.runs import log, quoted, retag, upload
 from bayesrun.track.server import failures, one_line, sqlite_file
-from bayesrun.types import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
@@ -57,8 +58,8 @@ def pending(store: Store, uri: str, records: Iterable[Record]) -> list[Record]:
     return [r for r in records if r.spec.key not in known or known[r.spec.key].digest != r.digest]
 
 
-def is_closed(store: Store, uri: str, records: Iterable[Record]) -> bool:
-    """Whether the parent run was closed with exactly these fits; imports no MLflow.
+def is_closed(store: Store, uri: str, study: FitsRun) -> bool:
+    """Whether the parent run was closed with exactly these fits and tables; imports no MLflow.
 
     Parameters
     ----------
@@ -66,15 +67,11 @@ def is_closed(store: Store, uri: str, records: Iterable[Record]) -> bool:
         The study's folder.
     uri
         Tracking address.
-    records
-        Every finished fit of the study.
+    study
+        The study as it is now.
     """
     known = confirmations(store.journal, uri).get(STUDY)
-    return known is not None and known.digest == _digest(records)
-
-
-def _digest(records: Iterable[Record]) -> str:
-    return digest(sorted(f"{record.spec.key} {record.digest}" for record in records))
+    return known is not None and known.digest == study.digest
 
 
 def sync(tracker: Tracker, records: Sequence[Record]) -> int:
@@ -161,25 +158,17 @@ class Tracker:
         self._fresh = self._fresh and taken  # a run may be half there
         return taken
 
-    def finish(self, tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> bool:
-        """Close the parent run: tables as artifacts, counts as metrics; whether the server has confirmed it.
+    def finish(self, study: FitsRun) -> bool:
+        """Close the parent run: tables as artifacts, counts as metrics; whether the server has confirmed it."""
+        return self._link.reach(self.study, lambda client: self._finish(client, study))
 
-        Parameters
-        ----------
-        tables
-            Name to table (outcomes, comparison, agreement); each becomes a JSON table and a CSV file.
-        records
-            Every fit of the study, for the counts n_done, n_failed and n_passed.
-        """
-        return self._link.reach(self.study, lambda client: self._finish(client, tables, records))
-
-    def closing_line(self, records: Sequence[Record]) -> str | None:
+    def closing_line(self, study: FitsRun) -> str | None:
         """Say at the end how many fits are not in MLflow yet, and what to do; None where all are."""
-        left = len(pending(self.store, self.uri, records))
+        left = len(pending(self.store, self.uri, study.records))
         if not left and self.problem is None and not self.refused:
             return None
         why = self.problem or "; ".join(self.refused[:3]) or "the study was stopped"
-        return f"{left} fits are not in MLflow yet ({why}); later: bayesrun sync {self.study}"
+        return f"{left} fits are not in MLflow yet ({why}); later: {verb('sync', self.store.root)}"
 
     def recorded(self) -> set[str]:
         """Keys of the fits of this study that the server has a run of.
@@ -218,6 +207,8 @@ class Tracker:
 
     def _record(self, client: MlflowClient, record: Record) -> None:
         outcome = record.outcome
+        if outcome.status == "done" and outcome.checksum:
+            self.store.require_whole(outcome.key)
         folder = self.store.fit_folder(outcome.key)
         end = finished_at(folder)
         said = self._link.said("fit") | {"mlflow.parentRunId": self._link.parent} | tags(record)
@@ -239,17 +230,15 @@ class Tracker:
         confirm(self.store.journal, confirmation)
         self._open(client)[outcome.key] = confirmation
 
-    def _finish(self, client: MlflowClient, tables: Mapping[str, pd.DataFrame], records: Sequence[Record]) -> None:
-        parent = self._link.parent
-        failed = sum(record.outcome.status == "failed" for record in records)
-        passed = sum(record.verdict is not None and record.verdict.passed for record in records)
-        counts = {"n_done": len(records) - failed, "n_failed": failed, "n_passed": passed}
-        log(client, parent, {name: float(value) for name, value in counts.items()})
+    def _finish(self, client: MlflowClient, study: FitsRun) -> None:
+        parent = client.get_run(self._link.parent)
+        run_id, tables = parent.info.run_id, study.tables
+        log(client, run_id, study.counts)
         with tempfile.TemporaryDirectory(prefix=".artifacts-", dir=self.store.root) as staged:
             for name, frame in tables.items():
                 stage_table(frame, Path(staged), name)
-            upload(client, client.get_run(parent), Path(staged))
-        if tables:
-            log(client, parent, tags={"mlflow.loggedArtifacts": table_tag(tables)})
-        client.set_terminated(parent, "FAILED" if failed else "FINISHED")
-        confirm(self.store.journal, Confirmation(public_uri(self.uri), STUDY, parent, _digest(records)))
+            upload(client, parent, Path(staged))
+        said = {"bayesrun.verdict": study.state}
+        log(client, run_id, tags=said | ({"mlflow.loggedArtifacts": table_tag(tables)} if tables else {}))
+        client.set_terminated(run_id, run_status(study.state))
+        confirm(self.store.journal, Confirmation(public_uri(self.uri), STUDY, run_id, study.digest))
