@@ -36,9 +36,9 @@ def table(workdir):
         for row, (age, dead) in enumerate(zip(AGE, died, strict=True))
     ]
     (workdir / "clinic.csv").write_text("\n".join(["age,died,cabin", *rows]) + "\n")
-    (workdir / "mine.py").write_text(MINE)
+    (workdir / "clinic_model.py").write_text(MINE)
     (workdir / "conf" / "model").mkdir(parents=True)
-    (workdir / "conf" / "model" / "clinic.yaml").write_text("_target_: mine.build\n")
+    (workdir / "conf" / "model" / "clinic.yaml").write_text("_target_: clinic_model.build\n")
     return died
 
 
