@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["PAIRS", "did_you_mean", "known_order", "nearest"]
+__all__ = ["EXACT", "PAIRS", "did_you_mean", "known_order", "nearest"]
 
 PAIRS: Final = (("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("0", "1"), ("0.0", "1.0"), ("off", "on"))
 """Pairs of labels, whatever their case, of which the second is the event."""
+
+EXACT: Final = 2**53
+"""From here on a float64 does not tell a whole number from its neighbours, so that two labels may be one."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

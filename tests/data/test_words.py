@@ -280,3 +280,54 @@ def test_measurements_of_many_values_are_not_kept_as_words(tmp_path: Path, monke
     path = written(tmp_path, "csv", {"x": ["1.10", "2.20", "3.30"], "id": ["01", "02", "003"], "y": ["1", "2", "4"]})
     assert list(read(path).origin.written) == ["id"]
     assert read(path, categories=["id"]).labels("id") == ("01", "02", "003")
+
+
+@pytest.mark.parametrize(
+    ("cells", "label", "expected"),
+    [
+        (["1.1", "1.10", "1.2", "1.1"], "1.1", [1, 0, 0, 1]),
+        (["1.1", "1.10", "1.2", "1.1"], "1.10", [0, 1, 0, 0]),
+        (["01", "1", "2", "01"], "01", [1, 0, 0, 1]),
+        (["1", "", "2", "1"], "1", [1, np.nan, 0, 1]),
+        (["TRUE", "FALSE", "TRUE", "TRUE"], "TRUE", [1, 0, 1, 1]),
+        (["TRUE", "FALSE", "TRUE", "TRUE"], "True", [1, 0, 1, 1]),
+        (["1.00", "1.0", "2.50", "3"], "2.5", [0, 0, 1, 0]),  # the twin: no cell is written so, and the number is meant
+        (["a", "b", "a", "c"], "a", [1, 0, 1, 0]),
+    ],
+)
+def test_a_label_is_sought_as_the_file_writes_it(
+    cells: list[str], label: str, expected: list[float], tmp_path: Path
+) -> None:
+    path = written(tmp_path, "csv", {"g": cells, "y": ["1", "2", "4", "8"]})
+    np.testing.assert_array_equal(read(path, transform={"g": f"is:{label}"})["g"], expected)
+    matrix = read(path, columns={"X": ["g"], "y": "y"}, transform={"g": f"is:{label}"})
+    np.testing.assert_array_equal(matrix["X"][:, 0], expected)
+
+
+def test_labels_that_fractions_do_not_tell_apart_are_refused(tmp_path: Path) -> None:
+    numbers: list[Any] = [2**60 + 1, 2**60 + 2, None, 2**60 + 1]
+    y = [1.0, 2.0, 4.0, 8.0]
+    gaps = pd.DataFrame({"g": pd.array(numbers, dtype="Int64"), "y": y})
+    gaps.to_parquet(tmp_path / "gaps.parquet")
+    pd.DataFrame({"g": np.array([2**63 + 1, 2**63 + 2] * 2, dtype=np.uint64), "y": y}).to_parquet(
+        tmp_path / "unsigned.parquet"
+    )
+    written(tmp_path, "json", {"g": numbers, "y": y})
+    for name in ("gaps.parquet", "unsigned.parquet", "t.json"):
+        for how in ({}, {"categories": ["g"]}):
+            with pytest.raises(
+                DataError, match=r"g is meant as labels, .*do not tell neighbours apart. Write them as te"
+            ):
+                conform(read(str(tmp_path / name), drop_missing=True, **how), {"g": GROUP, "y": REAL})
+    # the twins: csv keeps what is written, whole columns are whole numbers, and measurements may be as large
+    path = written(tmp_path, "csv", {"g": numbers, "y": y})
+    for kept in (path, written(tmp_path, "json", {"g": [2**60 + 1, 2**60 + 2, 7, 2**60 + 1], "y": y})):
+        assert sorted(groups(conform(read(kept, drop_missing=True), {"g": GROUP, "y": REAL})).values())[-1] == 2
+    assert conform(read(str(tmp_path / "unsigned.parquet")), {"y": REAL})["g"].min() >= 2**63
+
+
+def test_a_column_twice_in_one_matrix_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "csv", {"x": ["1", "2", "5"], "y": ["1", "2", "4"]})
+    with pytest.raises(DataError, match=r"data\.columns\.X names 'x' 2 times; wanted each column once: .*X:\[x\]"):
+        read(path, columns={"y": "y", "X": ["x", "x"]})
+    assert read(path, columns={"y": "x", "X": ["x"]})["X"].shape == (3, 1)

@@ -7,9 +7,10 @@ import statsmodels.api as sm
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 from bayesrun.data import conform, read
-from bayesrun.errors import DataError
+from bayesrun.errors import ConfigError, DataError
 from bayesrun.models.formula import build, notes
-from model_oracles import mode
+from bayesrun.types import Dataset
+from model_oracles import PLAIN, mode
 
 N = 160
 WEAK = {"dist": "Normal", "mu": 0, "sigma": 1e4}
@@ -115,7 +116,7 @@ def test_a_standardised_outcome_of_counts_is_refused(table):
     )
 
 
-@pytest.mark.parametrize("name", ["Intercept", "sigma", "mu", "chain", "draw"])
+@pytest.mark.parametrize("name", ["Intercept", "Intercept_at_zero", "sigma", "mu", "chain", "draw"])
 def test_columns_with_names_of_the_model_are_refused_where_they_are_used(table, frame, name):
     data = table(**{name: frame["x"] ** 2})
     with pytest.raises(DataError, match=rf"names {name}, and this is what the model calls .*data.columns"):
@@ -146,3 +147,61 @@ def test_gaps_of_columns_that_a_formula_does_not_name(table, frame):
     data = table(cabin=["C1", *[None] * (N - 1)])
     model = build(data, formula="seen ~ x", family="bernoulli")
     assert model.rvs_to_values[model["seen"]].data.shape == (N,)
+
+
+def test_levels_that_no_row_has_are_none_of_a_covariate_and_stay_a_group(table):
+    data = table({"order": {"pain": ["none", "low", "medium", "worse", "high"]}})
+    covariate = build(data, formula="income ~ pain")
+    assert list(covariate.coords["pain_dim"]) == ["medium", "high"]
+    assert np.isfinite(covariate.compile_logp(mode=PLAIN)(covariate.initial_point()))
+    group = build(data, formula="income ~ (1|pain)")
+    assert list(group.coords["pain__factor_dim"]) == ["none", "low", "medium", "worse", "high"]
+
+
+def test_large_numbers_as_groups_are_all_different(table, frame):
+    data = table(unit=2**60 + frame["pain_number"])
+    for formula in ("income ~ (1|unit)", "income ~ C(unit)"):
+        model = build(data, formula=formula)
+        (levels,) = [labels for dim, labels in model.coords.items() if "unit" in dim]
+        assert len(set(levels)) == (3 if "|" in formula else 2)
+    # as a file without words gives a column of whole numbers with a gap
+    rough = Dataset({"y": np.arange(3.0), "g": np.array([2.0**60, 2.0**60, 2.0**61])})
+    with pytest.raises(DataError, match=r"takes g as labels.*do not tell neighbours apart"):
+        build(rough, formula="y ~ (1|g)")
+    assert build(rough, formula="y ~ g")["g"].ndim == 0
+
+
+def test_a_status_that_bambi_does_not_know_is_the_users_error(table, frame):
+    with pytest.raises(ConfigError, match="Statuses must be in"):
+        build(table(status=frame["seen"].astype(int)), formula="censored(income, status) ~ x", family="weibull")
+
+
+@pytest.mark.parametrize(
+    ("changes", "how", "label", "event"),
+    [
+        ({}, {}, "False", False),  # a column of truth values
+        ({}, {}, "TRUE", True),
+        ({"cast": int}, {}, "0", False),
+        ({"cast": float}, {}, "1", True),
+        ({"cast": int}, {"categories": ["seen"]}, "0", False),
+        ({"labels": ["left", "right"]}, {}, "left", False),
+        ({"labels": ["left", "right"]}, {"event": {"seen": "left"}}, "right", True),
+    ],
+)
+def test_the_label_that_a_formula_names_is_the_event(table, frame, logit, changes, how, label, event):
+    cells = frame["seen"].astype(changes.get("cast", bool))
+    if "labels" in changes:
+        cells = np.array(changes["labels"])[frame["seen"].astype(int)]
+    data = table(how, seen=cells)
+    formula = f"seen['{label}'] ~ x"
+    assert slope(data, formula, "bernoulli") == pytest.approx(logit if event else -logit, rel=1e-3)
+    assert notes(data, formula=formula, family="bernoulli") == [f"seen: 1 is {label!r}, the event, as the formula says"]
+    for wrong in ("Left", "7", "none"):
+        with pytest.raises(DataError, match=rf"names the label '{wrong}' of the outcome seen, which has"):
+            build(data, formula=f"seen['{wrong}'] ~ x", family="bernoulli")
+
+
+def test_one_label_against_several(table, frame):
+    found = slope(table(), "pain['high'] ~ x", "bernoulli")
+    exact = sm.Logit((frame["pain"] == "high").astype(int), sm.add_constant(frame["x"])).fit(disp=0).params["x"]
+    assert found == pytest.approx(exact, rel=1e-3)

@@ -350,7 +350,7 @@ def _category(dataset: Dataset, name: str) -> tuple[np.ndarray, tuple[Any, ...]]
                 f"{name} must be labels or whole numbers; got {values[odd][0]:g} in {rows(odd)}. If these are "
                 f"labels: 'data.categories=[{name}]'. {_other(name)}"
             )
-        values, labels = codes(values)
+        values, labels = codes(values, name=name)
     elif values.size and values.max() >= len(labels):
         raise DataError(
             f"{name} has the code {values.max()} and {len(labels)} labels; wanted codes below {len(labels)}"

@@ -14,7 +14,7 @@ import numpy as np
 from bayesrun.data.hints import listed, missing, nearest, override, rows
 from bayesrun.data.parts import OBS, PREDICTOR, Part, Slot, assemble, example, holds_text, is_plain, texts
 from bayesrun.data.ranks import set_event, set_order
-from bayesrun.data.transforms import apply, standardise
+from bayesrun.data.transforms import apply, sought, standardise
 from bayesrun.errors import DataError
 
 if TYPE_CHECKING:
@@ -103,8 +103,17 @@ def _transform(slots: list[Slot], how: Arrangement) -> None:
     for name, wanted in (how.transform or {}).items():
         for part in _resolve(slots, name, "transform"):
             for transform in _names(wanted):
-                part.values, part.levels = apply(name, texts(part), transform), None
+                label = sought(transform)
+                cells = texts(part) if label is None else _cells(part, label)
+                part.values, part.levels = apply(name, cells, transform), None
+                part.written = part.written if label is None else None
                 part.changed = (*part.changed, transform)
+
+
+def _cells(part: Part, label: str) -> np.ndarray:
+    """Give the cells as the file writes them where it writes this label: 1.1 is another one than 1.10."""
+    written = None if part.changed else part.written
+    return written if written is not None and label in written.tolist() else texts(part)
 
 
 def _rank(slots: list[Slot], how: Arrangement) -> None:
@@ -162,6 +171,12 @@ def _choose(table: Dataset, columns: Mapping[str, str | list[str]] | None) -> li
                 f"data.columns: {role!r} is the name of a dimension; labels of the observations are data.index=COLUMN"
             )
     _refuse_twins(table, [column for value in columns.values() for column in _names(value)])
+    for role, value in columns.items():
+        if twice := [column for column in _names(value) if _names(value).count(column) > 1]:
+            raise DataError(
+                f"data.columns.{role} names {twice[0]!r} {len(twice)} times; wanted each column once: "
+                f"{override({role: list(dict.fromkeys(_names(value)))})}"
+            )
     slots = []
     for role, value in columns.items():
         if not _names(value):

@@ -10,7 +10,7 @@ import numpy as np
 from bayesrun.data.hints import missing, override
 from bayesrun.data.words import ABSENT, is_number
 from bayesrun.errors import DataError
-from bayesrun.spelling import known_order
+from bayesrun.spelling import EXACT, known_order
 from bayesrun.types import Origin
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ class Slot:
     matrix: bool = False
 
 
-def codes(values: np.ndarray, written: np.ndarray | None = None) -> tuple[np.ndarray, tuple[Any, ...]]:
+def codes(
+    values: np.ndarray, written: np.ndarray | None = None, name: str = "a column"
+) -> tuple[np.ndarray, tuple[Any, ...]]:
     """Code values as 0..K-1 in the order of the sorted distinct values, or of no and yes.
 
     Parameters
@@ -62,6 +64,8 @@ def codes(values: np.ndarray, written: np.ndarray | None = None) -> tuple[np.nda
     written
         How the file writes the numbers. Where that says more than the numbers do (``01``, ``1.10``, ``1e1``), the
         labels are the text, in the order of the numbers.
+    name
+        Of the column, for the message.
 
     Returns
     -------
@@ -69,9 +73,20 @@ def codes(values: np.ndarray, written: np.ndarray | None = None) -> tuple[np.nda
         int64, dims (obs,); -1 where a value is missing.
     labels : tuple
         The K distinct values, text as str, whole numbers as int.
+
+    Raises
+    ------
+    DataError
+        If the values are floats so large that neighbouring labels are one.
     """
     absent = missing(values)
     there = values[~absent]
+    if written is None and there.dtype.kind == "f" and (abs(there) >= EXACT).any():
+        raise DataError(
+            f"{name} is meant as labels, and its numbers are as large as {abs(there).max():.17g}: fractions of that "
+            "size, as which a column with gaps or of unsigned numbers is read, do not tell neighbours apart. Write "
+            "them as text in the file"
+        )
     # a float column of whole numbers is an integer column that once had a gap
     if there.dtype.kind == "f" and np.array_equal(there, np.round(there)):
         there = there.astype(np.int64)
@@ -264,7 +279,7 @@ def _coded(part: Part, wanted: bool) -> tuple[np.ndarray, tuple[Any, ...] | None
     if wanted or holds_text(part):
         if not wanted:
             _refuse_mixed(part)
-        return codes(part.values, part.written)
+        return codes(part.values, part.written, part.column)
     return part.values, None
 
 

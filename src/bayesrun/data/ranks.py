@@ -61,7 +61,7 @@ def set_order(name: str, part: Part, order: Sequence[Any]) -> None:
 
 
 def _coded(part: Part) -> tuple[np.ndarray, tuple[Any, ...]]:
-    coded, labels = codes(texts(part), part.written if part.levels is None else None)
+    coded, labels = codes(texts(part), part.written if part.levels is None else None, part.column)
     return coded, labels
 
 

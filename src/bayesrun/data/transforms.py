@@ -12,7 +12,7 @@ from bayesrun.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["TRANSFORMS", "apply", "standardise"]
+__all__ = ["TRANSFORMS", "apply", "sought", "standardise"]
 
 
 def _centre(values: np.ndarray) -> np.ndarray:
@@ -33,7 +33,7 @@ TRANSFORMS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "scale_by_mean": _scale_by_mean,
 }
 """Transforms by name: natural log, log(1 + x), square root, minus the mean, divided by the mean.
-``is:LABEL`` is another one: 1 where a text column has that label, 0 elsewhere."""
+``is:LABEL`` is another one: 1 where a column has that label as the file writes it, 0 elsewhere."""
 
 # below (or at, for log) these the result is not a number
 _LOWER: Mapping[str, float] = {"log": 0.0, "log1p": -1.0, "sqrt": 0.0}
@@ -62,8 +62,9 @@ def apply(name: str, values: np.ndarray, transform: str) -> np.ndarray:
     DataError
         For an unknown transform, text where numbers are needed, and values outside the domain.
     """
-    if transform.startswith(_LABEL):
-        return _equals(name, values, transform.removeprefix(_LABEL))
+    label = sought(transform)
+    if label is not None:
+        return _equals(name, values, label)
     if transform not in TRANSFORMS:
         near = nearest(transform, TRANSFORMS)
         hint = f"did you mean {near}? " if near else ""
@@ -88,6 +89,11 @@ def apply(name: str, values: np.ndarray, transform: str) -> np.ndarray:
         )
     with np.errstate(invalid="ignore", divide="ignore"):
         return TRANSFORMS[transform](numbers)
+
+
+def sought(transform: str) -> str | None:
+    """Return the label that ``is:LABEL`` names; None for other transforms."""
+    return transform.removeprefix(_LABEL) if transform.startswith(_LABEL) else None
 
 
 def _equals(name: str, values: np.ndarray, label: str) -> np.ndarray:

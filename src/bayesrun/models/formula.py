@@ -16,7 +16,7 @@ import pandas as pd
 import pymc as pm
 
 from bayesrun.errors import ConfigError, DataError
-from bayesrun.spelling import known_order
+from bayesrun.spelling import EXACT, known_order
 
 if TYPE_CHECKING:
     from bayesrun.types import Dataset, Role
@@ -100,12 +100,16 @@ def build(
         raise ConfigError(f"model=formula needs Bambi ({error}): pip install 'bayesrun[formula]'") from error
     names, outcome, named = _read(formula)
     _check_columns(formula, names, [name for name in data if _is_column(data, name)])
-    _check_factors(formula, data)
-    frame = _frame(data, names)
+    groups, factors = _labels_meant(formula)
+    _check_factors(formula, factors, data)
+    frame = _frame(data, names, factors, names - groups - {outcome})
     if outcome is not None:
         _check_scale(data, outcome, family)
-    if outcome is not None and named is None:
-        frame[outcome] = _outcome(data, outcome, family, frame[outcome])
+        frame[outcome] = (
+            _outcome(data, outcome, family, frame[outcome])
+            if named is None
+            else _against_others(data, outcome, named, frame[outcome])
+        )
     bambi.config["UNUSED_PRIORS"] = "error"
     try:
         with warnings.catch_warnings():
@@ -120,7 +124,16 @@ def build(
             )
         _check_names(names, spec)
         spec.build()
-    except (ParseError, ScanError, ValueError, TypeError, KeyError, NameError, AttributeError, IndexError) as error:
+    except (
+        ParseError,
+        ScanError,
+        ValueError,
+        TypeError,
+        LookupError,
+        NameError,
+        AttributeError,
+        AssertionError,
+    ) as error:
         raise ConfigError(
             f"Bambi cannot build model.formula={formula!r} with family={family}, link={link}: {_cause(error)}"
         ) from error
@@ -143,11 +156,11 @@ def notes(data: Dataset, *, formula: str, family: str = "gaussian", **rest: Any)
     _, outcome, named = _read(formula)
     if outcome is None or family not in _LABEL_FAMILIES:
         return []
+    if named is not None:
+        return [f"{outcome}: 1 is {named!r}, the event, as the formula says"]
     levels = _levels(data, outcome)
     if levels is None:
         return []
-    if named is not None:
-        return [f"{outcome}: 1 is {named!r}, the event, as the formula says"]
     if family == "bernoulli":
         event = _event(data, outcome, levels)
         return [f"{outcome}: 1 is {event[1]!r}, the event, and 0 is {event[0]!r}"]
@@ -173,16 +186,20 @@ def _read(formula: str) -> tuple[set[str], str | None, str | None]:
     return names, getattr(single, "name", None), getattr(single, "reference", None)
 
 
-def _check_factors(formula: str, data: Dataset) -> None:
-    """Refuse numbers as labels where the file writes more than the numbers say: 1.1 and 1.10 would be one level."""
+def _labels_meant(formula: str) -> tuple[set[str], set[str]]:
+    """Return the columns that are groups, and all that are taken as labels whatever they hold."""
     from formulae import model_description
 
     description = model_description(formula)
-    factors = {str(name) for term in description.group_terms for name in term.factor.var_names}
+    groups = {str(name) for term in description.group_terms for name in term.factor.var_names}
     calls = [c for term in description.common_terms for c in getattr(term, "components", ())]
-    factors |= {
+    return groups, groups | {
         str(name) for call in calls if str(getattr(call, "name", "")).startswith("C(") for name in call.var_names
     }
+
+
+def _check_factors(formula: str, factors: set[str], data: Dataset) -> None:
+    """Refuse numbers as labels where the file writes more than the numbers say: 1.1 and 1.10 would be one level."""
     for name in sorted(factors & set(data.origin.written)):
         words = sorted({str(word) for word in data.origin.written[name] if word is not None})
         raise DataError(
@@ -190,6 +207,12 @@ def _check_factors(formula: str, data: Dataset) -> None:
             f"{', '.join(words[:5])}, of which only the number would be left; say that they are labels: "
             f"'data.categories=[{name}]'"
         )
+    for name in sorted(factors):
+        if data[name].dtype.kind == "f" and (abs(data[name]) >= EXACT).any():
+            raise DataError(
+                f"model.formula={formula!r} takes {name} as labels, and its numbers are as large as "
+                f"{abs(data[name]).max():.17g}: fractions of that size do not tell neighbours apart. Write them as text"
+            )
 
 
 def _is_column(data: Dataset, name: str) -> bool:
@@ -197,18 +220,23 @@ def _is_column(data: Dataset, name: str) -> bool:
     return data.dims[name] == ("obs",) if name in data.dims else data[name].ndim == 1
 
 
-def _frame(data: Dataset, names: set[str]) -> pd.DataFrame:
-    """Lay the columns that are named out; text and category codes become categoricals."""
+def _frame(data: Dataset, names: set[str], factors: set[str], covariates: set[str]) -> pd.DataFrame:
+    """Lay the columns that are named out; text and category codes become categoricals, factors stay what they are.
+
+    Levels that no row has are left out of covariates: such a level would be the one that others are compared with, or
+    have a coefficient of which the data say nothing. Groups keep them, because their effects have a distribution.
+    """
     columns: dict[str, Any] = {}
     for name in sorted(names):
         array, labels = data[name], data.labels(name)
         if labels is not None:
-            columns[name] = pd.Categorical.from_codes(
+            coded = pd.Categorical.from_codes(
                 array.astype(np.int64), categories=pd.Index(labels), ordered=name in data.ordered
             )
+            columns[name] = coded.remove_unused_categories() if name in covariates else coded
         elif array.dtype.kind in "OUST":
             columns[name] = pd.Categorical(array)
-        elif array.dtype.kind in "iu" and array.size and abs(array).max() > _LARGEST:
+        elif name not in factors and array.dtype.kind in "iu" and array.size and abs(array).max() > _LARGEST:
             columns[name] = array.astype(np.float64)
         else:
             columns[name] = array
@@ -273,6 +301,24 @@ def _outcome(data: Dataset, name: str, family: str, column: pd.Series[Any]) -> A
     return column
 
 
+def _against_others(data: Dataset, name: str, label: str, column: pd.Series[Any]) -> Any:
+    """Give an outcome as the label that the formula names, and all others; Bambi finds none among numbers."""
+    levels = _levels(data, name) or tuple(column.unique().tolist())
+    found = [level for level in levels if _is_called(level, label)]
+    if len(found) != 1 or not (column == found[0]).any():
+        told = ", ".join(repr(str(level)) for level in levels[:8])
+        raise DataError(
+            f"model.formula names the label {label!r} of the outcome {name}, which has {told}; name one of these"
+        )
+    return pd.Categorical(np.where(column == found[0], label, f"not {label}"))
+
+
+def _is_called(level: Any, label: str) -> bool:
+    if isinstance(level, bool):
+        return str(level).lower() == label.lower()
+    return label == (f"{level:.17g}" if isinstance(level, float) else str(level))
+
+
 def _has_order(data: Dataset, name: str, levels: tuple[Any, ...]) -> bool:
     if _stated(data, name) or known_order(levels) == levels:
         return True
@@ -293,7 +339,7 @@ def _check_scale(data: Dataset, outcome: str, family: str) -> None:
 
 def _check_names(names: set[str], spec: Any) -> None:
     """Refuse columns that have the name of a variable of the model: one would take the place of the other."""
-    own = {"Intercept", "chain", "draw", *spec.family.likelihood.params, *spec.parameters}
+    own = {"Intercept", "Intercept_at_zero", "chain", "draw", *spec.family.likelihood.params, *spec.parameters}
     if taken := sorted(names & own):
         raise DataError(
             f"model.formula names {', '.join(taken)}, and {'these are' if len(taken) > 1 else 'this is'} what the "
