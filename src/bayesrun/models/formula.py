@@ -192,7 +192,8 @@ def _labels_meant(formula: str) -> tuple[set[str], set[str]]:
 
     description = model_description(formula)
     groups = {str(name) for term in description.group_terms for name in term.factor.var_names}
-    calls = [c for term in description.common_terms for c in getattr(term, "components", ())]
+    terms = [*description.common_terms, *(term.expr for term in description.group_terms)]
+    calls = [c for term in terms for c in getattr(term, "components", ())]
     return groups, groups | {
         str(name) for call in calls if str(getattr(call, "name", "")).startswith("C(") for name in call.var_names
     }
