@@ -110,6 +110,16 @@ def test_a_standardised_outcome_of_counts_is_refused(table):
     with pytest.raises(DataError, match=r"data\.standardize scaled the outcome calls too"):
         build(table({"standardize": True}), formula="calls ~ x", family="negativebinomial")
     build(table({"standardize": ["x"]}), formula="calls ~ x", family="negativebinomial")
+    for formula, family, name in (
+        ("calls ~ x + offset(income)", "poisson", "income"),
+        ("p(calls, pain_number) ~ x", "binomial", "calls"),
+        ("weighted(income, calls) ~ x", "gaussian", "calls"),
+        ("censored(income, pain) ~ x", "weibull", "income"),
+    ):
+        with pytest.raises(DataError, match=rf"data\.standardize scaled (the outcome )?{name} too, which"):
+            build(table({"standardize": [name]}), formula=formula, family=family)
+    build(table({"standardize": ["income", "x"]}), formula="weighted(income, calls) ~ x")
+    build(table({"standardize": ["x"]}), formula="income ~ x + offset(calls)")
     build(table({"standardize": True}), formula="income ~ x")
     assert "data.standardize=true scaled x, pain_number, income, calls" in " ".join(
         table({"standardize": True, "categories": ["site"]}).origin.notes

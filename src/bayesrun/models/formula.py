@@ -103,8 +103,8 @@ def build(
     groups, factors = _labels_meant(formula)
     _check_factors(formula, factors, data)
     frame = _frame(data, names, factors, names - groups - {outcome})
+    _check_scale(formula, data, outcome, family)
     if outcome is not None:
-        _check_scale(data, outcome, family)
         frame[outcome] = (
             _outcome(data, outcome, family, frame[outcome])
             if named is None
@@ -330,11 +330,25 @@ def _has_order(data: Dataset, name: str, levels: tuple[Any, ...]) -> bool:
     return numbers == sorted(numbers)
 
 
-def _check_scale(data: Dataset, outcome: str, family: str) -> None:
-    if "standardize" in data.origin.changed.get(outcome, "") and family not in _REAL_FAMILIES:
+def _check_scale(formula: str, data: Dataset, outcome: str | None, family: str) -> None:
+    """Refuse standard scores where the numbers themselves count: outcomes that are not real, offsets, weights."""
+    from formulae import model_description
+
+    description = model_description(formula)
+    calls = [c for term in description.common_terms for c in getattr(term, "components", ())]
+    counted = {
+        name for call in calls if str(getattr(call, "name", "")).startswith("offset(") for name in call.var_names
+    }
+    for part in description.response.term.components if description.response is not None else ():
+        arguments = part.call.args if hasattr(part, "call") else ()
+        first = {str(getattr(argument, "name", "")) for argument in arguments[:1]}
+        real = first | part.var_names if not arguments else first
+        counted |= part.var_names - real if family in _REAL_FAMILIES else part.var_names
+    for name in sorted(name for name in counted if "standardize" in data.origin.changed.get(name, "")):
+        word = f"the outcome {name} too, which this family" if name == outcome else f"{name} too, which model.formula"
         raise DataError(
-            f"model.family={family}: data.standardize scaled the outcome {outcome} too, which this family takes as it "
-            "is; name the columns that are to be scaled: 'data.standardize=[COLUMN,COLUMN]'"
+            f"model.family={family}: data.standardize scaled {word} takes as it is; name the columns that are to be "
+            "scaled: 'data.standardize=[COLUMN,COLUMN]'"
         )
 
 
