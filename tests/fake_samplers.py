@@ -30,13 +30,15 @@ def sample(
 
     ``log``: file that gets a line for each call. ``diverge``: how many calls diverge. Each of ``raise``
     (text), ``memory``, ``leave``, ``exit``, ``kill``, ``hang`` (seconds) and ``nothing`` happens in the first
-    ``times`` calls, or in all.
+    ``times`` calls, or in all; ``late`` raises in every call but the first.
     """
     for dataset, seed in zip(datasets, seeds, strict=True):
         log = Path(options.extra.get("log", os.devnull))
         before = len(calls(log)) if log.is_file() else 0
         with log.open("a") as file:
             file.write(f"{options.target_accept:g} {seed}\n")
+        if before and "late" in options.extra:
+            raise ValueError("late")
         if before < options.extra.get("times", 1000):
             _misbehave(options)
             if "nothing" in options.extra:

@@ -17,13 +17,15 @@ from pathlib import Path
 
 import pytest
 
+import fake_samplers
 from bayesrun import machine
 from bayesrun.dispatch import ray as on_ray
 from bayesrun.dispatch import serial
 from bayesrun.errors import ConfigError
 from bayesrun.job import Workplace
 from bayesrun.store import Store
-from bayesrun.types import DispatchOptions, Outcome, Resources, Steps, Target
+from bayesrun.tries import spent, told
+from bayesrun.types import DispatchOptions, Outcome, Resources, Steps, Target, Try
 from fake_samplers import calls
 from fake_work import Work
 from tiny_models import DATA, NO_STEPS, batch, spec
@@ -174,7 +176,8 @@ def test_a_lost_worker_says_so(cluster, work):
     (outcome,) = on_ray.dispatch([batch(spec("x", cell="exit"))], work, DispatchOptions(retries=0))
     assert work.calls("x") == 1
     assert "WorkerCrashedError" in outcome.message
-    assert "tries" not in outcome.message
+    assert "attempts" not in outcome.message
+    assert 0.0 <= outcome.seconds["failed"] < 60
     assert len(outcome.message) < 400
 
 
@@ -186,6 +189,48 @@ def test_a_batch_is_halved_until_the_fit_that_takes_its_worker_down_is_alone(clu
     found = ended([whole], work, retries=1)
     assert found == {name: ("failed", "lost") if name == "kill" else ("done", None) for name in names}
     assert {work.calls(name) for name in names if name != "kill"} == {1}
+
+
+@pytest.mark.ray
+def test_a_fit_that_loses_its_workers_tells_as_many_attempts_as_it_had(cluster, work):
+    """The second of four, drawn one after another: it alone was under way, in the batch, in both halves, and again."""
+    whole = batch(spec("a"), spec("b", cell="kill"), spec("c"), spec("d"))
+    found = {o.key: o for o in on_ray.dispatch([whole], work, DispatchOptions(retries=2))}
+    told = re.search(r"\((\d+) attempts: (.*)\)$", found["b"].message)
+    assert told is not None
+    assert (int(told[1]), told[2].count("lost alone ")) == (work.calls("b"), work.calls("b"))
+    assert {found[key].status for key in "acd"} == {"done"}
+
+
+def test_fits_that_are_drawn_together_are_all_under_way_when_their_worker_breaks(monkeypatch):
+    def hear(task):
+        task.hear()
+        return task
+
+    monkeypatch.setattr(fake_samplers, "fits", None, raising=False)
+    whole = batch(spec("a"), spec("b"), spec("c"))
+    together = hear(on_ray._Task(whole))
+    together.left.discard("a")
+    assert on_ray._Task(whole).broken("lost").tried == {"a": (Try("lost", 1, None),)}
+    assert told((Try("lost", 1, None),) * 2).endswith("lost alone before its worker said a word)")
+    over = hear(on_ray._Task(whole))
+    over.left.clear()
+    assert over.broken("timeout").tried == {}, "everything is back"
+    assert {key: [(t.reason, t.together) for t in tries] for key, tries in together.broken("oom").tried.items()} == {
+        "b": [("oom", 1)]
+    }
+    monkeypatch.setattr(fake_samplers, "fits", lambda *_, **__: iter(()), raising=False)
+    once = together.broken("lost")
+    assert {key: [(t.reason, t.together) for t in tries] for key, tries in once.tried.items()} == {
+        "b": [("lost", 2)],
+        "c": [("lost", 2)],
+    }
+    (half, _) = once.halves(together.left)
+    again = hear(on_ray._Task(half)).broken("oom")
+    assert [(t.reason, t.together) for t in again.tried["b"]] == [("lost", 2), ("oom", 1)]
+    assert spent(again.tried["b"]) == pytest.approx(sum(t.seconds for t in again.tried["b"]))
+    assert told(again.tried["b"]).startswith(" (2 attempts: lost with 1 other after 0.0 s, oom alone after ")
+    assert told(once.tried["c"]) == ""
 
 
 @pytest.mark.ray
@@ -227,12 +272,12 @@ def test_a_worker_that_hangs_is_stopped_once_and_the_others_finish(cluster, work
 
 
 @pytest.mark.ray
-def test_a_batch_that_hangs_is_halved_and_says_how_long_each_try_took(cluster, work, monkeypatch):
+def test_a_batch_that_hangs_is_halved_and_says_how_long_each_attempt_took(cluster, work, monkeypatch):
     monkeypatch.setattr(on_ray, "GRACE_SECONDS", 0.5)
     whole = batch(spec("a", cell="fine"), spec("b", cell="hang"), spec("c", cell="fine"), timeout=0.5)
     found = {o.key: o for o in on_ray.dispatch([whole], work, DispatchOptions())}
     assert {key: o.status for key, o in found.items()} == {"a": "done", "b": "failed", "c": "done"}
-    assert re.search(r"\(2 tries: \S+ s, \S+ s\)$", found["b"].message)
+    assert re.search(r"\(2 attempts: timeout alone after \S+ s, timeout alone after \S+ s\)$", found["b"].message)
     assert [work.calls(key) for key in "abc"] == [1, 2, 1]
 
 

@@ -1,6 +1,7 @@
 """One failing fit is an outcome; a done fit is never drawn again, whatever is wanted of it later."""
 
 import dataclasses
+import os
 import pickle
 import re
 import time
@@ -10,6 +11,7 @@ import pytensor
 import pytest
 
 import fake_samplers
+from bayesrun.effort import alike
 from bayesrun.job import Workplace, execute
 from bayesrun.store import Store
 from bayesrun.types import DiagnosticsOptions, Outcome, SamplerOptions, Steps, Target, canonical_json
@@ -83,7 +85,7 @@ def test_whatever_a_sampler_does_is_an_outcome(store, extra, reason, message):
         ({"model": Target("m", "tiny_models.nothing")}, "ConfigError: model._target_: tiny_models has no function"),
         ({"model": Target("m", "tiny_models.build", {"width": 1})}, "TypeError: "),
         ({"sampler": Target("m", "nowhere.sample")}, "ConfigError: sampler._target_: nowhere.sample cannot be"),
-        ({"data_hash": "0" * 16}, "FileNotFoundError: "),
+        ({"data_hash": "0" * 16}, "StoreError: "),
     ],
 )
 def test_what_a_worker_cannot_find_is_an_outcome(store, fields, message):
@@ -125,6 +127,75 @@ def test_fits_that_are_drawn_together_share_the_time_of_all(store, monkeypatch):
     both = list(execute(batch(spec("d"), spec("e"), timeout=0.5), store))
     assert [(o.key, o.reason) for o in both] == [("d", "timeout"), ("e", "timeout")]
     assert both[0].message.startswith("FitTimeoutError: with 1 others of its batch took longer than 2 x 0.5 s, and was")
+
+
+def test_a_failed_fit_has_the_seconds_that_it_took(store):
+    slow = spec("a", extra={"hang": 0.6, "nothing": True})
+    quick = spec("b", extra={"raise": "at once"})
+    first, second = execute(batch(slow, quick), store)
+    assert 0.6 <= sum(first.seconds.values()) < 5.0
+    assert sum(second.seconds.values()) < 0.6
+    assert store.read_outcome("a").seconds == first.seconds == {"failed": first.seconds["failed"]}
+
+
+def breaking(*broken: str, wait: float = 0.0):
+    """A batched sampler that raises as a whole while one of these keys' seeds is among its fits."""
+
+    def fits(build, datasets, seeds, options, **_):
+        time.sleep(wait)
+        if set(seeds) & set(map(int, broken)):
+            raise ValueError("all of it")
+        for index, (dataset, seed) in enumerate(zip(datasets, seeds, strict=True)):
+            yield index, next(fake_samplers.sample(build, [dataset], [seed], options))
+
+    return fits
+
+
+def test_a_fit_tells_every_time_that_its_batch_was_started(store, monkeypatch):
+    """Four together, of which the third breaks all: it was started three times, and the others are done."""
+    monkeypatch.setattr(fake_samplers, "fits", breaking("2", wait=0.2), raising=False)
+    found = {o.key: o for o in execute(batch(*(spec(str(i), fit_seed=i) for i in range(4))), store)}
+    assert {key: o.status for key, o in found.items()} == {"0": "done", "1": "done", "2": "failed", "3": "done"}
+    told = re.sub(r"\d+\.\d s", "T", found["2"].message)
+    each = "error with 3 others after T, error with 1 other after T, error alone after T"
+    assert told == f"ValueError: all of it (3 attempts: {each})"
+    assert 0.6 <= found["2"].seconds["failed"] < 5.0
+    assert store.read_outcome("2") == found["2"]
+
+
+def test_a_fit_that_is_drawn_alone_is_started_once(store, log):
+    """One after another: neither the one that raises nor those after it are started again."""
+    fits = [spec(str(i), extra={"log": str(log)} | ({"raise": "no"} if i == 1 else {}), fit_seed=i) for i in range(4)]
+    found = list(execute(batch(*fits), store))
+    assert [o.status for o in found] == ["done", "failed", "done", "done"]
+    assert found[1].message == "ValueError: no"
+    assert [line.split()[1] for line in calls(log)] == list("0123")
+
+
+def test_a_fit_that_raises_after_it_diverged_tells_both(store, log):
+    options = SamplerOptions(
+        draws=50, chains=2, target_accept=0.8, escalate=(0.9,), extra={"log": str(log), "diverge": 9, "late": True}
+    )
+    ((outcome),) = [one(store, options=options)]
+    assert outcome.message.startswith("ValueError: late (after target_accept=0.8: 100 divergences in ")
+    assert "attempts" not in outcome.message
+
+
+def test_what_sampling_consisted_of_is_kept_with_the_fit(store):
+    first = one(store)
+    assert {name: first.effort[name] for name in ("steps", "draws", "chains", "together")} == {
+        "steps": 2 * (1000 + 50), "draws": 100, "chains": 2, "together": 1,
+    }  # fmt: skip
+    assert first.effort["alike"] == list(alike(spec()))
+    assert 0.0 <= first.effort["compile"] <= first.seconds["sample"]
+    longer = spec(options=SamplerOptions(draws=70, chains=3, tune=9))
+    other = spec(options=SamplerOptions(draws=70, chains=3, target_accept=0.8))
+    assert alike(longer) == alike(spec())
+    assert alike(other)[0] != alike(spec())[0]
+    assert alike(other)[1] == alike(spec())[1]
+    assert alike(spec(data_hash="another table of the same name"))[1] != alike(spec())[1]
+    completed = one(store, steps=dataclasses.replace(NO_STEPS, log_likelihood=True))
+    assert completed.effort == first.effort
 
 
 def test_a_keyboard_interrupt_is_not_an_outcome(store, monkeypatch):
@@ -231,18 +302,84 @@ def test_another_interval_is_summarised_from_the_stored_draws(store, log):
     assert narrow.loc["theta", "mean"] == wide.loc["theta", "mean"]
 
 
-def test_a_fit_that_fails_in_its_completion_stays_done(store, monkeypatch):
-    first = one(store)
+def without_times(outcome: Outcome) -> Outcome:
+    return dataclasses.replace(outcome, seconds={})
+
+
+def test_a_fit_that_fails_in_its_completion_failed_until_it_is_mended_from_its_draws(store, log, monkeypatch):
+    extra = {"log": str(log)}
+    first = one(store, extra=extra)
+    before = (store.fit_folder("k0") / "posterior.nc").read_bytes()
 
     def broken(*arguments):
         raise ValueError("not today")
 
-    monkeypatch.setattr("bayesrun.fit._posterior_predictive", broken)
-    outcome = one(store, steps=dataclasses.replace(NO_STEPS, posterior_predictive=True))
+    more = dataclasses.replace(NO_STEPS, posterior_predictive=True)
+    with monkeypatch.context() as patched:
+        patched.setattr("bayesrun.fit._posterior_predictive", broken)
+        outcome = one(store, extra=extra, steps=more)
     assert (outcome.status, outcome.message) == ("failed", "ValueError: not today")
-    assert store.done("k0") == first
-    assert store.verify("k0")
+    assert store.done("k0") is None
+    assert store.settled("k0") == outcome
     assert "not today" in (store.fit_folder("k0") / "error.txt").read_text()
+    assert (store.fit_folder("k0") / "posterior.nc").read_bytes() == before
+    # whoever wants no more than there was has it again, and who wants more gets it; nothing is drawn
+    assert without_times(one(store, extra=extra)) == without_times(first)
+    assert not (store.fit_folder("k0") / "error.txt").exists()
+    mended = one(store, extra=extra, steps=more)
+    assert (mended.status, mended.steps.posterior_predictive) == ("done", True)
+    assert mended.seconds["sample"] == first.seconds["sample"]
+    assert len(calls(log)) == 1
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1 no table PAR1"])
+def test_a_summary_that_is_lost_is_made_again_from_the_draws(store, log, content):
+    extra = {"log": str(log)}
+    first = one(store, extra=extra, steps=ALL)
+    folder = store.fit_folder("k0")
+    had = {path: path.stat().st_ino for path in folder.glob("posterior.nc")}
+    summary = store.read_summary("k0")
+    (folder / "summary.parquet").unlink() if content is None else (folder / "summary.parquet").write_bytes(content)
+    (folder / "figures" / "trace.png").unlink()
+    assert store.done("k0") is None
+    again = one(store, extra=extra, steps=ALL)
+    assert store.read_summary("k0").equals(summary)
+    assert (folder / "figures" / "trace.png").exists()
+    assert again.diagnostics == first.diagnostics
+    assert {path: path.stat().st_ino for path in had} == had
+    assert len(calls(log)) == 1
+
+
+def test_a_posterior_that_was_changed_is_drawn_again(store, log):
+    """Also where nothing but its checksum tells."""
+    extra = {"log": str(log)}
+    first = one(store, extra=extra)
+    path = store.fit_folder("k0") / "posterior.nc"
+    for unseen in (False, True):
+        content, time = bytearray(path.read_bytes()), path.stat().st_mtime_ns
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        os.utime(path, ns=(time, time if unseen else time + 10**9))
+        again = one(store, extra=extra, steps=dataclasses.replace(NO_STEPS, figures=unseen))
+        assert again.status == "done"
+        assert store.verify("k0")
+    assert len(calls(log)) == 3
+    assert again.diagnostics["rhat_max"] == first.diagnostics["rhat_max"]
+
+
+def test_what_was_done_once_stays_when_a_later_command_asks_for_less_and_something_else(store):
+    """Terms of the likelihood that nobody asks for now are not lost when figures are added."""
+    one(store, steps=dataclasses.replace(NO_STEPS, log_likelihood=True))
+    outcome = one(store, steps=dataclasses.replace(NO_STEPS, figures=True))
+    assert outcome.steps.log_likelihood
+    assert {"log_likelihood", "loo"} <= set(store.read_tree("k0").children)
+
+
+def test_a_fit_that_is_completed_says_what_its_draws_were_made_with(store, monkeypatch):
+    first = one(store)
+    monkeypatch.setattr("bayesrun.job.versions", lambda: {"pymc": "99"})
+    later = one(store, steps=dataclasses.replace(NO_STEPS, log_likelihood=True))
+    assert later.versions == first.versions
 
 
 ESCALATING = SamplerOptions(draws=20, chains=2, target_accept=0.8, escalate=(0.95, 0.99))

@@ -33,7 +33,7 @@ ADEMP = Ademp(
     estimands=["sigma"],
     methods=["numpyro, 4 chains"],
     measures=["coverage"],
-    replicates=200,
+    replicates={"a": 200, "b": 200},
     why="an MCSE of 0.015 of coverage needs 211",
     seeds={"study_seed": 42},
     versions={"bayesrun": "0.1.0", "pymc": "6.4.1"},
@@ -160,7 +160,8 @@ def test_every_text_is_escaped() -> None:
         for name in {"cell", "variable", "sampler"} & set(frame.columns):
             frame[name] = frame[name].str.replace("sigma", HOSTILE).str.replace("nuts", HOSTILE)
     study[HOSTILE] = pd.DataFrame({HOSTILE: [HOSTILE]})
-    ademp = Ademp(HOSTILE, *[[HOSTILE]] * 4, 3, HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, {HOSTILE: HOSTILE})
+    counts = {HOSTILE: 3, f"{HOSTILE} too": 4}
+    ademp = Ademp(HOSTILE, *[[HOSTILE]] * 4, counts, HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, {HOSTILE: HOSTILE})
     figure = StudyFigure(HOSTILE, HOSTILE, None, HOSTILE)
     report = StudyReport(HOSTILE, ademp, [Sentence(HOSTILE)], study, [figure], [HOSTILE], HOSTILE)
     text = render_report(report)
@@ -170,6 +171,19 @@ def test_every_text_is_escaped() -> None:
     assert not [attrs for tag, attrs in read.tags if tag == "img"]
     assert "{{ 7 * 7 }}" in read.words["notes"]
     assert any(HOSTILE in cell for table in read.tables for row in table for cell in row)
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ({}, ""),
+        ({"a": 1200, "b": 1200}, "1,200 in each cell"),
+        ({"a": 400, "b": 20, "c": 400}, "20 in b; 400 in a, c"),
+        ({**dict.fromkeys("abcde", 30), "f": 7}, "7 in f; 30 in a, b, c and 2 more"),
+    ],
+)
+def test_replicates_are_told_cell_by_cell_where_they_differ(counts, told) -> None:
+    assert Ademp("", replicates=counts).many == told
 
 
 # ---- tables

@@ -59,7 +59,7 @@ def ademp(
         estimands=_estimands(study, estimands),
         methods=_methods(cells),
         measures=_measures(study, cells),
-        replicates=max((checked.replicates for checked in cells), default=0),
+        replicates={checked.cell.label: checked.replicates for checked in cells},
         why=_why(study, cells),
         seeds={"study.seed": study.seed},
         versions=versions,
@@ -78,7 +78,7 @@ def text_of(described: Ademp) -> str:
         "Estimands": described.estimands,
         "Methods": described.methods,
         "Performance measures": described.measures,
-        "Replicates": [f"{described.replicates} in each cell: {described.why}"],
+        "Replicates": [f"{described.many}: {described.why}"],
         "Failures": [described.handling],
         "Seeds": [f"{name} = {value}" for name, value in described.seeds.items()],
     }
@@ -165,5 +165,6 @@ def _why(study: StudyOptions, cells: Sequence[CheckedCell]) -> str:
             f"{study.max_replicates} replicates are reached; for shares the width of a Wilson interval stands in for "
             "the standard error, which is 0 where all replicates agree"
         )
-    error = (0.0475 / max((checked.replicates for checked in cells), default=1)) ** 0.5
-    return f"as asked; the coverage of a 95 % interval then has a Monte Carlo standard error of {error:.3f}"
+    counts = sorted({checked.replicates for checked in cells}) or [1]
+    errors = [f"{(0.0475 / count) ** 0.5:.3f}" for count in dict.fromkeys((counts[-1], counts[0]))]
+    return f"as asked; the coverage of a 95 % interval then has a Monte Carlo standard error of {' to '.join(errors)}"

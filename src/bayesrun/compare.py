@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesrun.held import against
 from bayesrun.types import Observed
 
 if TYPE_CHECKING:
@@ -409,19 +410,23 @@ def _agreement(
     if "rhat" in expected and expected["rhat"].max() > CONVERGED_RHAT:
         worst = expected["rhat"].idxmax()
         notes.append(
-            f"{labels[against.key]} is no safe reference: its R-hat is {expected['rhat'].max():.2f} at {worst}"
+            f"{labels[against.key]} is no safe reference: its R-hat is {_rhat(expected)} at {worst}"
         )
     for fit in others:
         got = read_summary(fit.key)
         frame = _differences(expected, got)
         notes.append(_reading(labels[fit.key], labels[against.key], frame))
         if "rhat" in got and got["rhat"].max() > CONVERGED_RHAT:
-            notes.append(f"{labels[fit.key]} has not converged: its R-hat is {got['rhat'].max():.2f}")
+            notes.append(f"{labels[fit.key]} has not converged: its R-hat is {_rhat(got)}")
         frame.insert(0, "cell", labels[fit.key])
         frames.append(frame)
     table = pd.concat(frames, ignore_index=True)
     order = _distance(table).sort_values(ascending=False, kind="stable").index
     return Agreement(labels[against.key], table.loc[order].reset_index(drop=True), tuple(notes))
+
+
+def _rhat(summary: pd.DataFrame) -> str:
+    return against(float(summary["rhat"].max()), CONVERGED_RHAT, ".2f")
 
 
 def _differences(expected: pd.DataFrame, got: pd.DataFrame) -> pd.DataFrame:

@@ -18,11 +18,13 @@ import xarray as xr
 
 from bayesrun.alarm import LateError, within
 from bayesrun.alignment import SAMPLE_DIMS, aligned
+from bayesrun.effort import effort
 from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.fingerprint import graph_digest
+from bayesrun.held import against, exact
 from bayesrun.seeds import named_seed
 from bayesrun.sensitivity import log_prior
-from bayesrun.targets import import_target, module_constant
+from bayesrun.targets import import_target, module_constant, sampler_constant
 from bayesrun.types import canonical_json
 
 if TYPE_CHECKING:
@@ -40,6 +42,9 @@ __all__ = ["Case", "Fitted", "complete", "fit", "fit_case", "fits"]
 
 LARGEST_ROUNDING = 0.05
 """Difference of log densities from which the acceptance of a draw is changed by more than 5 %."""
+
+ESCALATED = "after target_accept="
+"""What a note at an error begins with that tells of draws which diverged before it."""
 
 POINTWISE = "__pointwise"
 """What the names of a hook's terms end with while they are variables of the model."""
@@ -95,11 +100,14 @@ class Fitted:
         Wall-clock seconds by stage.
     attempts
         One entry for each target_accept that was tried.
+    effort
+        What the sampling consisted of, see `effort.effort`.
     """
 
     tree: xr.DataTree
     seconds: dict[str, float] = field(default_factory=dict)
     attempts: tuple[Mapping[str, float], ...] = ()
+    effort: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -114,6 +122,9 @@ class Fitted:
                 f"took {effort:.0f} times the leapfrog steps of the median fit of its batch: an extreme dataset, or a "
                 "posterior that this parameterization makes hard; sampler.timeout would bound it"
             )
+        failed = str(self.tree.attrs.get("log_prior_failed", ""))
+        if failed:
+            found.append(f"whether prior and likelihood disagree is not known: the log density of the prior: {failed}")
         error = float(self.tree.attrs.get("lp_error", 0.0))
         if not error <= LARGEST_ROUNDING:
             found.append(
@@ -172,16 +183,22 @@ def _in_time(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
 
 def _late(bound: float, together: int, seconds: float) -> FitTimeoutError:
     who = "took" if together == 1 else f"with {together - 1} others of its batch took"
-    may = f"{bound:g} s" if together == 1 else f"{together} x {bound:g} s"
-    return FitTimeoutError(f"{who} longer than {may}, and was stopped after {seconds:.1f} s; raise sampler.timeout")
+    may = f"{exact(bound)} s" if together == 1 else f"{together} x {exact(bound)} s"
+    after = against(seconds, bound * together, ".1f")
+    return FitTimeoutError(f"{who} longer than {may}, and was stopped after {after} s; raise sampler.timeout")
 
 
 def _finished(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
     """Draw for a group, and do the steps of each fit."""
     for case, found in _draw(cases):
-        if isinstance(found, Fitted) and case.truth:
+        if isinstance(found, FitError):
+            yield case, found
+            continue
+        if case.truth:
             found.tree["truth"] = xr.DataTree(_truth(found.tree["posterior"].dataset, case))
-        yield case, found if isinstance(found, FitError) else _do_steps(found, case, case.spec.steps)
+        if not case.spec.steps.log_likelihood and "log_likelihood" in found.tree.children:
+            del found.tree["log_likelihood"]
+        yield case, _do_steps(found, case, case.spec.steps)
 
 
 def fit(spec: FitSpec, dataset: Dataset) -> Fitted:
@@ -298,8 +315,9 @@ def _draw(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
     left = list(cases)
     for level in levels:
         again = []
-        for case, tree, seconds in _sample(left, level):
+        for case, tree, seconds in _noted(_sample(left, level), attempts if len(left) == 1 else {}):
             if isinstance(tree, FitError):
+                _note(tree, attempts[case.spec.key])
                 yield case, tree
                 continue
             diverging = int(tree["sample_stats"]["diverging"].sum()) if "diverging" in tree["sample_stats"] else 0
@@ -309,8 +327,32 @@ def _draw(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
                 again.append(case)
                 continue
             spent = sum(attempt["seconds"] for attempt in tried)
-            yield case, Fitted(tree, {"sample": spent}, tuple(tried) if len(levels) > 1 else ())
+            consisted = _effort(case, tree, len(cases), seconds)
+            yield case, Fitted(tree, {"sample": spent}, tuple(tried) if len(levels) > 1 else (), consisted)
         left = again
+
+
+def _noted[T](sampling: Iterator[T], attempts: Mapping[str, Sequence[Mapping[str, float]]]) -> Iterator[T]:
+    """Note at what a fit raises the draws that diverged before."""
+    try:
+        yield from sampling
+    except Exception as error:
+        for tried in attempts.values():
+            _note(error, tried)
+        raise
+
+
+def _note(error: BaseException, tried: Sequence[Mapping[str, float]]) -> None:
+    if tried:
+        each = (f"{a['target_accept']:g}: {a['n_divergent']:.0f} divergences in {a['seconds']:.1f} s" for a in tried)
+        error.add_note(f"{ESCALATED}{', '.join(each)}")
+
+
+def _effort(case: Case, tree: xr.DataTree, together: int, seconds: float) -> dict[str, Any]:
+    """Say what drawing consisted of; what of its seconds the sampler does not call steps is taken for compilation."""
+    kind = str(sampler_constant(import_target("sampler", case.spec.sampler.path), "KIND"))
+    stepping = float(tree.attrs.get("sampling_seconds", seconds)) - float(tree.attrs.get("compile_seconds", 0.0))
+    return effort(case.spec, kind, together=together, compile_seconds=max(0.0, seconds - stepping))
 
 
 def _sample(cases: Sequence[Case], target_accept: float) -> Iterator[tuple[Case, xr.DataTree | FitError, float]]:
@@ -341,8 +383,6 @@ def _sample(cases: Sequence[Case], target_accept: float) -> Iterator[tuple[Case,
 
 def _do_steps(found: Fitted, case: Case, steps: Steps) -> Fitted:
     spec, tree = case.spec, found.tree
-    if not spec.steps.log_likelihood and "log_likelihood" in tree.children:
-        del tree["log_likelihood"]
     hook = module_constant(import_target("model", spec.model.path), "pointwise", None)
     terms = steps.log_likelihood and (hook is not None or "log_likelihood" not in tree.children)
     if not (steps.prior_predictive or terms or steps.posterior_predictive):
@@ -390,9 +430,12 @@ def _prior_predictive(model: pm.Model, spec: FitSpec) -> dict[str, xr.Dataset]:
 
 
 def _log_prior(model: pm.Model, tree: xr.DataTree) -> dict[str, xr.Dataset]:
+    """Log density of the prior at the draws; a fit goes on without it, and says so (`Fitted.warnings`)."""
     try:
         return {"log_prior": log_prior(model, _free(model, tree))}
-    except Exception:  # noqa: BLE001 - a prior of the user's may have any op; what it is for must not cost the fit
+    except Exception as error:  # noqa: BLE001 - a prior of the user's may have any op, and may raise anything
+        text = str(error).strip().splitlines() or [""]
+        tree.attrs["log_prior_failed"] = f"{type(error).__name__}: {text[0]}"
         return {}
 
 

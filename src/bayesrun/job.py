@@ -8,21 +8,23 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
+import time
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bayesrun.errors import FitError, FitTimeoutError, StoreError
-from bayesrun.fit import Case, Fitted, complete, fits
+from bayesrun.fit import ESCALATED, Case, Fitted, complete, fits
 from bayesrun.machine import versions
 from bayesrun.plan import is_complete
 from bayesrun.sources import Sources
 from bayesrun.store import Store
-from bayesrun.targets import import_target, make_importable, sampler_constant
-from bayesrun.types import Batch, FitSpec, Outcome, Steps
+from bayesrun.targets import at_once, import_target, make_importable, sampler_constant
+from bayesrun.tries import spent, told
+from bayesrun.types import Batch, FitSpec, Outcome, Steps, Try
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Workplace", "execute", "measured"]
 
-AGAIN = ("diagnose", "figures")
+type Tried = Mapping[str, tuple[Try, ...]]
+"""Key to the times that a fit was started before in calls that broke."""
+
+AGAIN = ("diagnose", "figures", "failed")
 """Stages that a completion does anew: their earlier time is not added."""
 
 TEXT_LENGTH = 300
@@ -72,48 +77,81 @@ def execute(batch: Batch, store: Store) -> Iterator[Outcome]:
     fresh: list[Case] = []
     sources = Sources(store)
     for spec in batch.specs:
-        degenerate = ""
+        degenerate, begin = "", time.perf_counter()
         try:
-            stored = store.done(spec.key)
-            if stored is not None and is_complete(stored, spec):
-                yield stored
+            whole = store.done(spec.key)
+            if whole is not None and is_complete(whole, spec):
+                yield whole
                 continue
             case = dataclasses.replace(sources.case(spec), timeout=batch.timeout)
             degenerate = case.degenerate
-            if stored is None:
+            stored = store.drawn(spec.key)
+            if stored is None or not store.verify(spec.key):
                 fresh.append(case)
                 continue
-            found = _resume(stored, complete(store.read_tree(spec.key), stored.steps, case))
-            yield _commit(case, found, _union(stored, spec), store)
+            yield _completed(case, stored, store)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
-            yield _failed(spec, store, error, degenerate)
-    yield from _draw(fresh, store)
+            yield _failed(spec, store, error, degenerate, _broke(batch.tried.get(spec.key, ()), error, 1, begin))
+    yield from _draw(fresh, store, batch.tried)
 
 
-def _draw(cases: Sequence[Case], store: Store) -> Iterator[Outcome]:
+def _draw(cases: Sequence[Case], store: Store, before: Tried) -> Iterator[Outcome]:
+    """Draw for what is left of a batch; what breaks is one fit where they are drawn one after another."""
     left = {case.spec.key: case for case in cases}
-    try:
-        for case, found in fits(cases):
-            del left[case.spec.key]
-            yield _settled(case, found, store)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
-        rest = list(left.values())
-        if len(rest) == 1:
-            yield _failed(rest[0].spec, store, error, rest[0].degenerate)
+    together = bool(cases) and at_once(cases[0].spec.sampler.path)
+    while left:
+        begin = time.perf_counter()
+        try:
+            for case, found in fits(list(left.values())):
+                del left[case.spec.key]
+                started = before.get(case.spec.key, ()), len(left) + 1 if together else 1, begin
+                yield _settled(case, found, store, started)
+                if not together:
+                    begin = time.perf_counter()
             return
-        middle = len(rest) // 2
-        yield from _draw(rest[:middle], store)
-        yield from _draw(rest[middle:], store)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
+            rest = list(left.values())
+            count = len(rest) if together else 1
+            tried = {c.spec.key: _broke(before.get(c.spec.key, ()), error, count, begin) for c in rest[:count]}
+            if count > 1:
+                yield from _draw(rest[: count // 2], store, tried)
+                yield from _draw(rest[count // 2 :], store, tried)
+                return
+            for case in rest[:1]:
+                del left[case.spec.key]
+                yield _failed(case.spec, store, error, case.degenerate, tried[case.spec.key])
 
 
-def _settled(case: Case, found: Fitted | FitError, store: Store) -> Outcome:
-    """Commit a fit, or record why there is none."""
+def _broke(before: tuple[Try, ...], error: BaseException, together: int, begin: float) -> tuple[Try, ...]:
+    """Add how a fit ended that was under way since `begin`."""
+    return (*before, Try(_reason(error), together, time.perf_counter() - begin))
+
+
+def _completed(case: Case, stored: Outcome, store: Store) -> Outcome:
+    """Do what a fit lacks from its stored draws; a file that would hold the same is not written again."""
+    spec = case.spec
+    steps = _union(stored, spec)
+    found = _resume(stored, complete(store.read_tree(spec.key), stored.steps, case))
+    outcome, summary = _reported(case, found, steps, store)
+    same = steps == stored.steps and spec.diagnostics.loo_var == stored.diagnostics_options.loo_var
+    as_drawn = dataclasses.replace(
+        outcome, size=stored.size, checksum=stored.checksum, versions=stored.versions, where=stored.where
+    )
+    return store.write_fit(as_drawn, None if same else found.tree, summary)
+
+
+def _settled(
+    case: Case, found: Fitted | FitError, store: Store, started: tuple[tuple[Try, ...], int, float]
+) -> Outcome:
+    """Commit a fit, or record why there is none, and how often it was started, with how many others and when."""
+    before, together, begin = started
     try:
         if isinstance(found, FitError):
             raise found
-        return _commit(case, found, case.spec.steps, store)
+        outcome, summary = _reported(case, found, case.spec.steps, store)
+        return store.write_fit(outcome, found.tree, summary)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
-        return _failed(case.spec, store, error, case.degenerate)
+        return _failed(case.spec, store, error, case.degenerate, _broke(before, error, together, begin))
 
 
 def _out_of_memory(error: BaseException) -> bool:
@@ -121,17 +159,23 @@ def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
-def _failed(spec: FitSpec, store: Store, error: BaseException, degenerate: str) -> Outcome:
-    late: Literal["error", "timeout"] = "timeout" if isinstance(error, FitTimeoutError) else "error"
-    reason: Literal["error", "timeout", "oom"] = "oom" if _out_of_memory(error) else late
+def _reason(error: BaseException) -> Literal["error", "timeout", "oom"]:
+    if _out_of_memory(error):
+        return "oom"
+    return "timeout" if isinstance(error, FitTimeoutError) else "error"
+
+
+def _failed(spec: FitSpec, store: Store, error: BaseException, degenerate: str, tries: tuple[Try, ...]) -> Outcome:
     text = str(error).strip().splitlines()
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()) if str(note).startswith(ESCALATED))
     outcome = Outcome(
         key=spec.key,
         cell=spec.cell,
         replicate=spec.replicate,
         status="failed",
-        reason=reason,
-        message=_short(f"{type(error).__name__}: {text[0] if text else ''}"),
+        reason=_reason(error),
+        message=_short(f"{type(error).__name__}: {text[0] if text else ''}") + notes + told(tries),
+        seconds={"failed": spent(tries)},
         where=_where(),
         degenerate=degenerate,
     )
@@ -164,8 +208,8 @@ def measured(case: Case, found: Fitted) -> tuple[Diagnosis, pd.DataFrame]:
     return facts, score(facts.summary, found.tree, case, kind=_kind(case.spec))
 
 
-def _commit(case: Case, found: Fitted, steps: Steps, store: Store) -> Outcome:
-    """Measure a posterior, draw its figures and store it."""
+def _reported(case: Case, found: Fitted, steps: Steps, store: Store) -> tuple[Outcome, pd.DataFrame]:
+    """Measure a posterior and draw its figures."""
     spec = case.spec
     with found.timed("diagnose"):
         facts, summary = measured(case, found)
@@ -188,6 +232,7 @@ def _commit(case: Case, found: Fitted, steps: Steps, store: Store) -> Outcome:
         absent={name: _short(why) for name, why in facts.absent.items()},
         warnings=tuple(map(_short, (*found.warnings, *facts.warnings, *problems)[:MOST_WARNINGS])),
         seconds=found.seconds,
+        effort=found.effort,
         attempts=found.attempts,
         steps=steps,
         diagnostics_options=spec.diagnostics,
@@ -197,7 +242,7 @@ def _commit(case: Case, found: Fitted, steps: Steps, store: Store) -> Outcome:
         versions=versions(),
         degenerate=case.degenerate,
     )
-    return store.write_fit(outcome, found.tree, summary)
+    return outcome, summary
 
 
 def _kind(spec: FitSpec) -> str:
@@ -209,7 +254,7 @@ def _resume(stored: Outcome, found: Fitted) -> Fitted:
     for stage, seconds in stored.seconds.items():
         if stage not in AGAIN:
             found.seconds.setdefault(stage, seconds)
-    found.attempts = stored.attempts
+    found.attempts, found.effort = stored.attempts, stored.effort
     return found
 
 

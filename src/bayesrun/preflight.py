@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import numpy as np
 
 from bayesrun.dispatch.ray import check_address, check_local
 from bayesrun.errors import BayesrunError, ConfigError, DataError
+from bayesrun.held import against
 from bayesrun.soundness import Built, build, check_discrete, probe
 from bayesrun.spelling import did_you_mean
 from bayesrun.targets import bind, import_target, module_constant, sampler_constant
@@ -299,8 +301,10 @@ def last_checks(plan: Plan, checked: Checked, dispatch: DispatchOptions, folder:
             problems[str(error)] = None
     free = shutil.disk_usage(_existing(folder)).free
     if size > free:
+        left = math.floor(10 * free / 2**30) / 10
+        needed = against(size / 2**30, left, ".1f")
         problems[
-            f"output.dir: the fits need about {size / 2**30:.1f} GiB, and {folder} has {free / 2**30:.1f} GiB free; "
+            f"output.dir: the fits need about {needed} GiB, and {folder} has {left:g} GiB free; "
             "choose another folder, fewer draws, or steps.posterior_predictive=false"
         ] = None
     if problems:

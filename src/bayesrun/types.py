@@ -786,12 +786,12 @@ class Try:
     together
         Fits that were under way in the same call, itself included.
     seconds
-        Wall-clock seconds until that call broke.
+        Wall-clock seconds until that call broke; None where its worker broke before a word of it arrived.
     """
 
     reason: Literal["error", "timeout", "oom", "lost"]
     together: int
-    seconds: float
+    seconds: float | None
 
 
 @dataclass(frozen=True)

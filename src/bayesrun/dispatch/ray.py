@@ -19,13 +19,17 @@ from urllib.parse import urlsplit
 
 from bayesrun import machine
 from bayesrun.errors import ConfigError
-from bayesrun.targets import import_target
-from bayesrun.types import Batch, DispatchOptions, Outcome, Resources
+from bayesrun.held import against, exact
+from bayesrun.targets import at_once, import_target
+from bayesrun.tries import spent, told, tried_again
+from bayesrun.types import Batch, DispatchOptions, Outcome, Resources, Try
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["check_address", "check_local", "dispatch"]
+
+type Reason = Literal["error", "timeout", "oom", "lost"]
 
 QUEUED_PER_RUNNING = 2
 POLL_SECONDS = 1.0
@@ -51,8 +55,6 @@ class _Task:
         What is to do.
     tries
         How often it was handed out before.
-    spent
-        Seconds of every time that its fits were under way before, in larger batches too.
     begun, heard
         When its worker began, and when it was last heard of, by the monotonic clock; None: it waits for a worker.
     left
@@ -61,7 +63,6 @@ class _Task:
 
     batch: Batch
     tries: int = 0
-    spent: tuple[float, ...] = ()
     begun: float | None = None
     heard: float | None = None
     left: set[str] = field(default_factory=set)
@@ -80,12 +81,26 @@ class _Task:
         """Time since its worker began."""
         return 0.0 if self.begun is None else time.monotonic() - self.begun
 
+    def broken(self, reason: Reason) -> Batch:
+        """Note in its batch which fits had been started when its worker broke, and how long the call ran.
+
+        A sampler that draws for one fit after another had started the first of those that are not back.
+        """
+        if not self.left:
+            return self.batch
+        left = [spec for spec in self.batch.specs if spec.key in self.left]
+        together = at_once(left[0].sampler.path)
+        started = [spec.key for spec in left] if together else [left[0].key]
+        since = self.begun if together else self.heard
+        seconds = None if since is None else time.monotonic() - since
+        return tried_again(self.batch, started, Try(reason, len(started), seconds))
+
     def late(self, options: DispatchOptions) -> str:
         """Say which bound it is over, or nothing."""
         if self.begun is None or self.heard is None:
             return ""
         if options.timeout is not None and self.seconds > options.timeout:
-            return f"its batch took longer than {options.timeout:g} s; raise dispatch.timeout"
+            return f"its batch took longer than {exact(options.timeout)} s; raise dispatch.timeout"
         own, silent = self.batch.timeout, time.monotonic() - self.heard
         if own is None or silent <= own * len(self.left) + GRACE_SECONDS:
             return ""
@@ -151,8 +166,9 @@ def _refuse(resources: Sequence[Resources], have: Mapping[str, float], where: st
         for name, amount in _asked(wanted).items():
             if amount > have.get(name, 0.0):
                 unit = "GiB of memory" if name == "memory" else f"{name}s"
+                least = against(have.get(name, 0.0), amount)
                 raise ConfigError(
-                    f"sampler.resources.{KEYS[name]}: got {amount:g}; {where} has {have.get(name, 0.0):g} {unit}; "
+                    f"sampler.resources.{KEYS[name]}: got {exact(amount)}; {where} has {least} {unit}; "
                     "ask for less, or name a larger cluster: dispatch.address=HOST:PORT"
                 )
 
@@ -275,36 +291,33 @@ def _first_line(error: BaseException) -> str:
 
 
 def _again(
-    task: _Task,
-    reason: Literal["timeout", "oom", "lost"],
-    message: str,
-    options: DispatchOptions,
-    waiting: deque[_Task],
+    task: _Task, reason: Reason, message: str, options: DispatchOptions, waiting: deque[_Task]
 ) -> Iterator[Outcome]:
     """Hand a batch out again, or give its fits up.
 
     What is left of a batch of several fits is cut in halves, until the fit that takes its worker down is alone. Running
     out of memory or of time is no accident, and a fit that is alone is not tried again for it.
     """
-    halves, spent = task.batch.halves(task.left), (*task.spent, task.seconds)
+    halves = task.broken(reason).halves(task.left)
     if len(halves) > 1:
-        waiting.extend(_Task(half, task.tries, spent) for half in halves)
+        waiting.extend(_Task(half, task.tries) for half in halves)
         return
     if reason == "lost" and task.tries < options.retries:
-        waiting.extend(_Task(half, task.tries + 1, spent) for half in halves)
+        waiting.extend(_Task(half, task.tries + 1) for half in halves)
         return
     yield from _given_up(task, reason, message)
 
 
-def _given_up(task: _Task, reason: Literal["error", "timeout", "oom", "lost"], message: str) -> Iterator[Outcome]:
-    spent = ", ".join(f"{seconds:.1f} s" for seconds in (*task.spent, task.seconds))
-    told = f" ({len(task.spent) + 1} tries: {spent})" if task.spent else ""
-    if reason == "timeout" and not told:
-        told = f" (stopped after {spent})"
-    for spec in task.batch.specs:
+def _given_up(task: _Task, reason: Reason, message: str) -> Iterator[Outcome]:
+    batch = task.broken(reason)
+    for spec in batch.specs:
         if spec.key not in task.left:
             continue
-        yield Outcome(spec.key, spec.cell, spec.replicate, "failed", reason, f"{message}{told}")
+        tries = batch.tried.get(spec.key, ())
+        stopped = f" (stopped after {spent(tries):.1f} s)" if reason == "timeout" and len(tries) == 1 else ""
+        seconds = {"failed": spent(tries)} if tries else {}
+        text = f"{message}{stopped}{told(tries)}"
+        yield Outcome(spec.key, spec.cell, spec.replicate, "failed", reason, text, seconds=seconds)
 
 
 def _asked(resources: Resources) -> dict[str, float]:

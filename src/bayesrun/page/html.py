@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Ademp", "Sentence", "StudyReport", "render_report", "write_report"]
 
 TEMPLATE = "page.html.j2"
+MOST_CELLS = 3
+"""Cells that are named for one number of replicates."""
 
 HANDLING = (
     "Failed fits are counted and never replaced, and no dataset is drawn again. The main analysis uses every replicate "
@@ -51,7 +53,7 @@ class Ademp:
     measures
         The performance measures.
     replicates
-        Replicates of each cell that are planned.
+        Cell to its replicates that are planned.
     why
         Why so many, and the rule that stops the study if it runs in rounds.
     handling
@@ -69,11 +71,21 @@ class Ademp:
     estimands: Sequence[str] = ()
     methods: Sequence[str] = ()
     measures: Sequence[str] = ()
-    replicates: int = 0
+    replicates: Mapping[str, int] = field(default_factory=dict)
     why: str = ""
     handling: str = HANDLING
     seeds: Mapping[str, object] = field(default_factory=dict)
     versions: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def many(self) -> str:
+        """Say how many replicates there are, cell by cell where they differ; empty where that is not known."""
+        cells: dict[int, list[str]] = {}
+        for cell, count in self.replicates.items():
+            cells.setdefault(count, []).append(cell)
+        if len(cells) < 2:
+            return "".join(f"{count:,} in each cell" for count in cells)
+        return "; ".join(f"{count:,} in {_few(cells[count])}" for count in sorted(cells))
 
 
 @dataclass(frozen=True)
@@ -184,16 +196,20 @@ def _progress(tables: Mapping[str, pd.DataFrame]) -> str:
     return words
 
 
+def _few(cells: Sequence[str]) -> str:
+    more = len(cells) - MOST_CELLS
+    return ", ".join(cells[:MOST_CELLS]) + (f" and {more} more" if more > 0 else "")
+
+
 def _facts(ademp: Ademp) -> list[tuple[str, list[str]]]:
     """List the points of the protocol: name and lines; what was not said is said to be missing."""
-    many = f"{ademp.replicates:,} in each cell" if ademp.replicates else ""
     return [
         ("Aims", _lines([ademp.aims])),
         ("Data-generating mechanisms", _lines(ademp.mechanisms)),
         ("Estimands", _lines(ademp.estimands)),
         ("Methods", _lines(ademp.methods)),
         ("Performance measures", _lines(ademp.measures)),
-        ("Replicates", _lines([": ".join(word for word in (many, ademp.why) if word)])),
+        ("Replicates", _lines([": ".join(word for word in (ademp.many, ademp.why) if word)])),
         ("Missing and non-converged fits", _lines([ademp.handling])),
         ("Seeds", _lines(f"{name}: {value}" for name, value in ademp.seeds.items())),
         ("Versions", _lines([", ".join(f"{name} {value}" for name, value in ademp.versions.items())])),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pymc as pm
+from pymc.smc.kernels import IMH
 
 from bayesrun.samplers import groups
 
@@ -51,7 +52,8 @@ def sample(
         Groups ``posterior`` (particles of the last stage: no Markov chain), ``sample_stats`` and
         ``observed_data``. Statistics: ``lp`` (chain, draw), and by run ``log_marginal_likelihood``,
         ``acceptance_rate`` of the last stage and ``n_stages``. Attribute ``sampling_seconds``: wall-clock
-        seconds from the model to the draws, compilation included.
+        seconds from the model to the draws, compilation included; ``compile_seconds``, the part of them until the
+        particles have moved once, of runs in one process.
     """  # noqa: D205  (the sentence with its source does not fit one line)
     for dataset, seed in zip(datasets, seeds, strict=True):
         yield _draw(build(dataset), seed, options)
@@ -59,13 +61,15 @@ def sample(
 
 def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
     start = time.perf_counter()
+    moved: list[float] = []
+    alone = options.extra.get("cores", 1) == 1 and "kernel" not in options.extra
     with groups.quiet():
         trace = pm.sample_smc(
             model=model,
             draws=options.draws,
             chains=options.chains,
             random_seed=seed,
-            **{"cores": 1, "mp_ctx": "spawn", **options.extra},
+            **{"cores": 1, "mp_ctx": "spawn", **({"kernel": _timed(moved)} if alone else {}), **options.extra},
             progressbar=False,
             compute_convergence_checks=False,
             return_inferencedata=False,
@@ -85,7 +89,21 @@ def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
         "n_stages": np.array([len(run) for run in stages["beta"]], dtype=np.int64),
     }
     attrs: groups.Attributes = {"sampler": "smc", "sampler_version": VERSION, "sampling_seconds": seconds}
+    if moved:
+        attrs["compile_seconds"] = moved[0] - start
     return groups.tree(model, posterior, stats, attrs)
+
+
+def _timed(moved: list[float]) -> type[IMH]:
+    """Make the kernel note when it has moved its particles for the first time: until then code is compiled."""
+
+    class Kernel(IMH):  # type: ignore[misc]  # PyMC states no types
+        def mutate(self) -> None:
+            super().mutate()
+            if not moved:
+                moved.append(time.perf_counter())
+
+    return Kernel
 
 
 def _by_run(report: Sequence[Any], chains: int) -> list[Sequence[float]]:
