@@ -6,12 +6,14 @@ import sys
 import textwrap
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 import fake_samplers
 from bayesrun import cli
 from bayesrun.replay import differences
+from bayesrun.store import Store
 from bayesrun.targets import users_place
 from commands import bayesrun
 
@@ -73,8 +75,22 @@ def test_the_stored_draws_are_told_and_others_end_with_one(project, monkeypatch)
     for outcome in project.glob("studies/s/fits/*/outcome.json"):
         facts = json.loads(outcome.read_text())
         facts["versions"]["pymc"] = "1.0"
+        del facts["sha256"]
         outcome.write_text(json.dumps(facts))
     assert " with pymc 1.0 (here " in bayesrun("replay", "s", "1").out
+
+
+def test_draws_are_held_against_stored_ones_only_where_these_are_as_they_were_written(project):
+    fits = pd.read_csv(project / "studies" / "s" / "tables" / "fits.csv").set_index("replicate")["key"]
+    folder = Store(project / "studies" / "s").fit_folder(fits[1])
+    (folder / "summary.parquet").unlink()
+    assert "done: the stored draws" in bayesrun("replay", "s", "1").out
+    content = bytearray((folder / "posterior.nc").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "posterior.nc").write_bytes(content)
+    ran = bayesrun("replay", "s", "1")
+    assert (ran.code, ran.err) == (1, "")
+    assert "done: nothing stored to hold it against: posterior.nc was changed after it was written" in ran.out
 
 
 def test_what_a_model_raises_is_shown_as_the_models(project):
@@ -90,13 +106,13 @@ def test_what_a_model_raises_is_shown_as_the_models(project):
 
 
 def test_what_a_quantity_raises_is_in_sight_too(project):
-    (project / "own_quantities.py").write_text("def ratio(draws, data):\n    return draws['mu'] / data['x']\n")
+    (project / "own_quantities.py").write_text("def ratio(draws, data):\n    return draws['mu'] / {}['x']\n")
     again = (*STUDY, "study.name=q", "study.quantities={ratio: own_quantities.ratio}")
     assert "quantity ratio (own_quantities.ratio) failed" in bayesrun(*again).out
     ran = bayesrun("replay", "q", "0")
     assert ran.code == 1
     assert f"(line 2 of {project / 'own_quantities.py'})" in ran.out
-    assert "return draws['mu'] / data['x']" in ran.err
+    assert "return draws['mu'] / {}['x']" in ran.err
 
 
 def test_posteriors_differ_in_values_shapes_or_variables():

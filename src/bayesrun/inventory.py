@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bayesrun.plan import is_complete
+from bayesrun.store import OUTCOME, POSTERIOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Inventory", "inventory", "lacking_lines"]
 
-MOST_NAMED = 5
-REMEDY = "the command of the study makes it again, from the stored draws where they are whole"
+MOST_LINES, MOST_NAMED = 5, 3
+DRAWN_AGAIN = (POSTERIOR, OUTCOME)
+"""Files without which nothing is left to go by."""
 
 type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
 
@@ -69,7 +71,7 @@ def inventory(known: Known, store: Store, fresh: Mapping[str, Outcome] | None = 
 
 
 def lacking_lines(lacking: Mapping[str, str], known: Known) -> list[str]:
-    """Say which fits are not whole, a few by name.
+    """Say which fits are not whole, why, and what their study's command does about it: a line a cell and reason.
 
     Parameters
     ----------
@@ -78,12 +80,15 @@ def lacking_lines(lacking: Mapping[str, str], known: Known) -> list[str]:
     known
         Planned fits by key.
     """
-    if not lacking:
-        return []
+    groups: dict[tuple[str, str], list[str]] = {}
+    for key, why in lacking.items():
+        groups.setdefault((known[key][0].cell, why), []).append(key)
     lines = []
-    for key, why in list(lacking.items())[:MOST_NAMED]:
-        spec, _ = known[key]
-        name = f"{spec.cell} #{spec.replicate}" if spec.replicate else spec.cell
-        lines.append(f"{name}: fit {key} does not count: {why}; {REMEDY}")
-    more = len(lacking) - MOST_NAMED
-    return [*lines, *([f"{more} more fits do not count, for such reasons"] if more > 0 else [])]
+    for (cell, why), keys in list(groups.items())[:MOST_LINES]:
+        more = f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else ""
+        who = f"fit {keys[0]} does" if len(keys) == 1 else f"{len(keys)} fits do"
+        named = "" if len(keys) == 1 else f" ({', '.join(keys[:MOST_NAMED])}{more})"
+        remedy = "draws again" if why.startswith(DRAWN_AGAIN) else "completes from the stored draws"
+        lines.append(f"{cell}: {who} not count{named}: {why}; the command of the study {remedy}")
+    left = sum(map(len, list(groups.values())[MOST_LINES:]))
+    return [*lines, *([f"{left} more fits do not count, for other reasons or in other cells"] if left else [])]

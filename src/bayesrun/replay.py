@@ -48,7 +48,8 @@ def replay(store: Store, wanted: str, console: Console, *, data_only: bool) -> i
     Returns
     -------
     int
-        0: the draws are those that were stored, or none were; 1: they are others, or there are none.
+        0: the draws are those that were stored, or none were; 1: they are others, or those that were stored are
+        damaged, or there are none.
 
     Raises
     ------
@@ -93,10 +94,12 @@ def _replayed(store: Store, spec: FitSpec, console: Console, *, data_only: bool)
         return SAME
     found = fit_case(case)
     measured(case, found)  # a quantity of the user's may fail where the fit does not
-    stored = store.done(spec.key)
-    if stored is None:
-        console.print("done: not stored before", markup=False)
-        return SAME
+    stored = store.drawn(spec.key)
+    if stored is None or not store.verify(spec.key):
+        lost = store.damage(spec.key)
+        told = f"nothing stored to hold it against: {lost}" if lost else "not stored before"
+        console.print(f"done: {told}", markup=False, soft_wrap=True)
+        return OTHER if lost else SAME
     lines = differences(store.read_tree(spec.key)["posterior"].to_dataset(), found.tree["posterior"].to_dataset())
     if not lines:
         console.print("done: the stored draws", markup=False)

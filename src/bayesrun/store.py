@@ -33,7 +33,17 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["INDEX", "SUMMARY", "Store", "distrust", "read_whole", "write_atomically"]
+__all__ = [
+    "INDEX",
+    "OUTCOME",
+    "POSTERIOR",
+    "SUMMARY",
+    "Store",
+    "distrust",
+    "read_whole",
+    "unsealed",
+    "write_atomically",
+]
 
 POSTERIOR = "posterior.nc"
 SUMMARY = "summary.parquet"
@@ -179,7 +189,7 @@ def _seal(fields: Mapping[str, Any]) -> str:
     return json.dumps(plain | {SEAL: _digest(plain)}, indent=1, sort_keys=True) + "\n"
 
 
-def _unsealed(text: str) -> dict[str, Any]:
+def unsealed(text: str) -> dict[str, Any]:
     """Read what `_seal` wrote.
 
     Raises
@@ -375,7 +385,7 @@ class Store:
     def read_outcome(self, key: str) -> Outcome | None:
         """Read what came back from a fit; None where nothing was committed or the file is not as it was written."""
         try:
-            fields = _unsealed((self.fit_folder(key) / OUTCOME).read_text())
+            fields = unsealed((self.fit_folder(key) / OUTCOME).read_text())
             if fields.pop("schema", None) != SCHEMA_VERSION:
                 return None
             return Outcome(
@@ -523,8 +533,8 @@ class Store:
     def write_config(self, key: str, text: str) -> None:
         """Keep the resolved configuration of a fit beside it."""
         path = self.fit_folder(key) / CONFIG
-        if not path.exists() or path.read_text() != text:
-            write_atomically(path, lambda aside: aside.write_text(text))
+        if not path.exists() or path.read_bytes() != text.encode():
+            write_atomically(path, lambda aside: aside.write_bytes(text.encode()))
 
     def read_tree(self, key: str) -> xr.DataTree:
         """Read a posterior into memory, and compare its checksum: 3 ms for 5 MB.
@@ -579,7 +589,7 @@ class Store:
     def read_study(self) -> dict[str, Any]:
         """Read the study's facts; empty where there is no study yet."""
         try:
-            return _unsealed(self.study_file.read_text())
+            return unsealed(self.study_file.read_text())
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except ValueError as error:
@@ -596,7 +606,7 @@ class Store:
     def read_findings(self) -> dict[str, Any]:
         """Read what the tables were made of last; empty where there are none or the file is not as it was written."""
         try:
-            return _unsealed((self.tables / FINDINGS).read_text())
+            return unsealed((self.tables / FINDINGS).read_text())
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return {}
 

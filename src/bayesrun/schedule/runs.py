@@ -179,7 +179,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         found: dict[str, Any] = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise StoreError(f"{path} is not JSON: {error}; remove it, and the date is looked at again") from None
     return found
 
