@@ -1,5 +1,6 @@
 """Summaries of many fits as one table: the same whether they are read or kept."""
 
+import hashlib
 import os
 
 import numpy as np
@@ -108,3 +109,32 @@ def test_a_small_study_keeps_no_table(store):
     assert not (store.root / KEPT).exists()
     assert read(store, []).empty
     assert read(store, ["nobody"]).empty
+
+
+@pytest.mark.parametrize("many", [1, 100])
+def test_a_summary_that_is_not_as_it_was_written_has_no_row_and_is_named(store, monkeypatch, many):
+    monkeypatch.setattr(summaries, "MANY", many)
+    paths = {key: store.fit_folder(key) / "summary.parquet" for key in KEYS}
+    sums = {key: hashlib.sha256(path.read_bytes()).hexdigest() for key, path in paths.items()}
+    assert not read_summaries(store, sums).lacking
+    paths["k1"].write_bytes(paths["k2"].read_bytes())
+    paths["k3"].write_bytes(b"no table")
+    paths["k4"].unlink()
+    found = read_summaries(store, {**sums, "k3": ""})
+    assert found.lacking == {
+        "k1": "summary.parquet was changed after it was written",
+        "k3": "summary.parquet is no table",
+        "k4": "summary.parquet is missing",
+    }
+    same(found.table, one_by_one(store, ["k0", "k2", "k5"]))
+
+
+def test_a_kept_table_in_which_a_number_changed_is_made_anew(store, opened):
+    read(store, KEYS)
+    opened.clear()
+    kept = store.root / KEPT
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 1
+    kept.write_bytes(content)
+    same(read(store, KEYS), one_by_one(store, KEYS))
+    assert opened == KEYS

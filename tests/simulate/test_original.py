@@ -8,9 +8,12 @@ from scipy import stats
 
 from bayesrun import originals
 from bayesrun.errors import ConfigError
+from bayesrun.originals import facts_of
 from bayesrun.simulate import check_observed, densities_agree
 from bayesrun.simulate.original import Agreement
+from bayesrun.store import Store
 from bayesrun.types import Original, Target
+from fakes import fake_outcome, fake_summary, fake_tree
 
 Y = np.array([0.3, -0.2, 1.4, 0.9])
 
@@ -183,3 +186,17 @@ def test_fewer_effective_draws_than_replicates_are_a_doubt(kind, facts, replicat
     first = originals.doubts(bad, replicates)[0]
     assert "khat 0.94 > 0.7" in first
     assert "use sampler=nuts" in first
+
+
+def test_a_posterior_that_its_study_did_not_write_so_is_no_source_of_truths(tmp_path):
+    store = Store(tmp_path / "first")
+    store.write_fit(fake_outcome("k0"), fake_tree(), fake_summary(fake_tree()))
+    path = store.fit_folder("k0") / "posterior.nc"
+    assert facts_of(str(path), ("mu", "tau")).kind == "nuts"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(
+        ConfigError, match=r"study\.truth\.posterior: .* is not as study first wrote it .* run the command"
+    ):
+        facts_of(str(path), ("mu", "tau"))
