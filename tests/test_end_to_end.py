@@ -21,6 +21,7 @@ GROUPS = {
     "prior",
     "prior_predictive",
     "log_likelihood",
+    "log_prior",
     "posterior_predictive",
     "loo",
 }

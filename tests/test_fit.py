@@ -194,3 +194,16 @@ def test_nutpie_is_never_used_even_when_it_is_installed(monkeypatch, name):
         DATA,
     )
     assert found.tree["posterior"].sizes["draw"] == 5
+
+
+def test_a_log_prior_that_cannot_be_worked_out_costs_no_fit_and_is_said(monkeypatch):
+    def broken(*_):
+        raise NotImplementedError("no density of Odd")
+
+    monkeypatch.setattr("bayesrun.fit.log_prior", broken)
+    found = fit(spec(steps=Steps(posterior_predictive=False, log_likelihood=False, figures=False)), DATA)
+    assert "log_prior" not in found.tree.children
+    assert found.warnings == (
+        "whether prior and likelihood disagree is not known: the log density of the prior: NotImplementedError: no "
+        "density of Odd",
+    )
