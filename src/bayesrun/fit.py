@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bayesrun.simulate import Spread
     from bayesrun.types import Dataset, FitSpec, Steps
 
-__all__ = ["Case", "Fitted", "complete", "fit", "fit_case", "fits"]
+__all__ = ["Case", "Fitted", "complete", "fit", "fit_case", "fits", "with_terms"]
 
 
 LARGEST_ROUNDING = 0.05
@@ -463,7 +463,7 @@ def _log_likelihood(case: Case, tree: xr.DataTree) -> xr.Dataset:
     import pymc as pm
 
     hook = module_constant(import_target("model", case.spec.model.path), "pointwise", None)
-    model = _sharing(case, functools.partial(_with_terms, _builder(case.spec), hook), "terms")(case.dataset)
+    model = _sharing(case, functools.partial(with_terms, _builder(case.spec), hook), "terms")(case.dataset)
     posterior = _free(model, tree)
     if hook is None:
         draws = xr.DataTree.from_dict({"posterior": posterior})
@@ -476,10 +476,23 @@ def _log_likelihood(case: Case, tree: xr.DataTree) -> xr.Dataset:
     return found
 
 
-def _with_terms(
+def with_terms(
     builder: Callable[[Dataset], pm.Model], hook: Callable[[pm.Model, Dataset], Mapping[str, Any]] | None, data: Dataset
 ) -> pm.Model:
-    """Build a model, with the terms of its hook as Deterministics."""
+    """Build a model, with the pointwise terms of its hook as Deterministics.
+
+    Parameters
+    ----------
+    builder, data
+        Of the model.
+    hook
+        ``pointwise(model, data)`` of the model's module; None: it has none, and the model is as it was built.
+
+    Returns
+    -------
+    pm.Model
+        Each term is called like its observed variable, with `POINTWISE` behind it.
+    """
     import pymc as pm
 
     model = builder(data)

@@ -6,6 +6,7 @@ Measures, calibration and failures are worked out elsewhere; here the tables are
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -210,11 +211,11 @@ def _current(
     if not stale:
         return estimates, []
     old = pd.MultiIndex.from_frame(estimates[["key", "variable"]]).isin(list(stale))
-    counts = estimates[old].groupby(["cell", "variable"], sort=False).size()
+    pairs = Counter(zip(estimates.loc[old, "cell"], estimates.loc[old, "variable"], strict=True))
     told = [
         f"{cell}: {name} of {count} fits was worked out by another version of its source, and is left out; run the "
         "command again: nothing is drawn"
-        for (cell, name), count in counts.items()
+        for (cell, name), count in pairs.items()
     ]
     return estimates[~old].reset_index(drop=True), told
 

@@ -17,7 +17,7 @@ from bayesrun.alignment import SAMPLE_DIMS, aligned
 from bayesrun.calibration import probability_below, rank_truth
 from bayesrun.diagnose import Scalars, scalars, summary_of
 from bayesrun.errors import FitError
-from bayesrun.fit import POINTWISE, _with_terms
+from bayesrun.fit import POINTWISE, with_terms
 from bayesrun.measures.decisions import parse_decisions
 from bayesrun.seeds import named_seed
 from bayesrun.targets import import_target, module_constant
@@ -177,7 +177,7 @@ def _likelihood_at_truth(tree: xr.DataTree, case: Case) -> float:
     spec = case.spec
     build = import_target("model", spec.model.path)
     hook = module_constant(build, "pointwise", None)
-    own = survey(_with_terms(functools.partial(build, **spec.model.params), hook, case.dataset))
+    own = survey(with_terms(functools.partial(build, **spec.model.params), hook, case.dataset))
     values = {index: leaf.value for index, leaf in enumerate(own.leaves) if not leaf.infinite}
     name = own.form, tuple(leaf.digest for index, leaf in enumerate(own.leaves) if index not in values)
     if name not in _likelihoods:
