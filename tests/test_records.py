@@ -4,9 +4,10 @@ import pytest
 
 from bayesrun.ademp import ademp, text_of
 from bayesrun.costs import Estimate
+from bayesrun.progress import follow
 from bayesrun.records import Synced
 from bayesrun.report import announce
-from bayesrun.types import Cell, CheckedCell, Plan, SamplerOptions, StudyOptions, Target
+from bayesrun.types import Cell, CheckedCell, Outcome, Plan, SamplerOptions, StudyOptions, Target
 from tiny_models import batch, spec
 
 NOBODY = Target("none", "none.none")
@@ -71,3 +72,21 @@ def test_an_estimate_says_what_it_goes_by(estimate, told):
     with console.capture() as captured:
         announce(console, "s", Plan((batch(spec()),), (spec(),), frozenset()), [cell("a")], estimate)
     assert captured.get().splitlines()[-1] == f"estimate: {told}"
+
+
+def test_a_failed_fit_is_told_with_its_replicate_and_its_seconds():
+    from rich.console import Console
+
+    outcomes = [
+        Outcome("a", "cell", 0, "done", seconds={"sample": 1.0, "diagnose": 0.5}),
+        Outcome("b", "cell", 3, "failed", "error", "ValueError: no", seconds={"failed": 4.02}),
+        Outcome("c", "cell", 0, "failed", "lost", "gone"),
+    ]
+    console = Console(width=80)
+    with console.capture() as captured:
+        assert list(follow(outcomes, 3, console)) == outcomes
+    assert captured.get().splitlines() == [
+        "[1/3] cell: done in 1.5 s",
+        "[2/3] cell #3: failed after 4.0 s (error): ValueError: no",
+        "[3/3] cell: failed (lost): gone",
+    ]

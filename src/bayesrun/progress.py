@@ -74,7 +74,8 @@ def _is_news(outcome: Outcome, failed: int, total: int) -> bool:
 
 
 def _line(outcome: Outcome) -> str:
-    if outcome.status == "failed":
-        return f"{outcome.cell}: failed ({outcome.reason}): {outcome.message}"
     cell = f"{outcome.cell} #{outcome.replicate}" if outcome.replicate else outcome.cell
+    if outcome.status == "failed":
+        after = f" after {sum(outcome.seconds.values()):.1f} s" if outcome.seconds else ""
+        return f"{cell}: failed{after} ({outcome.reason}): {outcome.message}"
     return f"{cell}: done in {sum(outcome.seconds.values()):.1f} s"
