@@ -409,9 +409,7 @@ def _agreement(
     notes, frames = [], []
     if "rhat" in expected and expected["rhat"].max() > CONVERGED_RHAT:
         worst = expected["rhat"].idxmax()
-        notes.append(
-            f"{labels[against.key]} is no safe reference: its R-hat is {_rhat(expected)} at {worst}"
-        )
+        notes.append(f"{labels[against.key]} is no safe reference: its R-hat is {_rhat(expected)} at {worst}")
     for fit in others:
         got = read_summary(fit.key)
         frame = _differences(expected, got)
