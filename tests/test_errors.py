@@ -94,7 +94,7 @@ def test_an_unreachable_tracking_server_is_refused_before_any_fit(workdir):
     [
         ("sampler.resources.num_cpus=4096", "sampler.resources.num_cpus: got 4096; this machine has "),
         ("sampler.resources.num_gpus=64", "sampler.resources.num_gpus: got 64; this machine has "),
-        ("sampler.resources.memory_gb=1e9", "sampler.resources.memory_gb: got 1e+09; this machine has "),
+        ("sampler.resources.memory_gb=1e9", "sampler.resources.memory_gb: got 1000000000; this machine has "),
     ],
 )
 def test_resources_that_no_node_has_are_refused(workdir, argument, message):

@@ -306,7 +306,7 @@ def test_disk_resources_and_start_values_are_checked_together(users, tmp_path, m
     lines = str(caught.value).splitlines()
     assert [line.split(":")[0] for line in lines] == ["model=outside", "sampler.resources.num_cpus", "output.dir"]
     assert "the fits need about 3.0 GiB, and " in lines[2]
-    assert "has 1.0 GiB free; choose another folder" in lines[2]
+    assert "has 1 GiB free; choose another folder" in lines[2]
     # neither resources nor an address matter in this process
     good = check([cell("a", resources=Resources(num_cpus=4096))])
     last_checks(plan_of(good), good, DispatchOptions(kind="serial", address="127.0.0.1:9"), tmp_path, 2**29)
