@@ -289,10 +289,9 @@ def _told(table: Dataset, parts: list[Part], keep: np.ndarray, labels: np.ndarra
         if (part.values < 0 if part.levels is not None else missing(part.values)).any()
     }
     told = listed(f"{column} ({words})" for column, words in why.items())
-    note = (
-        f"data.drop_missing=true left out {int(gone.sum())} of {len(keep)} rows, because of {told}. Fewer go if only "
-        f"the columns that are used are chosen: {override({'y': 'COLUMN'})}"
-    )
+    note = f"data.drop_missing=true left out {int(gone.sum())} of {len(keep)} rows, because of {told}"
+    if set(table) <= {part.column for part in parts}:  # nobody has chosen yet
+        note += f". Fewer go if only the columns that are used are chosen: {override({'y': 'COLUMN'})}"
     return _Dropped((note,), tuple(str(name) for name in names))
 
 
