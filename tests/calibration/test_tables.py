@@ -243,7 +243,7 @@ def test_few_ranks_and_small_tail_ess_are_remarked() -> None:
     assert verdict.calibrated
     few, low = verdict.remarks
     assert few == "only 40 replicates: below 50 only gross faults are seen; raise study.replicates"
-    assert low.startswith("tail-ESS is below L = 99 in up to 10% of fits (mu)")
+    assert low.startswith("tail-ESS is below L = 99 in up to 10 % of fits (mu)")
 
 
 def test_a_second_opinion_that_disagrees_is_remarked() -> None:

@@ -155,7 +155,7 @@ def _remarks(part: pd.DataFrame) -> list[str]:
     if not low.empty:
         worst = low.iloc[0]
         found.append(
-            f"tail-ESS is below L = {int(worst['n_ranks'])} in up to {float(worst['low_ess_share']):.0%} of fits "
+            f"tail-ESS is below L = {int(worst['n_ranks'])} in up to {100.0 * worst['low_ess_share']:.2g} % of fits "
             f"({worst['variable']}), and correlated draws put ranks at both ends; raise sampler.draws"
         )
     if bool((part["n_ranks"] > 0).any()) and JOINT_LOG_LIKELIHOOD not in set(part["variable"]):
