@@ -234,6 +234,23 @@ def test_chains_that_fill_no_vector_operation_have_the_same_draws_in_every_batch
         np.testing.assert_array_equal(other, first)
 
 
+@pytest.mark.parametrize("size", [4, 8])
+def test_positions_that_fill_vector_operations_have_the_same_draws_in_every_batch(size):
+    """A compiler that may run along the positions instead of the lanes rounds otherwise."""
+
+    def build(data):
+        with pm.Model() as model:
+            effect = pm.Normal("effect", 0.0, 1.0, shape=size)
+            pm.Normal("y", effect[np.arange(10) % size], 1.0, observed=data["y"])
+        return model
+
+    data = Dataset({"y": np.random.default_rng(0).normal(size=10)})
+    options = replace(OPTIONS, draws=20, tune=30, chains=4)
+    trees = [drawn(build, [data], [7], replace(options, batch_size=many))[0]["posterior"] for many in (1, 2, 16)]
+    for tree in trees[:2]:
+        xr.testing.assert_equal(tree.to_dataset(), trees[2].to_dataset())
+
+
 def test_every_dataset_has_a_model_of_its_own_and_a_tree_of_the_first_ones_labels():
     """One program and one set of labels; observed values and named data are those of each dataset."""
     built = []

@@ -17,7 +17,7 @@ from pymc.initial_point import make_initial_point_fn
 
 from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.samplers import groups
-from bayesrun.samplers.lanes.fleet import Chains, Work, draw, whole
+from bayesrun.samplers.lanes.fleet import SQUARE, Chains, Work, draw, whole
 from bayesrun.samplers.lanes.intake import fit_groups
 from bayesrun.samplers.lanes.program import ATTEMPTS, Program, Settings, program
 from bayesrun.samplers.lanes.state import CUT_OFF, DIVERGING
@@ -186,7 +186,8 @@ def _settings(density: Density, options: SamplerOptions, n_datasets: int) -> Set
     # few shapes, so that few programs are compiled: powers of two until the lanes are used up
     slots = min(1 << (planned - 1).bit_length(), max(limit // options.chains, 1))
     return Settings(
-        lanes=whole(slots * options.chains, options.precision),
+        # where memory allows fewer, every batch has as many
+        lanes=whole(slots * options.chains, options.precision, density.size if limit >= SQUARE else 1),
         chains=options.chains,
         tune=options.tune,
         draws=options.draws,
