@@ -10,7 +10,7 @@ from bayesrun.job import execute
 from bayesrun.sources import Sources
 from bayesrun.store import Store
 from bayesrun.types import Dataset, Outcome, Simulation, Target
-from tiny_models import batch, spec
+from tiny_models import batch, spec, stored
 
 COUNTS = Dataset({"y": np.array([0, 2, 1, 0])}, coords={"obs": tuple("abcd")}, dims={"y": ("obs",)})
 RARE = Target("rare", "tiny_models.rare")
@@ -26,10 +26,7 @@ def interpreted():
 
 @pytest.fixture
 def store(tmp_path) -> Store:
-    found = Store(tmp_path / "study")
-    found.prepare()
-    found.write_data(COUNTS)
-    return found
+    return stored(tmp_path, COUNTS)
 
 
 def recipe(key: str, replicate: int, **extra: object):

@@ -28,7 +28,7 @@ from bayesrun.tries import spent, told
 from bayesrun.types import DispatchOptions, Outcome, Resources, Steps, Target, Try
 from fake_samplers import calls
 from fake_work import Work
-from tiny_models import DATA, NO_STEPS, batch, spec
+from tiny_models import DATA, NO_STEPS, batch, spec, stored
 
 HERE = Path(__file__).parent
 
@@ -58,10 +58,7 @@ def work(tmp_path) -> Work:
 
 @pytest.fixture
 def store(tmp_path) -> Store:
-    found = Store(tmp_path / "study")
-    found.prepare()
-    found.write_data(DATA)
-    return found
+    return stored(tmp_path)
 
 
 def cell(name: str, key: str | None = None, **fields):

@@ -16,7 +16,7 @@ from bayesrun.job import Workplace, execute
 from bayesrun.store import Store
 from bayesrun.types import DiagnosticsOptions, Outcome, SamplerOptions, Steps, Target, canonical_json
 from fake_samplers import calls
-from tiny_models import DATA, NO_STEPS, batch, spec
+from tiny_models import NO_STEPS, batch, spec, stored
 
 ALL = Steps(prior_draws=30)
 
@@ -30,10 +30,7 @@ def interpreted():
 
 @pytest.fixture
 def store(tmp_path) -> Store:
-    found = Store(tmp_path / "study")
-    found.prepare()
-    found.write_data(DATA)
-    return found
+    return stored(tmp_path)
 
 
 @pytest.fixture

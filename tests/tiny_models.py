@@ -1,8 +1,11 @@
 """Models of one parameter, for tests of what happens around a fit."""
 
+from pathlib import Path
+
 import numpy as np
 import pymc as pm
 
+from bayesrun.store import Store
 from bayesrun.types import Batch, Dataset, DiagnosticsOptions, FitSpec, Resources, SamplerOptions, Steps, Target
 
 DATA = Dataset({"y": np.array([0.3, 1.9, -0.4, 2.2, 1.1])}, coords={"obs": tuple("abcde")}, dims={"y": ("obs",)})
@@ -50,3 +53,11 @@ def rare(data: Dataset) -> pm.Model:
         theta = pm.Normal("theta", -1.0, 1.0)
         pm.Poisson("y", pm.math.exp(theta), observed=data["y"], dims="obs")
     return model
+
+
+def stored(folder: Path, dataset: Dataset = DATA) -> Store:
+    """A study's folder that holds a dataset."""
+    found = Store(folder / "study")
+    found.prepare()
+    found.write_data(dataset)
+    return found

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "centred_variables",
+    "equal",
     "fingerprint",
     "graph_digest",
     "narrow_constants",
@@ -74,10 +75,11 @@ def _is_array(value: Variable, data: Dataset) -> bool:
         held = np.asarray(value.get_value(borrow=True))
     else:
         return False
-    return any(_equal(np.asarray(data[name]), held) for name in data)
+    return any(equal(np.asarray(data[name]), held) for name in data)
 
 
-def _equal(array: np.ndarray, held: np.ndarray) -> bool:
+def equal(array: np.ndarray, held: np.ndarray) -> bool:
+    """Whether an array of a dataset is what a model holds, up to the model's own precision."""
     if array.dtype.kind not in "biuf" or array.shape != held.shape:
         return False
     with np.errstate(invalid="ignore"):  # a column that the model does not read may have gaps

@@ -200,14 +200,14 @@ def _current(
     """Leave out what an earlier version of a quantity's source worked out, and say so: a column is of one function."""
     if estimates.empty:
         return estimates, []
-    digests = _Digests()
-    stale = set()
-    for key, (spec, _) in known.items():
-        outcome = settled[key]
-        for name, path in (spec.diagnostics.quantities or {}).items() if outcome is not None else ():
-            now = digests[path]
-            if now and outcome is not None and outcome.quantity_sources.get(name) != now:
-                stale.add((key, name))
+    paths = {path for spec, _ in known.values() for path in (spec.diagnostics.quantities or {}).values()}
+    now = {path: _digest_now(path) for path in paths}
+    stale = {
+        (key, name)
+        for key, (spec, _) in known.items()
+        for name, path in (spec.diagnostics.quantities or {}).items()
+        if (outcome := settled[key]) is not None and now[path] and outcome.quantity_sources.get(name) != now[path]
+    }
     if not stale:
         return estimates, []
     old = pd.MultiIndex.from_frame(estimates[["key", "variable"]]).isin(list(stale))
@@ -220,15 +220,12 @@ def _current(
     return estimates[~old].reset_index(drop=True), told
 
 
-class _Digests(dict[str, str]):
-    """Digests of the sources of functions as they are now, by import path; empty where one cannot be imported here."""
-
-    def __missing__(self, path: str) -> str:
-        try:
-            self[path] = source_digest(import_target("quantity", path))
-        except ConfigError:
-            self[path] = ""
-        return self[path]
+def _digest_now(path: str) -> str:
+    """Digest the source of a function as it is now; empty where it cannot be imported here."""
+    try:
+        return source_digest(import_target("quantity", path))
+    except ConfigError:
+        return ""
 
 
 def _without_sd(estimates: pd.DataFrame) -> list[str]:

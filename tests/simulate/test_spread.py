@@ -16,7 +16,7 @@ from bayesrun.simulate.truth import PRIOR
 from bayesrun.sources import Sources
 from bayesrun.store import Store
 from bayesrun.types import DiagnosticsOptions, Simulation, Steps, Target
-from tiny_models import DATA, batch, spec
+from tiny_models import DATA, batch, spec, stored
 
 
 @pytest.fixture(autouse=True)
@@ -132,10 +132,7 @@ def test_a_posterior_spreads_as_its_own_draws():
 
 @pytest.fixture
 def store(tmp_path) -> Store:
-    found = Store(tmp_path / "study")
-    found.prepare()
-    found.write_data(DATA)
-    return found
+    return stored(tmp_path)
 
 
 def recipe(replicate: int = 0, **identity: object):

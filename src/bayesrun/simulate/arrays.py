@@ -13,6 +13,7 @@ import numpy as np
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant
 
+from bayesrun.fingerprint import equal
 from bayesrun.simulate.programs import evaluated
 from bayesrun.types import Dataset
 
@@ -59,14 +60,6 @@ def candidates(model: pm.Model, data: Dataset) -> dict[str, list[str]]:
     """
     values = observed_values(model)
     return {name: [array for array in data if equal(data[array], value)] for name, value in values.items()}
-
-
-def equal(array: np.ndarray, value: np.ndarray) -> bool:
-    """Whether an array of a dataset is what a model observes, up to the model's own precision."""
-    if array.dtype.kind not in "biuf" or array.shape != value.shape:
-        return False
-    with np.errstate(invalid="ignore"):  # a column that the model does not read may have gaps
-        return bool(np.array_equal(array.astype(value.dtype), value, equal_nan=value.dtype.kind == "f"))
 
 
 def replaced(data: Dataset, arrays: Mapping[str, np.ndarray]) -> Dataset:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytensor
 
@@ -52,8 +52,12 @@ class Member:
     @property
     def program(self) -> Hashable:
         """What its density is derived from: two datasets for which it is equal share one."""
-        fixed = tuple(leaf.digest for i, leaf in enumerate(self.surveyed.leaves) if i not in self.varying)
-        return self.surveyed.form, self.varying, fixed
+        return _program(self.surveyed, self.varying)
+
+
+def _program(surveyed: Survey, varying: tuple[int, ...]) -> Hashable:
+    fixed = tuple(leaf.digest for i, leaf in enumerate(surveyed.leaves) if i not in varying)
+    return surveyed.form, varying, fixed
 
 
 def reference(build: Callable[[Dataset], pm.Model], like: Dataset | None) -> Survey | None:
@@ -121,7 +125,7 @@ def sharing(members: Sequence[Member]) -> list[list[Member]]:
     return list(groups.values())
 
 
-_densities: OrderedDict[Any, Density | FitError] = OrderedDict()
+_densities: OrderedDict[Hashable, Density | FitError] = OrderedDict()
 
 
 def shared_density(build: Callable[[Dataset], pm.Model], members: Sequence[Member]) -> Density:
@@ -154,9 +158,7 @@ def shared_density(build: Callable[[Dataset], pm.Model], members: Sequence[Membe
 
 def _density(build: Callable[[Dataset], pm.Model], members: Sequence[Member], varying: tuple[int, ...]) -> Density:
     """Derive a density, or find what came of it before."""
-    surveyed = members[0].surveyed
-    fixed = tuple(leaf.digest for i, leaf in enumerate(surveyed.leaves) if i not in varying)
-    key = (surveyed.form, varying, fixed)
+    key = _program(members[0].surveyed, varying)
     if key not in _densities:
         try:
             others = [_built(build, one.dataset) for one in members[1:2]]
