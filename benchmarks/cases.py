@@ -148,7 +148,7 @@ def _houses_base() -> Dataset:
 
 def _study_seed(replicate: int) -> int:
     """Seed that the study gives to its replicate, so that the loops get the study's own datasets."""
-    from bayesrun.seeds import data_seed
+    from bayesrun.base.seeds import data_seed
 
     generator = Target("hierarchical", "bayesrun.models.hierarchical.build", SCHOOLS_PRIOR)
     return data_seed(STUDY_SEED, generator, replicate)

@@ -49,7 +49,7 @@ def command(arguments: Iterable[str]) -> float:
     RuntimeError
         If it refused to start.
     """
-    from bayesrun.cli import main as bayesrun
+    from bayesrun.command.main import main as bayesrun
 
     sys.argv[1:] = arguments
     begin = time.perf_counter()

@@ -5,7 +5,7 @@ import io
 import sys
 from dataclasses import dataclass
 
-from bayesrun import cli
+from bayesrun.command import main
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ def bayesrun(*arguments: str) -> Ran:
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                cli.main()
+                main.main()
             except SystemExit as end:
                 code = int(end.code or 0)
     finally:

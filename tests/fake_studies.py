@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesrun.calibration import standings
-from bayesrun.states import State, cell_state
+from bayesrun.statistics.calibration import standings
+from bayesrun.statistics.states import State, cell_state
 
 LEVELS = (0.5, 0.8, 0.89, 0.95)
 L = 99

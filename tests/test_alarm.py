@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from bayesrun.alarm import LateError, within
+from bayesrun.base.time_limit import LateError, within
 
 
 def swallow() -> None:
@@ -32,7 +32,7 @@ def test_what_takes_longer_is_stopped_and_says_how_long_it_ran(call):
 
 
 def test_it_rings_again_when_nobody_heard_it(monkeypatch):
-    monkeypatch.setattr("bayesrun.alarm.AGAIN", 0.1)
+    monkeypatch.setattr("bayesrun.base.time_limit.AGAIN", 0.1)
     heard = []
 
     def deaf():

@@ -7,7 +7,7 @@ import pymc as pm
 import pytest
 import xarray as xr
 
-from bayesrun.alignment import Layout, aligned, match, model_layouts, posterior_layouts
+from bayesrun.base.alignment import Layout, aligned, match, model_layouts, posterior_layouts
 
 GRID = np.arange(9.0).reshape(3, 3)
 LINE = np.array([10.0, 20.0, 30.0])

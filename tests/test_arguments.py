@@ -3,7 +3,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from bayesrun.arguments import to_hydra
+from bayesrun.command.overrides import to_hydra
 
 
 def value(argument: str):

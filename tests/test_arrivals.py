@@ -12,7 +12,7 @@ import pymc as pm
 import pytest
 
 from bayesrun.errors import ConfigError, DataError
-from bayesrun.soundness import build
+from bayesrun.planning.model_check import build
 from bayesrun.types import Dataset, Target
 
 if TYPE_CHECKING:

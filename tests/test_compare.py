@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayesrun.compare import Fitted, agreement, loo_comparisons
+from bayesrun.report.comparison import Fitted, agreement, loo_comparisons
 from bayesrun.types import Observed
 from fakes import fake_summary, fake_tree
 

@@ -3,8 +3,8 @@
 import pytest
 from omegaconf import OmegaConf
 
-from bayesrun.config import Composed, as_overridden, shipped_conf, to_cells, user_shadows
 from bayesrun.errors import ConfigError
+from bayesrun.planning.config import Composed, as_overridden, shipped_conf, to_cells, user_shadows
 
 
 def composed(changes: dict | None = None, **choices) -> Composed:

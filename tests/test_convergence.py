@@ -6,7 +6,7 @@ from arviz_stats.base import array_stats
 from scipy import stats
 from scipy.signal import lfilter
 
-from bayesrun.convergence import TAIL, bfmi, summarise
+from bayesrun.statistics.convergence import TAIL, bfmi, summarise
 
 SERIES = 3
 

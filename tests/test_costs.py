@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from bayesrun.costs import LANES, SIMULATED_FIT, SIMULATED_STUDY, START_SECONDS, estimate, known_seconds
-from bayesrun.disk import fit_bytes, numbers_of, study_bytes
-from bayesrun.effort import alike, steps_of
-from bayesrun.store import Store
+from bayesrun.planning.costs import LANES, SIMULATED_FIT, SIMULATED_STUDY, START_SECONDS, estimate, known_seconds
+from bayesrun.planning.disk_space import fit_bytes, numbers_of, study_bytes
+from bayesrun.planning.effort import alike, steps_of
+from bayesrun.store.folder import Store
 from bayesrun.types import Cell, CheckedCell, DispatchOptions, Plan, Resources, SamplerOptions, Simulation, Target
 from tiny_models import DATA, NO_STEPS, batch, build, spec
 

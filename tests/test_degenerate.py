@@ -6,10 +6,10 @@ import numpy as np
 import pytensor
 import pytest
 
-from bayesrun.job import execute
-from bayesrun.sources import Sources
-from bayesrun.store import Store
+from bayesrun.store.folder import Store
 from bayesrun.types import Dataset, Outcome, Simulation, Target
+from bayesrun.work.datasets import Sources
+from bayesrun.work.worker import execute
 from tiny_models import batch, spec, stored
 
 COUNTS = Dataset({"y": np.array([0, 2, 1, 0])}, coords={"obs": tuple("abcd")}, dims={"y": ("obs",)})

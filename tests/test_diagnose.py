@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayesrun.diagnose import diagnose, psis_khat, scalars
+from bayesrun.statistics.fit_summary import diagnose, psis_khat, scalars
 from bayesrun.types import DiagnosticsOptions
 from fakes import fake_tree
 

@@ -7,10 +7,10 @@ import pymc as pm
 import pytensor
 import pytest
 
-from bayesrun.disk import BLOCK, Numbers, fit_bytes, numbers_of, study_bytes
-from bayesrun.job import execute
-from bayesrun.store import Store
+from bayesrun.planning.disk_space import BLOCK, Numbers, fit_bytes, numbers_of, study_bytes
+from bayesrun.store.folder import Store
 from bayesrun.types import Cell, CheckedCell, Dataset, SamplerOptions, Simulation, Steps, Target
+from bayesrun.work.worker import execute
 from tiny_models import DATA, NO_STEPS, batch, build, spec
 
 FACTOR = 1.3

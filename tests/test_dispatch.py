@@ -18,14 +18,14 @@ from pathlib import Path
 import pytest
 
 import fake_samplers
-from bayesrun import machine
+from bayesrun.base import machine
 from bayesrun.dispatch import ray as on_ray
 from bayesrun.dispatch import serial
+from bayesrun.dispatch.attempts import spent, told
 from bayesrun.errors import ConfigError
-from bayesrun.job import Workplace
-from bayesrun.store import Store
-from bayesrun.tries import spent, told
+from bayesrun.store.folder import Store
 from bayesrun.types import DispatchOptions, Outcome, Resources, Steps, Target, Try
+from bayesrun.work.worker import Workplace
 from fake_samplers import calls
 from fake_work import Work
 from tiny_models import DATA, NO_STEPS, batch, spec, stored

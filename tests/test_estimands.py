@@ -7,7 +7,7 @@ import pymc as pm
 import pytest
 
 from bayesrun.errors import ConfigError
-from bayesrun.estimands import check_estimands, unknown_nulls
+from bayesrun.planning.estimands import check_estimands, unknown_nulls
 from bayesrun.types import StudyOptions
 from test_results import checked
 

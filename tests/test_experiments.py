@@ -18,12 +18,12 @@ import xarray as xr
 from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
-from bayesrun.config import Composed, generator_target, shipped_conf, to_cells
+from bayesrun.base.imports import import_target, module_constant
 from bayesrun.data import conform
-from bayesrun.mechanisms import mechanisms
-from bayesrun.preflight import Checked, check
+from bayesrun.planning.config import Composed, generator_target, shipped_conf, to_cells
+from bayesrun.planning.generators import mechanisms
+from bayesrun.planning.preflight import Checked, check
 from bayesrun.simulate import Simulated, parse_truth, simulator
-from bayesrun.targets import import_target, module_constant
 from commands import bayesrun
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
-from bayesrun import records, report
-from bayesrun.endings import ending
 from bayesrun.errors import TrackError
-from bayesrun.report import Findings, Row, compared, keep, show
-from bayesrun.store import Store
-from bayesrun.turns import take
+from bayesrun.report import real_data, study_file
+from bayesrun.report.real_data import Findings, Row, compared, keep, show
+from bayesrun.report.verdict import ending
+from bayesrun.store.folder import Store
+from bayesrun.store.turns import take
 from bayesrun.types import Cell, CheckedCell, Observed, Plan, StudyOptions, TrackOptions, Verdict
 from fakes import fake_outcome, fake_spec, fake_summary, fake_tree
 
@@ -53,17 +53,17 @@ def test_kept_comparisons_are_shown_as_long_as_what_makes_them_is_the_same(
 ) -> None:
     store, count = Store(tmp_path), []
     found = rows(store, ABOUT, ABOUT)
-    whole = report.loo_comparisons
+    whole = real_data.loo_comparisons
 
     def counted(*arguments: Any) -> Any:
         count.append(1)
         return whole(*arguments)
 
-    monkeypatch.setattr(report, "loo_comparisons", counted)
+    monkeypatch.setattr(real_data, "loo_comparisons", counted)
     first, again = made(found, store), made(found, store)
     assert len(count) == 1
     pd.testing.assert_frame_equal(first.comparisons[0].frame, again.comparisons[0].frame, check_names=False)
-    monkeypatch.setattr(report, "version", lambda: "another")
+    monkeypatch.setattr(real_data, "version", lambda: "another")
     made(found, store)
     assert len(count) == 2
 
@@ -112,7 +112,7 @@ def test_the_tables_keep_the_reference_of_the_study(tmp_path: Path) -> None:
     known, asked = sampled(store), StudyOptions(name="s", reference="advi")
     ending(known, store, asked)
     assert references(store) == {"m/advi"}
-    compared(report.rows(known, store, {}), store, "nuts")  # a look from elsewhere
+    compared(real_data.rows(known, store, {}), store, "nuts")  # a look from elsewhere
     assert references(store) == {"m/advi"}
     ending(known, store, dataclasses.replace(asked, reference="nuts"))
     assert references(store) == {"m/nuts"}
@@ -122,14 +122,14 @@ def test_a_slow_command_does_not_write_over_a_later_one(tmp_path: Path, monkeypa
     """The slow one has read one fit of two when the other begins, and ends after it."""
     store = Store(tmp_path / "s")
     known, asked = sampled(store), StudyOptions(name="s")
-    made = report.compared
+    made = real_data.compared
 
     def overtaken(found: list[Row], *arguments: Any) -> Findings:
-        monkeypatch.setattr(report, "compared", made)
+        monkeypatch.setattr(real_data, "compared", made)
         assert ending(known, store, asked).latest
         return made(found[:1], *arguments)
 
-    monkeypatch.setattr(report, "compared", overtaken)
+    monkeypatch.setattr(real_data, "compared", overtaken)
     assert not ending(known, store, asked).latest
     assert len(pd.read_parquet(store.tables / "fits.parquet")) == 2
 
@@ -150,10 +150,10 @@ def test_mlflow_is_not_told_by_a_command_that_read_earlier(tmp_path: Path, monke
     store = Store(tmp_path / "s")
     asked, options = StudyOptions(name="s"), TrackOptions(uri="http://127.0.0.1:9")
     end = ending(sampled(store), store, asked)
-    recorder = records.recorder(store, asked, options)
+    recorder = study_file.recorder(store, asked, options)
     monkeypatch.setattr(recorder, "check", lambda: None)
     with take(store.root).at(options.uri or ""):
         pass
-    assert recorder.finish(end) == [records.OLDER]
+    assert recorder.finish(end) == [study_file.OLDER]
     with pytest.raises(TrackError, match="nothing was sent: MLflow was told by a command that read the fits later"):
         recorder.sync(end)

@@ -13,8 +13,8 @@ import pytensor.tensor as pt
 import pytest
 from scipy import sparse
 
-from bayesrun.fingerprint import centred_variables, fingerprint, graph_digest, narrow_constants
-from bayesrun.sourcecode import executed
+from bayesrun.base.source_code import executed
+from bayesrun.planning.fingerprint import centred_variables, fingerprint, graph_digest, narrow_constants
 from bayesrun.types import Dataset
 from model_oracles import CONF, default_data, model_config
 

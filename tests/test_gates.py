@@ -6,7 +6,7 @@ import math
 import pytest
 
 from bayesrun.errors import ConfigError
-from bayesrun.gates import KINDS, SIMULATED, check_asked, judge, unjudged
+from bayesrun.statistics.gates import KINDS, SIMULATED, check_asked, judge, unjudged
 from bayesrun.types import Cell, CheckedCell, Gate, Outcome, SamplerOptions, Simulation, Steps, Target
 
 GOOD = {

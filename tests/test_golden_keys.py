@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from bayesrun import study
+from bayesrun.command import study
 from commands import bayesrun
 
 GOLDEN = Path(__file__).parent / "golden"

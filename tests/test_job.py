@@ -11,10 +11,10 @@ import pytensor
 import pytest
 
 import fake_samplers
-from bayesrun.effort import alike
-from bayesrun.job import Workplace, execute
-from bayesrun.store import Store
+from bayesrun.planning.effort import alike
+from bayesrun.store.folder import Store
 from bayesrun.types import DiagnosticsOptions, Outcome, SamplerOptions, Steps, Target, canonical_json
+from bayesrun.work.worker import Workplace, execute
 from fake_samplers import calls
 from tiny_models import NO_STEPS, batch, spec, stored
 
@@ -196,7 +196,7 @@ def test_what_sampling_consisted_of_is_kept_with_the_fit(store):
 
 
 def test_a_keyboard_interrupt_is_not_an_outcome(store, monkeypatch):
-    monkeypatch.setattr("bayesrun.job.fits", lambda cases: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("bayesrun.work.worker.fits", lambda cases: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         one(store)
 
@@ -313,7 +313,7 @@ def test_a_fit_that_fails_in_its_completion_failed_until_it_is_mended_from_its_d
 
     more = dataclasses.replace(NO_STEPS, posterior_predictive=True)
     with monkeypatch.context() as patched:
-        patched.setattr("bayesrun.fit._posterior_predictive", broken)
+        patched.setattr("bayesrun.work.fit._posterior_predictive", broken)
         outcome = one(store, extra=extra, steps=more)
     assert (outcome.status, outcome.message) == ("failed", "ValueError: not today")
     assert store.done("k0") is None
@@ -374,7 +374,7 @@ def test_what_was_done_once_stays_when_a_later_command_asks_for_less_and_somethi
 
 def test_a_fit_that_is_completed_says_what_its_draws_were_made_with(store, monkeypatch):
     first = one(store)
-    monkeypatch.setattr("bayesrun.job.versions", lambda: {"pymc": "99"})
+    monkeypatch.setattr("bayesrun.work.worker.versions", lambda: {"pymc": "99"})
     later = one(store, steps=dataclasses.replace(NO_STEPS, log_likelihood=True))
     assert later.versions == first.versions
 
@@ -434,7 +434,7 @@ def test_an_outcome_is_a_few_kilobytes(store, monkeypatch):
     class Told:
         problems = tuple("why " * 1000 for _ in range(50))
 
-    monkeypatch.setattr("bayesrun.plots.fit_figures", lambda *arguments, **options: Told)
+    monkeypatch.setattr("bayesrun.figures.fit_figures", lambda *arguments, **options: Told)
     big = one(store, key="big", steps=dataclasses.replace(NO_STEPS, figures=True))
     assert big.status == "done"
     assert len(pickle.dumps(big)) < 8000

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize, stats
 
-from bayesrun.fit import fit
-from bayesrun.preflight import check
+from bayesrun.planning.preflight import check
 from bayesrun.types import Cell, SamplerOptions, Target
+from bayesrun.work.fit import fit
 from tiny_models import NO_STEPS, spec
 
 SEEN, NOISE = 50.0, 1e4  # one value that says next to nothing

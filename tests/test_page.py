@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesrun.calibration import calibration_table, symmetry_table
+from bayesrun.base.rounding import ABSENT
 from bayesrun.errors import StoreError
-from bayesrun.measures import measures_table
-from bayesrun.page import Ademp, Sentence, StudyReport, render_report, write_report
-from bayesrun.page.grids import MOST_ROWS, frame_grid
-from bayesrun.page.tables import failures, trouble
-from bayesrun.plots.coverage import COVERAGE_WARNING
-from bayesrun.plots.rounding import ABSENT
-from bayesrun.plots.studies import StudyFigure
+from bayesrun.figures.coverage import COVERAGE_WARNING
+from bayesrun.figures.one_study import StudyFigure
+from bayesrun.report.page import Ademp, Sentence, StudyReport, render_report, write_report
+from bayesrun.report.page.grids import MOST_ROWS, frame_grid
+from bayesrun.report.page.sections import failures, trouble
+from bayesrun.statistics.calibration import calibration_table, symmetry_table
+from bayesrun.statistics.measures import measures_table
 from fake_studies import LEVELS, fake_study
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bayesrun.base.seeds import data_seed, fit_seed, named_seed
 from bayesrun.errors import ConfigError
-from bayesrun.plan import expand, fit_key, is_complete, study_name
-from bayesrun.seeds import data_seed, fit_seed, named_seed
+from bayesrun.planning.batches import expand, fit_key, is_complete, study_name
 from bayesrun.types import (
     Cell,
     CheckedCell,

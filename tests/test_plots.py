@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesrun.plots import MAX_SCALARS, choose_scalars, figures, fit_figures
-from bayesrun.plots.predictive import kaplan_meier, predictive_figure
-from bayesrun.plots.ranks import rank_band, rank_differences, thin
+from bayesrun.figures import MAX_SCALARS, choose_scalars, fit_figures, one_fit
+from bayesrun.figures.chain_ranks import rank_band, rank_differences, thin
+from bayesrun.figures.predictive import kaplan_meier, predictive_figure
 from fakes import fake_tree
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def test_what_a_fit_has_no_loo_of_has_no_figure_of_it(tmp_path: Path) -> None:
     ],
 )
 def test_a_pareto_k_that_is_not_defined_is_not_fine(k: list[float], said: str) -> None:
-    figure = figures._pareto_k(with_loo(fake_tree(draws=30), k))
+    figure = one_fit._pareto_k(with_loo(fake_tree(draws=30), k))
     assert figure.get_suptitle().endswith(said)
     (axes,) = figure.axes
     drawn = [line for line in axes.get_lines() if line.get_linestyle() == "None"]

@@ -11,10 +11,10 @@ import pymc as pm
 import pytest
 
 from bayesrun.errors import BayesrunError, ConfigError
-from bayesrun.plan import expand
-from bayesrun.preflight import Checked, check, last_checks, load_data
+from bayesrun.planning.batches import expand
+from bayesrun.planning.model_check import probe
+from bayesrun.planning.preflight import Checked, check, last_checks, load_data
 from bayesrun.samplers import nuts
-from bayesrun.soundness import probe
 from bayesrun.types import Cell, Dataset, DispatchOptions, Resources, Role, SamplerOptions, Target
 
 Y = np.array([0.3, 1.9, -0.4, 2.2])

@@ -137,13 +137,15 @@ def test_wheel_holds_the_pipelines_and_finds_them(site: Path, workdir: Path) -> 
     shipped = {name for name in shipped if "__pycache__" not in name}
     assert "pipelines/nightly_calibration.py" in shipped
     assert shipped <= {p.relative_to(site / "bayesrun").as_posix() for p in (site / "bayesrun").rglob("*")}
-    program = "import sys; from bayesrun.cli import main; sys.argv = ['bayesrun', 'pipeline', 'list']; sys.exit(main())"
+    program = (
+        "import sys; from bayesrun.command.main import main; sys.argv[1:] = ['pipeline', 'list']; sys.exit(main())"
+    )
     listed = run([sys.executable, "-P", "-c", program], workdir, PYTHONPATH=str(site))
     assert {"nightly_calibration", "weekly_recovery"} <= set(listed.split())
 
 
 def test_configs_resolve_from_the_checkout_and_from_the_wheel(site: Path, workdir: Path) -> None:
-    program = "import bayesrun, sys; print(bayesrun.__file__); from bayesrun.cli import main; sys.exit(main())"
+    program = "import bayesrun, sys; print(bayesrun.__file__); from bayesrun.command.main import main; sys.exit(main())"
     command = [sys.executable, "-P", "-c", program, "--cfg", "job"]
     from_checkout, checkout_job = run(command, workdir).split("\n", 1)
     from_wheel, wheel_job = run(command, workdir, PYTHONPATH=str(site)).split("\n", 1)

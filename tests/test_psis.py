@@ -8,8 +8,8 @@ from arviz_stats.base import array_stats
 from scipy import stats
 from scipy.special import logsumexp
 
-from bayesrun import psis
-from bayesrun.psis import good_k, leave_one_out, smooth, tail_length
+from bayesrun.statistics import psis
+from bayesrun.statistics.psis import good_k, leave_one_out, smooth, tail_length
 
 RATIOS = {
     "nearly equal": lambda rng, size: 1e-3 * rng.standard_normal(size),

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from bayesrun.ademp import ademp, text_of
 from bayesrun.data import load
-from bayesrun.records import read_design
-from bayesrun.store import Store
+from bayesrun.report.ademp import ademp, text_of
+from bayesrun.report.study_file import read_design
+from bayesrun.store.folder import Store
 from bayesrun.types import StudyOptions
 from commands import bayesrun
 

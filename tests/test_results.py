@@ -8,21 +8,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bayesrun import results, track
-from bayesrun.measures import wilson
-from bayesrun.store import Store
-from bayesrun.summaries import Summaries
-from bayesrun.tables import study_tables
-from bayesrun.types import (
-    Cell,
-    CheckedCell,
-    DiagnosticsOptions,
-    Gate,
-    SamplerOptions,
-    Simulation,
-    StudyOptions,
-    Target,
-)
+from bayesrun import track
+from bayesrun.report import simulated_data
+from bayesrun.report.terminal_tables import study_tables
+from bayesrun.statistics.measures import wilson
+from bayesrun.store.folder import Store
+from bayesrun.store.summaries import Summaries
+from bayesrun.types import Cell, CheckedCell, DiagnosticsOptions, Gate, SamplerOptions, Simulation, StudyOptions, Target
 from fakes import fake_outcome, fake_spec
 
 L = 99
@@ -70,10 +62,10 @@ class Fits:
         if state != "failed":
             self.summaries += [{"key": spec.key, **row} for row in rows]
 
-    def tabulate(self, study: StudyOptions, monkeypatch: pytest.MonkeyPatch) -> results.Results:
+    def tabulate(self, study: StudyOptions, monkeypatch: pytest.MonkeyPatch) -> simulated_data.Results:
         found = Summaries(pd.DataFrame(self.summaries), {})
-        monkeypatch.setattr(results, "read_summaries", lambda _store, _checksums: found)
-        return results.tabulate(self.known, Store(Path("/nowhere")), study, self.outcomes)
+        monkeypatch.setattr(simulated_data, "read_summaries", lambda _store, _checksums: found)
+        return simulated_data.tabulate(self.known, Store(Path("/nowhere")), study, self.outcomes)
 
 
 def row(variable: str, place: float, **fields: float) -> dict:
@@ -100,11 +92,11 @@ def calibration_study(states: list[str], odd: frozenset[int] = frozenset(), labe
     return fits
 
 
-def told(found: results.Results) -> list[tuple[str, str]]:
+def told(found: simulated_data.Results) -> list[tuple[str, str]]:
     return [(sentence.state, sentence.text) for sentence in found.sentences]
 
 
-def tracked(found: results.Results, label: str = "means/y/nuts") -> list[float]:
+def tracked(found: simulated_data.Results, label: str = "means/y/nuts") -> list[float]:
     """What MLflow gets: of the cell, and of the study."""
     return [track.aggregates(found.tables, label)["calibrated"][0], track.verdicts(found.tables)["calibrated"]]
 
@@ -199,7 +191,7 @@ def test_a_departure_is_one_also_among_what_is_left(monkeypatch):
     assert found.states == {"means/y/nuts": "fail"}
 
 
-def reads(found: results.Results) -> set[tuple[str, str]]:
+def reads(found: simulated_data.Results) -> set[tuple[str, str]]:
     """Words and colours of the last column of the terminal's table of calibration."""
     (_, shown), *_ = study_tables(found.tables)
     return {(str(cell), str(cell.style)) for cell in shown.columns[-1].cells}
@@ -263,7 +255,7 @@ def power_study(own: dict[str, tuple[str, ...]]) -> Fits:
     return fits
 
 
-def rates(found: results.Results, label: str) -> dict[str, tuple[float, int]]:
+def rates(found: simulated_data.Results, label: str) -> dict[str, tuple[float, int]]:
     table = found.tables["measures"].query("cell == @label and analysis == 'all'")
     rules = table[table["measure"].str.contains(":")]
     return {name: (value, n) for name, value, n in rules[["measure", "value", "n"]].itertuples(index=False)}
@@ -363,7 +355,7 @@ def test_cells_that_see_a_dataset_count_it_alike(monkeypatch):
 
 def judged(
     states: list[str], monkeypatch: pytest.MonkeyPatch, *, strict: bool = False, **study: object
-) -> results.Results:
+) -> simulated_data.Results:
     """What a study of one cell comes to."""
     fits = calibration_study(states)
     for key, (spec, cell) in fits.known.items():

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesrun.plan import fit_key
-from bayesrun.results import Results
-from bayesrun.rounds import FIRST, first_round, next_round
+from bayesrun.planning.batches import fit_key
+from bayesrun.planning.stopping_rule import FIRST, first_round, next_round
+from bayesrun.report.simulated_data import Results
 from bayesrun.types import CheckedCell, StudyOptions
 from test_results import checked
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bayesrun import machine
+from bayesrun.base import machine
 from commands import bayesrun
 
 HERE = Path(__file__).parent

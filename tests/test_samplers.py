@@ -16,9 +16,9 @@ import xarray as xr
 from pymc.model.transform_values import unconstrain_values
 from scipy import stats
 
-from bayesrun.diagnose import diagnose, psis_khat
 from bayesrun.errors import FitError
 from bayesrun.samplers import groups, variational
+from bayesrun.statistics.fit_summary import diagnose, psis_khat
 from bayesrun.types import Dataset, DiagnosticsOptions, SamplerOptions
 
 SAMPLERS = ("nuts", "numpyro", "metropolis", "smc", "advi", "advi_jax", "fullrank_advi")

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayesrun.sensitivity import disagreements, log_prior
+from bayesrun.statistics.prior_sensitivity import disagreements, log_prior
 
 SHAPE = (4, 500)
 

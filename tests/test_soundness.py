@@ -5,7 +5,7 @@ import pymc as pm
 import pytest
 
 from bayesrun.errors import ConfigError
-from bayesrun.soundness import build, check_other
+from bayesrun.planning.model_check import build, check_other
 from bayesrun.types import Dataset, Target
 
 N = 6

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bayesrun import commands, gates, states
-from bayesrun.config import shipped_conf
-from bayesrun.states import EXIT_CODES, WORDS, Standing, cell_state, sentence, study_state
-from bayesrun.track.records import run_status
+from bayesrun.base import verb_hints
+from bayesrun.planning.config import shipped_conf
+from bayesrun.statistics import gates, states
+from bayesrun.statistics.states import EXIT_CODES, WORDS, Standing, cell_state, sentence, study_state
+from bayesrun.track.rows import run_status
 from bayesrun.types import Gate
 
 README = Path(__file__).parents[1] / "README.md"
@@ -95,4 +96,4 @@ def test_thresholds_that_nobody_asked_for_are_those_of_the_configs():
     ],
 )
 def test_a_hint_names_the_folder_where_it_is_not_the_default(workdir, folder, command):
-    assert commands.verb("sync", workdir / folder) == command.format(here=workdir)
+    assert verb_hints.verb("sync", workdir / folder) == command.format(here=workdir)

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayesrun import store as store_module
 from bayesrun.errors import StoreError
-from bayesrun.store import Store, write_atomically
+from bayesrun.store import folder as store_module
+from bayesrun.store.folder import Store, write_atomically
 from bayesrun.types import Dataset, DiagnosticsOptions, Outcome, Steps
 
 KEY = "0123456789abcdef"

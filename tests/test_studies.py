@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayesrun.store import Store
+from bayesrun.store.folder import Store
 from commands import bayesrun
 
 # PyTensor looks for a C BLAS library when it compiles the start of a model with linear algebra, and uses NumPy without.

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesrun import summaries
-from bayesrun.store import Store
-from bayesrun.summaries import KEPT, read_summaries
+from bayesrun.store import summaries
+from bayesrun.store.folder import Store
+from bayesrun.store.summaries import KEPT, read_summaries
 
 
 def write(store: Store, key: str, *, columns: tuple[str, ...] = ("mean", "sd")) -> None:

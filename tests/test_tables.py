@@ -10,7 +10,13 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bayesrun.tables import agreement_table, comparison_table, outcome_table, study_tables, verdict_lines
+from bayesrun.report.terminal_tables import (
+    agreement_table,
+    comparison_table,
+    outcome_table,
+    study_tables,
+    verdict_lines,
+)
 from bayesrun.types import Verdict
 from fake_studies import fake_study
 from fakes import fake_outcome

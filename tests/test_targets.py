@@ -6,8 +6,8 @@ from itertools import count
 
 import pytest
 
+from bayesrun.base.imports import bind, import_target, make_importable, module_constant, sampler_constant
 from bayesrun.errors import ConfigError
-from bayesrun.targets import bind, import_target, make_importable, module_constant, sampler_constant
 from bayesrun.types import Target, canonical_json
 
 NAMES = (f"users_module_{n}" for n in count())

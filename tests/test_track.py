@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from bayesrun.errors import TrackError
-from bayesrun.store import Store
+from bayesrun.store.folder import Store
 from bayesrun.track import (
     FitsRun,
     Record,
@@ -34,7 +34,7 @@ from bayesrun.track import (
     ui_command,
 )
 from bayesrun.track.journal import Confirmation, confirm, confirmations, public_uri
-from bayesrun.track.records import metrics, params, stage_table
+from bayesrun.track.rows import metrics, params, stage_table
 from bayesrun.track.runs import upload
 from bayesrun.types import Verdict
 from fakes import fake_outcome, fake_spec, fake_summary, fake_tree
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Run
 
-    from bayesrun.states import State
+    from bayesrun.statistics.states import State
 
 PASS = Verdict(True)
 
@@ -298,7 +298,7 @@ def test_values_are_what_every_server_takes() -> None:
 
 def test_the_second_run_of_a_finished_study_imports_no_mlflow(store: Store, uri: str) -> None:
     code = (
-        "import sys; from pathlib import Path; from bayesrun.store import Store; from bayesrun import track\n"
+        "import sys; from pathlib import Path; from bayesrun.store.folder import Store; from bayesrun import track\n"
         f"track.check({uri!r}); track.pending(Store(Path({str(store.root)!r})), {uri!r}, [])\n"
         "assert not {'mlflow', 'pandas', 'numpy'} & set(sys.modules), 'heavy'\n"
     )

@@ -20,7 +20,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import _validate_metric_name
 
 from bayesrun.errors import TrackError
-from bayesrun.store import Store
+from bayesrun.store.folder import Store
 from bayesrun.track import (
     CellRun,
     SimulationTracker,
@@ -34,7 +34,7 @@ from bayesrun.track import (
 )
 from bayesrun.track.cells import distinct
 from bayesrun.track.journal import Confirmation, confirm, confirm_rows, confirmations, confirmed_points
-from bayesrun.track.records import legal
+from bayesrun.track.rows import legal
 from tracking_server import Server
 
 if TYPE_CHECKING:
@@ -626,7 +626,7 @@ def test_credentials_are_never_written_or_shown(store: Store) -> None:
 
 def test_asking_whether_a_study_is_written_imports_no_mlflow(store: Store, uri: str) -> None:
     code = (
-        "import sys; from pathlib import Path; from bayesrun.store import Store; from bayesrun import track\n"
+        "import sys; from pathlib import Path; from bayesrun.store.folder import Store; from bayesrun import track\n"
         f"store = Store(Path({str(store.root)!r}))\n"
         f"tracker = track.SimulationTracker(store, {uri!r}, 'bayesrun', 'demo'); tracker.record('a', 0, {{'x': 1.0}})\n"
         f"assert not track.is_written(store, {uri!r}, track.StudyRun([]))\n"

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayesrun.treefile import write_tree
+from bayesrun.store.posterior_file import write_tree
 from fakes import fake_tree
 
 

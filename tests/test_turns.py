@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from bayesrun.errors import StoreError
-from bayesrun.turns import TABLES, take, whole
+from bayesrun.store.turns import TABLES, take, whole
 
 
 def test_what_was_read_earlier_never_replaces_what_was_read_later(tmp_path):

@@ -24,9 +24,9 @@ import pytensor
 import pytest
 from mlflow import MlflowClient
 
-from bayesrun import store, summaries
-from bayesrun.plan import specs_of
-from bayesrun.records import read_design
+from bayesrun.planning.batches import specs_of
+from bayesrun.report.study_file import read_design
+from bayesrun.store import folder, summaries
 from bayesrun.track import journal
 from commands import Ran, bayesrun
 
@@ -151,7 +151,7 @@ class Walk:
         """Every planned fit by what its files say: done, failed, or missing."""
         if not (self.root / "study.json").exists():
             return {}
-        seed, _, cells = read_design(store.Store(self.root.absolute()))
+        seed, _, cells = read_design(folder.Store(self.root.absolute()))
         return {key: state_of(self.root / "fits" / key) for key in specs_of(cells, seed)}
 
     def checked(self) -> None:
@@ -260,7 +260,7 @@ def killing(left: int):
         return instead
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(store, "_sync", ends(store._sync))
+        patched.setattr(folder, "_sync", ends(folder._sync))
         patched.setattr(journal, "_append", ends(journal._append))
         yield
 
@@ -279,7 +279,7 @@ def project(workdir, monkeypatch):
     (workdir / "conf" / "model" / "walk_model.yaml").write_text("_target_: walk_model.build\n")
     (workdir / "y.csv").write_text("y\n0.3\n-0.2\n1.4\n0.9\n")
     monkeypatch.setattr(summaries, "MANY", 3)
-    monkeypatch.setattr("bayesrun.plots.studies.study_figures", lambda *_: ())
+    monkeypatch.setattr("bayesrun.figures.one_study.study_figures", lambda *_: ())
     with pytensor.config.change_flags(mode="FAST_COMPILE"):
         yield workdir
     sys.modules.pop("walk_model", None)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pymc as pm
 
-from bayesrun.store import Store
+from bayesrun.store.folder import Store
 from bayesrun.types import Batch, Dataset, DiagnosticsOptions, FitSpec, Resources, SamplerOptions, Steps, Target
 
 DATA = Dataset({"y": np.array([0.3, 1.9, -0.4, 2.2, 1.1])}, coords={"obs": tuple("abcde")}, dims={"y": ("obs",)})

@@ -1,6 +1,6 @@
 """`python -m bayesrun` is the command `bayesrun`."""
 
-from bayesrun.cli import main
+from bayesrun.command.main import main
 
 if __name__ == "__main__":
     main()

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bayesrun.calibration import (
+from bayesrun.errors import ConfigError
+from bayesrun.statistics.calibration import (
     band,
     ecdf_difference,
     find_gamma,
@@ -24,9 +25,8 @@ from bayesrun.calibration import (
     simulated_gammas,
     simulated_p_value,
 )
-from bayesrun.calibration.bands import _search
-from bayesrun.calibration.counts import evaluation_points
-from bayesrun.errors import ConfigError
+from bayesrun.statistics.calibration.bands import _search
+from bayesrun.statistics.calibration.counts import evaluation_points
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bayesrun.calibration import (
+from bayesrun.statistics.calibration import (
     NO_DEPARTURE,
     calibration_table,
     probability_below,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayesrun.calibration import low_ess_share, observed_gamma, probability_below, rank_truth, thin
-from bayesrun.calibration.bands import global_p_value
 from bayesrun.errors import ConfigError
+from bayesrun.statistics.calibration import low_ess_share, observed_gamma, probability_below, rank_truth, thin
+from bayesrun.statistics.calibration.bands import global_p_value
 
 
 def test_thinning_keeps_what_is_there_when_all_draws_are_wanted() -> None:

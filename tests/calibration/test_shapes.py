@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayesrun.calibration import rank_shape, shift_and_width
 from bayesrun.errors import ConfigError
+from bayesrun.statistics.calibration import rank_shape, shift_and_width
 
 L = 99
 

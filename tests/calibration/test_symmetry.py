@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayesrun.calibration import probability_below, symmetry_shape, symmetry_test
 from bayesrun.errors import ConfigError
+from bayesrun.statistics.calibration import probability_below, symmetry_shape, symmetry_test
 
 
 def ks_distance(p: np.ndarray) -> float:

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from bayesrun.calibration import (
+from bayesrun.errors import ConfigError
+from bayesrun.statistics.calibration import (
     CALIBRATION_COLUMNS,
     NO_DEPARTURE,
     calibration_table,
@@ -19,7 +20,6 @@ from bayesrun.calibration import (
     symmetry_table,
     verdicts,
 )
-from bayesrun.errors import ConfigError
 
 L = 99
 

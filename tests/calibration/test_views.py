@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayesrun.calibration import coverage_from_ranks, ecdf_difference, rank_histogram
 from bayesrun.errors import ConfigError
+from bayesrun.statistics.calibration import coverage_from_ranks, ecdf_difference, rank_histogram
 
 RANKS = np.random.default_rng(1).integers(0, 100, 300)
 

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from scipy import stats
 
+from bayesrun.base.imports import bind
 from bayesrun.data import check_values, conform, load, save
 from bayesrun.data.design import design, redrawn
 from bayesrun.errors import ConfigError, DataError
-from bayesrun.targets import bind
 from bayesrun.types import Dataset, Role, Target
 
 CONF = Path(__file__).parents[2] / "conf" / "data" / "design.yaml"

@@ -7,11 +7,11 @@ import pymc as pm
 import pytest
 import xarray as xr
 
-from bayesrun.diagnose import diagnose
 from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.models import linear, logistic
 from bayesrun.samplers import advi, advi_jax
 from bayesrun.samplers.lanes.ascent import LANES
+from bayesrun.statistics.fit_summary import diagnose
 from bayesrun.types import Dataset, DiagnosticsOptions, SamplerOptions
 from schools import SCHOOLS, eight_schools, simulated
 from test_samplers import FIRST, SECOND, conjugate, constrained, exact

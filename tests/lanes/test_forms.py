@@ -15,7 +15,7 @@ import pytensor.tensor as pt
 import pytest
 
 from bayesrun.samplers.lanes.graphs import survey
-from bayesrun.samplers.lanes.intake import fit_groups
+from bayesrun.samplers.lanes.same_form import fit_groups
 from bayesrun.types import Dataset
 from model_oracles import PLAIN
 

@@ -4,7 +4,7 @@ import numpy as np
 import pymc as pm
 import pytest
 
-from bayesrun.samplers.lanes.trees import Moulds
+from bayesrun.samplers.lanes.to_xarray import Moulds
 
 CHAINS, DRAWS = 2, 3
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bayesrun import measures
 from bayesrun.errors import ConfigError, StoreError
-from bayesrun.measures import contrasts_table
-from bayesrun.measures.names import CONTRAST_COLUMNS
+from bayesrun.statistics import measures
+from bayesrun.statistics.measures import contrasts_table
+from bayesrun.statistics.measures.names import CONTRAST_COLUMNS
 
 N = 5000
 LEVEL = 0.8

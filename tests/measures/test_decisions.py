@@ -8,8 +8,8 @@ import pytest
 from arviz_stats.base import array_stats
 
 from bayesrun.errors import ConfigError, FitError
-from bayesrun.measures import Decision, null_of, parse_decision, parse_decisions
-from bayesrun.measures.decisions import FORMS, effect
+from bayesrun.statistics.measures import Decision, null_of, parse_decision, parse_decisions
+from bayesrun.statistics.measures.decisions import FORMS, effect
 
 
 @pytest.mark.parametrize(

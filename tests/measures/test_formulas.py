@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayesrun import measures
-from bayesrun.measures.estimate import NORMAL
+from bayesrun.statistics import measures
+from bayesrun.statistics.measures.estimate import NORMAL
 
 H = [1.2, 0.7, 1.9, 0.4, 1.1]
 T = [1.0, 1.0, 1.5, 0.5, 1.2]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayesrun import measures
+from bayesrun.statistics import measures
 
 N = 20_000
 TAU, NOISE = 1.5, 0.8

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bayesrun.errors import ConfigError, StoreError
-from bayesrun.measures import (
+from bayesrun.statistics.measures import (
     check_targets,
     measures_table,
     needed,
@@ -19,7 +19,7 @@ from bayesrun.measures import (
     replicates_for_share,
     wilson,
 )
-from bayesrun.measures.names import MEASURE_COLUMNS
+from bayesrun.statistics.measures.names import MEASURE_COLUMNS
 
 
 def test_published_numbers():

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bayesrun import measures
 from bayesrun.errors import StoreError
-from bayesrun.measures import failures_table, measures_table, parse_decisions
-from bayesrun.measures.names import CLASSES, FAILURE_COLUMNS, MEASURE_COLUMNS
+from bayesrun.statistics import measures
+from bayesrun.statistics.measures import failures_table, measures_table, parse_decisions
+from bayesrun.statistics.measures.names import CLASSES, FAILURE_COLUMNS, MEASURE_COLUMNS
 from fake_studies import LEVELS, fake_study
 
 POSITIVE = parse_decisions(["positive: P(beta > 0 | y) > 0.95"])

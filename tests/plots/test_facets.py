@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesrun.plots.facets import choose, evenly, short_cells, span
-from bayesrun.plots.reading import column, estimands, fixed_truth, groups, interval_levels, small, widest_level
-from bayesrun.plots.rounding import ABSENT, plain, plus_minus, probability, rounded, share
+from bayesrun.base.rounding import ABSENT, plain, plus_minus, probability, rounded, share
+from bayesrun.figures.facets import choose, evenly, short_cells, span
+from bayesrun.figures.reading import column, estimands, fixed_truth, groups, interval_levels, small, widest_level
 
 
 def pairs(cells: int, quantities: int) -> list[tuple[str, str]]:

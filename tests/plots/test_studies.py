@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from bayesrun.errors import StoreError
-from bayesrun.plots import calibration, coverage, nested, outcomes, performance, recovery, studies
-from bayesrun.plots.facets import MAX_PANELS
-from bayesrun.plots.studies import study_figures
+from bayesrun.figures import coverage, nested, one_study, outcomes, performance, recovery, sbc
+from bayesrun.figures.facets import MAX_PANELS
+from bayesrun.figures.one_study import study_figures
 from fake_studies import LEVELS, L, fake_study
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from bayesrun.plots.facets import Drawing
-    from bayesrun.plots.studies import StudyFigure
+    from bayesrun.figures.facets import Drawing
+    from bayesrun.figures.one_study import StudyFigure
 
 EMPTY = pd.DataFrame()
 FULL = ["failures", "ecdf_difference", "rank_histogram", "coverage_levels", "z_contraction", "bias_coverage"]
@@ -53,7 +53,7 @@ def second_lines(panels: list[Axes]) -> list[str]:
 @pytest.fixture
 def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures that are drawn but not turned into pixels, which takes most of the time."""
-    monkeypatch.setattr(studies, "save", lambda _figure, path: path.write_bytes(b"no picture"))
+    monkeypatch.setattr(one_study, "save", lambda _figure, path: path.write_bytes(b"no picture"))
 
 
 def names(figures: list[StudyFigure]) -> list[str]:
@@ -163,7 +163,7 @@ def test_any_label_can_be_drawn(tmp_path: Path) -> None:
 
 def test_ecdf_differences_are_at_the_right_places_and_read_in_words() -> None:
     study = fake_study(variables=7, replicates=200)
-    figure, panels = drawn(calibration.ecdf_differences(study["estimates"], study["calibration"]))
+    figure, panels = drawn(sbc.ecdf_differences(study["estimates"], study["calibration"]))
     assert figure.get_suptitle() == "Ranks of the truth: ECDF less uniform"
     assert titles(panels) == [*(f"beta[x{i}]" for i in range(1, 7)), "sigma", "log_likelihood"]
     estimates, judged = study["estimates"], study["calibration"].set_index("variable")
@@ -180,7 +180,7 @@ def test_ecdf_differences_are_at_the_right_places_and_read_in_words() -> None:
 
 def test_the_worst_quantities_are_shown_and_the_caption_says_so() -> None:
     study = fake_study(variables=30, replicates=40)
-    drawing = calibration.ecdf_differences(study["estimates"], study["calibration"])
+    drawing = sbc.ecdf_differences(study["estimates"], study["calibration"])
     _, panels = drawn(drawing)
     assert drawing is not None
     worst = study["calibration"].nsmallest(MAX_PANELS, "p_value")["variable"]
@@ -190,7 +190,7 @@ def test_the_worst_quantities_are_shown_and_the_caption_says_so() -> None:
 
 def test_all_curves_of_a_cell_are_in_its_panel() -> None:
     study = fake_study(cells=2, variables=9, replicates=120)
-    _, panels = drawn(calibration.ecdf_by_cell(study["estimates"], study["calibration"]))
+    _, panels = drawn(sbc.ecdf_by_cell(study["estimates"], study["calibration"]))
     assert titles(panels) == ["numpyro", "nuts"]
     for axes, words in zip(panels, second_lines(panels), strict=True):
         assert len(axes.lines) == 1 + 10
@@ -204,7 +204,7 @@ def test_all_curves_of_a_cell_are_in_its_panel() -> None:
 
 def test_histograms_count_every_replicate() -> None:
     study = fake_study(cells=2, variables=1, replicates=100)
-    _, panels = drawn(calibration.rank_histograms(study["estimates"], study["calibration"]))
+    _, panels = drawn(sbc.rank_histograms(study["estimates"], study["calibration"]))
     assert titles(panels) == [f"{s}  {v}" for s in ("numpyro", "nuts") for v in ("sigma", "log_likelihood")]
     for axes in panels:
         outside, inside = (patch.get_data().values for patch in axes.patches)
@@ -214,7 +214,7 @@ def test_histograms_count_every_replicate() -> None:
 
 def test_a_few_quantities_of_a_few_cells_have_a_row_a_cell() -> None:
     study = fake_study(cells=6, variables=2, replicates=20)
-    _, panels = drawn(calibration.ecdf_differences(study["estimates"], study["calibration"]))
+    _, panels = drawn(sbc.ecdf_differences(study["estimates"], study["calibration"]))
     assert len(panels) == 18
     rows = {axes.get_subplotspec().rowspan.start for axes in panels}
     assert rows == set(range(6))
@@ -223,16 +223,16 @@ def test_a_few_quantities_of_a_few_cells_have_a_row_a_cell() -> None:
 
 def test_symmetry_shows_the_histogram_and_its_mirror() -> None:
     study = fake_study(replicates=100, kind="variational")
-    _, panels = drawn(calibration.symmetry(study["estimates"], study["calibration"]))
+    _, panels = drawn(sbc.symmetry(study["estimates"], study["calibration"]))
     assert len(panels) == 2
     shape, mirror = (patch.get_data().values for patch in panels[0].patches)
     np.testing.assert_array_equal(shape, mirror[::-1])
     assert shape.sum() == 100
     assert "p " in second_lines(panels)[0]
-    assert calibration.symmetry(fake_study(replicates=10)["estimates"], EMPTY) is None
+    assert sbc.symmetry(fake_study(replicates=10)["estimates"], EMPTY) is None
     # independent draws have ranks too: what the table judges is drawn all the same
     ranked = fake_study(replicates=10)
-    _, panels = drawn(calibration.symmetry(ranked["estimates"], ranked["calibration"].iloc[:1]))
+    _, panels = drawn(sbc.symmetry(ranked["estimates"], ranked["calibration"].iloc[:1]))
     assert titles(panels) == ["sigma"]
 
 
@@ -505,7 +505,7 @@ def test_drawing_loads_no_array_library_that_is_only_announced():
     """A stand-in of importlib loads its module when it is asked for an attribute, as matplotlib asks JAX's."""
     program = (
         "import sys, arviz_base\n"
-        "from bayesrun.plots.canvas import blank, unloaded_aside\n"
+        "from bayesrun.figures.canvas import blank, unloaded_aside\n"
         "with unloaded_aside():\n"
         "    blank(2.0, 2.0, 'x').subplots().plot([1, 2], [3, 4])\n"
         "assert 'jax._src' not in sys.modules\n"

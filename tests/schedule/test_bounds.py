@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bayesrun.calibration import calibration_table
-from bayesrun.derived import made_of, mark_tables, outdated, read_table
+from bayesrun.command.pipelines import Gates, held, missing_fits
+from bayesrun.command.pipelines.bounds import coverage_p
 from bayesrun.errors import StoreError
-from bayesrun.measures import failures_table
-from bayesrun.schedule import Gates, held, missing_fits
-from bayesrun.schedule.bounds import coverage_p
-from bayesrun.store import Store
+from bayesrun.statistics.calibration import calibration_table
+from bayesrun.statistics.measures import failures_table
+from bayesrun.store.folder import Store
+from bayesrun.store.table_marks import made_of, mark_tables, outdated, read_table
 from fake_studies import fake_states
 from fakes import fake_outcome, fake_summary, fake_tree
 

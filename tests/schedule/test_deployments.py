@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bayesrun.schedule import find
+from bayesrun.command.pipelines import find
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "pipelines"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bayesrun.command.pipelines import Gates, Pipeline, find, names
+from bayesrun.command.pipelines.command import pipeline
 from bayesrun.errors import ConfigError
-from bayesrun.schedule import Gates, Pipeline, find, names
-from bayesrun.schedule.command import pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ("nightly_calibration", "weekly_recovery")

@@ -19,13 +19,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayesrun.arguments import to_hydra
-from bayesrun.derived import mark_tables
+from bayesrun.command.overrides import to_hydra
+from bayesrun.command.pipelines import Ended, Gates, Pipeline, folder_of, run
+from bayesrun.command.pipelines.command import pipeline as command_line
 from bayesrun.errors import BayesrunError, ConfigError, StoreError
-from bayesrun.measures import failures_table
-from bayesrun.schedule import Ended, Gates, Pipeline, folder_of, run
-from bayesrun.schedule.command import pipeline as command_line
-from bayesrun.store import Store
+from bayesrun.statistics.measures import failures_table
+from bayesrun.store.folder import Store
+from bayesrun.store.table_marks import mark_tables
 from fake_studies import fake_states
 
 FAKE = Path(__file__).resolve().parents[1] / "fake_pipelines.py"
@@ -119,7 +119,7 @@ def test_output_folder_is_absolute_and_holds_pipeline_and_date(workdir: Path, tm
 @settings(max_examples=40)
 @given(st.text(st.sampled_from("ab ,='\"\\({[~"), min_size=1, max_size=8))
 def test_any_path_comes_through_hydra_unchanged(text: str) -> None:
-    from bayesrun.schedule.runs import _quoted
+    from bayesrun.command.pipelines.runs import _quoted
 
     (word,) = to_hydra([f"output.dir={_quoted(f'/{text}/nightly')}"])
     parsed = OverridesParser.create().parse_override(word)
@@ -360,7 +360,7 @@ def test_folder_without_locks_is_an_error(fake: Fake, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def shipped(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    monkeypatch.setattr("bayesrun.schedule.command.run", lambda p, d, o: run(p, d, o, fake.command))
+    monkeypatch.setattr("bayesrun.command.pipelines.command.run", lambda p, d, o: run(p, d, o, fake.command))
     return fake
 
 

@@ -8,9 +8,9 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayesrun import scores
 from bayesrun.simulate import parse_truth, simulator
 from bayesrun.types import Dataset
+from bayesrun.work import summary_columns
 
 TRUTH = {"theta": np.array(0.3)}
 
@@ -83,12 +83,12 @@ def without_the_first(model, data):
 
 
 def at_truth(build, y, monkeypatch, hook=None):
-    monkeypatch.setattr("bayesrun.scores.module_constant", lambda *_: hook)
+    monkeypatch.setattr("bayesrun.work.summary_columns.module_constant", lambda *_: hook)
     tree = xr.DataTree.from_dict({"observed_data": xr.Dataset({"y": ("obs", y)})})
-    monkeypatch.setattr("bayesrun.scores.import_target", lambda node, path: build)
+    monkeypatch.setattr("bayesrun.work.summary_columns.import_target", lambda node, path: build)
     spec = SimpleNamespace(model=SimpleNamespace(path="", params={}))
     case = SimpleNamespace(spec=spec, dataset=Dataset({"y": y}), truth=TRUTH)
-    return scores._likelihood_at_truth(tree, case)
+    return summary_columns._likelihood_at_truth(tree, case)
 
 
 @pytest.mark.parametrize(
@@ -102,11 +102,11 @@ def at_truth(build, y, monkeypatch, hook=None):
 )
 def test_it_is_that_of_the_dataset_s_own_model(build, by_scipy, monkeypatch):
     rng = np.random.default_rng(5)
-    before = len(scores._likelihoods)
+    before = len(summary_columns._likelihoods)
     for _ in range(6):
         y = rng.normal(0.0, 2.0, 7)
         assert at_truth(build, y, monkeypatch) == pytest.approx(by_scipy(y), rel=1e-10)
-    assert len(scores._likelihoods) <= before + 2  # one for each form, not one for each dataset
+    assert len(summary_columns._likelihoods) <= before + 2  # one for each form, not one for each dataset
 
 
 @pytest.mark.parametrize(("hook", "terms"), [(without_the_first, slice(1, None)), (None, slice(None))])

@@ -6,12 +6,12 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayesrun import originals
 from bayesrun.errors import ConfigError
-from bayesrun.originals import facts_of
+from bayesrun.planning import posterior_sbc
+from bayesrun.planning.posterior_sbc import facts_of
 from bayesrun.simulate import check_observed, densities_agree
 from bayesrun.simulate.original import Agreement
-from bayesrun.store import Store
+from bayesrun.store.folder import Store
 from bayesrun.types import Original, Target
 from fakes import fake_outcome, fake_summary, fake_tree
 
@@ -148,19 +148,19 @@ def test_what_could_not_be_compared_is_said(tmp_path):
         (whole, True, ""),
     ):
         path = write(tmp_path / f"{word == ''}{terms}.nc", density, terms=terms, **OWN)
-        found = originals.check_same_model(Original(path), model(), GENERATOR, "sources-graph")
+        found = posterior_sbc.check_same_model(Original(path), model(), GENERATOR, "sources-graph")
         assert word in found.unknown
         assert bool(found.unknown) == bool(word)
     with pytest.raises(ConfigError, match="is a fit with another likelihood than this study's generating model"):
-        originals.check_same_model(Original(path), model(noise=2.0), GENERATOR, "sources-graph")
+        posterior_sbc.check_same_model(Original(path), model(noise=2.0), GENERATOR, "sources-graph")
 
 
 def test_a_file_of_no_study_is_judged_by_its_draws(tmp_path):
-    found = originals.facts_of(write(tmp_path / "posterior.nc", **OWN), ["mu", "sigma"])
+    found = posterior_sbc.facts_of(write(tmp_path / "posterior.nc", **OWN), ["mu", "sigma"])
     assert (found.key, found.sampler, found.kind) == ("", "pymc", "mcmc")
     assert found.facts["n_draws"] == 60
     assert any("ess_bulk_min" in failure for failure in found.failures)
-    told = originals.told(found)
+    told = posterior_sbc.told(found)
     assert told.startswith("pymc, 60 draws in 2 chains, R-hat ")
     assert "verdict fail: " in told
     assert told.endswith(found.path)
@@ -177,13 +177,13 @@ def test_a_file_of_no_study_is_judged_by_its_draws(tmp_path):
     ],
 )
 def test_fewer_effective_draws_than_replicates_are_a_doubt(kind, facts, replicates, few):
-    doubts = originals.doubts(Original("p.nc", kind=kind, facts=facts), replicates)
+    doubts = posterior_sbc.doubts(Original("p.nc", kind=kind, facts=facts), replicates)
     assert len(doubts) == int(few)
     if few:
         assert f"effective draws for {replicates} replicates" in doubts[0]
         assert "more draws" in doubts[0]
     bad = Original("p.nc", kind=kind, facts=facts, failures=("khat 0.94 > 0.7",), remedies=("use sampler=nuts",))
-    first = originals.doubts(bad, replicates)[0]
+    first = posterior_sbc.doubts(bad, replicates)[0]
     assert "khat 0.94 > 0.7" in first
     assert "use sampler=nuts" in first
 

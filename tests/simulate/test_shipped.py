@@ -11,11 +11,11 @@ import pytest
 import yaml
 from scipy import special, stats
 
+from bayesrun.base.imports import import_target, module_constant
 from bayesrun.data import conform
 from bayesrun.data.design import design
 from bayesrun.simulate.simulator import Simulated, Simulator, refusal, simulator
 from bayesrun.simulate.truth import parse_truth
-from bayesrun.targets import import_target, module_constant
 from bayesrun.types import Dataset
 from model_oracles import CONF, default_data, model_config
 

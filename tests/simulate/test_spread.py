@@ -8,14 +8,14 @@ import pytensor
 import pytest
 
 from bayesrun.data.design import design
-from bayesrun.job import execute
-from bayesrun.measures import contraction
 from bayesrun.simulate.draws import compile_model
 from bayesrun.simulate.spread import spread
 from bayesrun.simulate.truth import PRIOR
-from bayesrun.sources import Sources
-from bayesrun.store import Store
+from bayesrun.statistics.measures import contraction
+from bayesrun.store.folder import Store
 from bayesrun.types import DiagnosticsOptions, Simulation, Steps, Target
+from bayesrun.work.datasets import Sources
+from bayesrun.work.worker import execute
 from tiny_models import DATA, batch, spec, stored
 
 

@@ -1,6 +1,6 @@
 """The shipped datasets: real published numbers, each with its citation; nothing is downloaded or made up.
 
-Small tables are typed in under ``tables/``; larger ones are read from the files that the statsmodels package
+Small tables are typed in under ``published/``; larger ones are read from the files that the statsmodels package
 carries, without importing statsmodels, whose import takes seconds.
 """
 
@@ -38,7 +38,7 @@ class Source:
     about
         One line: what a row is, and the columns with their units.
     package
-        Whether the file is statsmodels' own, rather than one under ``tables/``.
+        Whether the file is statsmodels' own, rather than one under ``published/``.
     separator
         Between columns.
     derive
@@ -106,7 +106,7 @@ def shipped(  # noqa: PLR0913 - each parameter is a key of the config
 
 def _locate(name: str, source: Source) -> Path:
     if not source.package:
-        return Path(__file__).parent / "tables" / f"{name}.csv"
+        return Path(__file__).parent / "published" / f"{name}.csv"
     spec = importlib.util.find_spec("statsmodels")
     if spec is None or not spec.submodule_search_locations:
         raise DataError(

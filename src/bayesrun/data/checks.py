@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesrun.base.spelling import known_order
 from bayesrun.data.hints import event_key, listed, missing, nearest, override, rows
 from bayesrun.data.parts import OBS, PREDICTOR, codes, is_plain
 from bayesrun.data.series import REMEDY, in_time
 from bayesrun.errors import DataError
-from bayesrun.spelling import known_order
 from bayesrun.types import Role
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesrun.base.seeds import named_seed
 from bayesrun.data.hints import nearest
 from bayesrun.errors import DataError
-from bayesrun.seeds import named_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

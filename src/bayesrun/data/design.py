@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from bayesrun.base.imports import import_target
 from bayesrun.data.columns import Arrangement, arrange
 from bayesrun.data.covariates import covariate, read_recipe, scores
 from bayesrun.data.parts import OBS
 from bayesrun.errors import ConfigError, DataError
-from bayesrun.targets import import_target
 from bayesrun.types import Dataset, Target
 
 __all__ = ["design", "redrawn"]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesrun.base.spelling import EXACT, known_order
 from bayesrun.data.hints import missing, override
 from bayesrun.data.words import ABSENT, is_number
 from bayesrun.errors import DataError
-from bayesrun.spelling import EXACT, known_order
 from bayesrun.types import Origin
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bayesrun.spelling import PAIRS
+from bayesrun.base.spelling import PAIRS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

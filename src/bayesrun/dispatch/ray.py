@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from bayesrun import machine
+from bayesrun.base import machine
+from bayesrun.base.beside_bounds import against, exact
+from bayesrun.base.imports import at_once, import_target
+from bayesrun.dispatch.attempts import spent, told, tried_again
 from bayesrun.errors import ConfigError
-from bayesrun.held import against, exact
-from bayesrun.targets import at_once, import_target
-from bayesrun.tries import spent, told, tried_again
 from bayesrun.types import Batch, DispatchOptions, Outcome, Resources, Try
 
 if TYPE_CHECKING:

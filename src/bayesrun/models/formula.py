@@ -16,7 +16,8 @@ import pandas as pd
 import pymc as pm
 
 from bayesrun.errors import ConfigError, DataError
-from bayesrun.spelling import EXACT, known_order
+
+from bayesrun.base.spelling import EXACT, known_order  # isort: skip
 
 if TYPE_CHECKING:
     from bayesrun.types import Dataset, Role

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bayesrun.samplers.lanes.ascent import Ascent, Found
     from bayesrun.samplers.lanes.density import Density
     from bayesrun.samplers.lanes.sharing import Member
-    from bayesrun.samplers.lanes.trees import Moulds
+    from bayesrun.samplers.lanes.to_xarray import Moulds
     from bayesrun.types import Dataset, SamplerOptions
 
 __all__ = ["DISCRETE", "EXTRA", "KIND", "OPTIONS", "VERSION", "fits", "sample"]
@@ -72,7 +72,7 @@ def sample(
     FitError
         When it is the turn of a dataset whose optimisation met NaN, or whose model JAX cannot take.
     """
-    from bayesrun.samplers.lanes.intake import in_turn
+    from bayesrun.samplers.lanes.same_form import in_turn
 
     yield from in_turn(fits(build, datasets, seeds, options))
 
@@ -104,7 +104,7 @@ def fits(
         What came of it. One that fails leaves the others alone.
     """
     from bayesrun.samplers.lanes.engine import prepare_jax
-    from bayesrun.samplers.lanes.intake import fit_groups
+    from bayesrun.samplers.lanes.same_form import fit_groups
 
     _check(options)
     prepare_jax()
@@ -133,7 +133,7 @@ def _fit_group(
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
     """Fit datasets that share a density, which took some seconds to derive."""
     from bayesrun.samplers.lanes.ascent import Schedule, Task, ascent, climb
-    from bayesrun.samplers.lanes.trees import Moulds
+    from bayesrun.samplers.lanes.to_xarray import Moulds
 
     begin = time.perf_counter()
     shapes = tuple((value.shape, value.dtype.str) for value in density.arguments(members[0].surveyed))

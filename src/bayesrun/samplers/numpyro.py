@@ -87,7 +87,7 @@ def sample(
     FitError
         When it is the turn of a dataset that has no posterior.
     """
-    from bayesrun.samplers.lanes.intake import in_turn
+    from bayesrun.samplers.lanes.same_form import in_turn
 
     yield from in_turn(fits(build, datasets, seeds, options))
 

@@ -13,14 +13,13 @@ import numpy as np
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant
 
-from bayesrun.fingerprint import equal
 from bayesrun.simulate.programs import evaluated
 from bayesrun.types import Dataset
 
 if TYPE_CHECKING:
     import pymc as pm
 
-__all__ = ["FromDraws", "candidates", "degenerate", "observed_values", "replaced"]
+__all__ = ["FromDraws", "candidates", "degenerate", "equal", "observed_values", "replaced"]
 
 type FromDraws = Callable[[Dataset, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
@@ -110,3 +109,11 @@ def degenerate(drawn: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray])
         if values.size > 1 and np.isfinite(values).all() and (values == values.flat[0]).all():
             found.append(f"all {values.size} values of {name} are {float(values.flat[0]):g}")
     return "; ".join(found)
+
+
+def equal(array: np.ndarray, held: np.ndarray) -> bool:
+    """Whether an array of a dataset is what a model holds, up to the model's own precision."""
+    if array.dtype.kind not in "biuf" or array.shape != held.shape:
+        return False
+    with np.errstate(invalid="ignore"):  # a column that the model does not read may have gaps
+        return bool(np.array_equal(array.astype(held.dtype), held, equal_nan=held.dtype.kind == "f"))

@@ -12,7 +12,7 @@ import numpy as np
 import pytensor
 from pytensor.graph.traversal import ancestors
 
-from bayesrun.alignment import model_layouts
+from bayesrun.base.alignment import model_layouts
 from bayesrun.errors import FitError
 from bayesrun.simulate.arrays import degenerate, observed_values
 from bayesrun.simulate.programs import MODE, Program, compiled, log_density, plain, stream
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pymc as pm
     from pytensor.graph.basic import Variable
 
-    from bayesrun.alignment import Layout
+    from bayesrun.base.alignment import Layout
     from bayesrun.simulate.truth import Truth
 
 __all__ = ["UNDRAWABLE", "Compiled", "compile_model", "draw", "trial", "without_data"]

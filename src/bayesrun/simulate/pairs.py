@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pytensor
 
-from bayesrun.alignment import entries, match, model_layouts
+from bayesrun.base.alignment import entries, match, model_layouts
 from bayesrun.errors import FitError
 from bayesrun.simulate.arrays import candidates, observed_values
 from bayesrun.simulate.programs import MODE, plain
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pymc as pm
     from pytensor.graph.basic import Variable
 
-    from bayesrun.alignment import Layout
+    from bayesrun.base.alignment import Layout
     from bayesrun.simulate.simulator import Simulated, Simulator
     from bayesrun.types import Dataset
 

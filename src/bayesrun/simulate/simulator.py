@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bayesrun.base.imports import module_constant
 from bayesrun.errors import ConfigError
 from bayesrun.simulate.arrays import FromDraws, replaced
 from bayesrun.simulate.draws import Compiled, compile_model, draw, trial
@@ -19,13 +20,12 @@ from bayesrun.simulate.spread import Spread, spread
 from bayesrun.simulate.truth import PRIOR, Truth
 from bayesrun.simulate.values import given_names
 from bayesrun.simulate.wayback import Refused, way_back
-from bayesrun.targets import module_constant
 
 if TYPE_CHECKING:
     import numpy as np
     import pymc as pm
 
-    from bayesrun.alignment import Layout
+    from bayesrun.base.alignment import Layout
     from bayesrun.types import Dataset
 
 __all__ = ["Simulated", "Simulator", "refusal", "simulator"]
@@ -48,7 +48,7 @@ class Simulated:
         Why a fit of it can say little (not finite, all values equal, ...); empty if there is no such reason. A
         dataset that cannot be drawn, or that PyMC cannot hold, has NaN for its observed values.
     layouts
-        Dims and labels of the truth, by which it is matched with estimates (`bayesrun.alignment`).
+        Dims and labels of the truth, by which it is matched with estimates (`bayesrun.base.alignment`).
     """
 
     dataset: Dataset

@@ -14,10 +14,10 @@ import numpy as np
 from pymc.pytensorf import find_rng_nodes
 from scipy import special, stats
 
-from bayesrun.convergence import summarise
-from bayesrun.psis import smooth
 from bayesrun.simulate.draws import UNDRAWABLE, without_data
 from bayesrun.simulate.programs import compiled, evaluated, plain, stream
+from bayesrun.statistics.convergence import summarise
+from bayesrun.statistics.psis import smooth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from bayesrun.base.spelling import did_you_mean, nearest
 from bayesrun.errors import ConfigError
-from bayesrun.spelling import did_you_mean, nearest
 from bayesrun.types import canonical_json
 
 if TYPE_CHECKING:

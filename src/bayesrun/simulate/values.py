@@ -15,11 +15,11 @@ from pytensor.compile.mode import Mode
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
 
-from bayesrun.alignment import drawn, match, model_layouts, posterior_layouts
+from bayesrun.base.alignment import drawn, match, model_layouts, posterior_layouts
+from bayesrun.base.spelling import did_you_mean
 from bayesrun.errors import ConfigError
 from bayesrun.simulate.programs import MODE, log_density, plain
 from bayesrun.simulate.truth import NODE, Truth, posterior_draws
-from bayesrun.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bayesrun.errors import BayesrunError
-from bayesrun.fingerprint import equal
-from bayesrun.simulate.arrays import FromDraws, candidates, observed_values, replaced
+from bayesrun.simulate.arrays import FromDraws, candidates, equal, observed_values, replaced
 
 if TYPE_CHECKING:
     import numpy as np

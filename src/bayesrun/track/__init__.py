@@ -5,12 +5,12 @@ away costs no fit. This package alone imports mlflow, and only inside functions,
 seconds.
 """
 
+from bayesrun.track.artifacts import aggregates, replicate_metrics, verdicts
 from bayesrun.track.cells import CellRun, StudyRun
 from bayesrun.track.journal import public_uri
-from bayesrun.track.records import FitsRun, Record, git_commit
+from bayesrun.track.rows import FitsRun, Record, git_commit
 from bayesrun.track.server import check, default_uri, ui_command
 from bayesrun.track.simulations import SimulationTracker, is_written, unsent
-from bayesrun.track.study_tables import aggregates, replicate_metrics, verdicts
 from bayesrun.track.tracker import Tracker, is_closed, pending, sync
 
 __all__ = [

@@ -22,7 +22,7 @@ from bayesrun.track.journal import (
     confirmed_points,
     public_uri,
 )
-from bayesrun.track.records import MAX_TAG, flat_params, run_status
+from bayesrun.track.rows import MAX_TAG, flat_params, run_status
 from bayesrun.track.runs import MAX_METRICS, log, retag
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-    from bayesrun.store import Store
+    from bayesrun.store.folder import Store
     from bayesrun.track.cells import CellRun
     from bayesrun.track.link import Link
 

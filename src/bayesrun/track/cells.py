@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bayesrun.track.records import MAX_NAME, MAX_TAG, flat_params, legal
+from bayesrun.track.rows import MAX_NAME, MAX_TAG, flat_params, legal
 from bayesrun.types import digest
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from bayesrun.states import State
+    from bayesrun.statistics.states import State
 
 __all__ = ["CellRun", "StudyRun", "content_hash", "distinct", "finite", "fitting"]
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from bayesrun.track.journal import public_uri
-from bayesrun.track.records import MAX_TAG
+from bayesrun.track.rows import MAX_TAG
 from bayesrun.track.runs import log, quoted
 from bayesrun.track.server import connect, failures, find_experiment, is_refusal, one_line
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from bayesrun.base.machine import environment
 from bayesrun.errors import TrackError
-from bayesrun.machine import environment
 from bayesrun.track.journal import public_uri
 
 if TYPE_CHECKING:

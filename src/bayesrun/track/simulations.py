@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayesrun.commands import verb
+from bayesrun.base.verb_hints import verb
 from bayesrun.errors import TrackError
+from bayesrun.store.turns import whole
 from bayesrun.track.cell_runs import STEP, CellRuns, log_new
 from bayesrun.track.cells import content_hash, distinct, finite
 from bayesrun.track.journal import Points, confirmations, confirmed_points
 from bayesrun.track.link import Link
-from bayesrun.track.records import link_or_copy, run_status
+from bayesrun.track.rows import link_or_copy, run_status
 from bayesrun.track.runs import MAX_METRICS, retag, upload
 from bayesrun.track.server import sqlite_file
-from bayesrun.turns import whole
 from bayesrun.types import digest
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-    from bayesrun.store import Store
+    from bayesrun.store.folder import Store
     from bayesrun.track.cells import CellRun, StudyRun
 
 __all__ = ["SimulationTracker", "is_written", "unsent"]

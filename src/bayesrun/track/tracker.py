@@ -7,11 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayesrun.commands import verb
+from bayesrun.base.verb_hints import verb
 from bayesrun.errors import TrackError
 from bayesrun.track.journal import Confirmation, confirm, confirmations, public_uri
 from bayesrun.track.link import Link
-from bayesrun.track.records import (
+from bayesrun.track.rows import (
     FitsRun,
     Record,
     finished_at,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-    from bayesrun.store import Store
+    from bayesrun.store.folder import Store
 
 __all__ = ["Tracker", "is_closed", "pending", "sync"]
 

@@ -18,10 +18,10 @@ from pymc.initial_point import make_initial_point_fn
 from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.samplers import groups
 from bayesrun.samplers.lanes.fleet import SQUARE, Chains, Work, draw, whole
-from bayesrun.samplers.lanes.intake import fit_groups
 from bayesrun.samplers.lanes.program import ATTEMPTS, Program, Settings, program
+from bayesrun.samplers.lanes.same_form import fit_groups
 from bayesrun.samplers.lanes.state import CUT_OFF, DIVERGING
-from bayesrun.samplers.lanes.trees import Moulds
+from bayesrun.samplers.lanes.to_xarray import Moulds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

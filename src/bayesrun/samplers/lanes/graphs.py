@@ -29,7 +29,7 @@ from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.type import TensorType
 
-from bayesrun.sourcecode import is_library
+from bayesrun.base.source_code import is_library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator

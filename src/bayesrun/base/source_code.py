@@ -1,0 +1,179 @@
+"""The source of a user's function, as a digest: of its module and of all modules of the user's own that it can reach.
+
+Comments, docstrings and layout do not count. Nothing is imported and nothing is run: what a function imports when it is
+called is found in its text, so that it counts before the first call as after it.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import hashlib
+import importlib.machinery
+import inspect
+import site
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayesrun.base.places import PACKAGE
+from bayesrun.types import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+__all__ = ["executed", "is_library", "source_digest"]
+
+FORMERLY = {"bayesrun.base.spelling": "bayesrun.spelling"}
+"""Modules that shipped models import, by the names that their keys were made with."""
+
+IMPORTERS = ("import_module", "__import__")
+"""Functions that import what their first argument names."""
+
+
+@contextlib.contextmanager
+def executed() -> Iterator[set[str]]:
+    """Note the files whose functions are called within, whatever way they were imported."""
+    files: set[str] = set()
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, _: files.add(frame.f_code.co_filename) if event == "call" else None)
+    try:
+        yield files
+    finally:
+        sys.setprofile(before)
+
+
+def source_digest(function: Callable[..., object], files: Iterable[str] = ()) -> str:
+    """Digest of the module that a function is in and of the user's own modules that it imports, at any place of them.
+
+    Parameters
+    ----------
+    function
+        Any function.
+    files
+        Paths of further sources that it is known to run.
+
+    Returns
+    -------
+    str
+        The same in every process and from every folder.
+    """
+    texts = _sources(function)
+    known = {path for _, path in texts}
+    others = {path for path in map(_real, files) if _is_users(path) and path.is_file()} - known
+    texts |= {(path.stem, path): _text(path) for path in others}
+    return digest(sorted((name, text) for (name, _), text in texts.items()))
+
+
+def _sources(function: Callable[..., object]) -> dict[tuple[str, Path], str]:
+    """Digests of normalised source texts by module name and file."""
+    start = inspect.getmodule(inspect.unwrap(function))
+    file = getattr(start, "__file__", None)
+    if start is None or not file or not file.endswith(".py"):
+        return {}
+    waiting = [(start.__name__, _real(file))]
+    texts: dict[tuple[str, Path], str] = {}
+    while waiting:
+        name, path = waiting.pop()
+        if (name, path) in texts:
+            continue
+        texts[name, path] = _text(path)
+        for other in _imported(_tree(path, path.stat().st_mtime_ns), name, path):
+            origin = _file_of(other)
+            if other.split(".")[0] != "bayesrun" and origin is not None and _is_users(origin):
+                waiting.append((other, origin))
+    return texts
+
+
+def _real(file: str) -> Path:
+    return Path(file).resolve()
+
+
+def _text(path: Path) -> str:
+    return hashlib.sha256(_meaning(_tree(path, path.stat().st_mtime_ns)).encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=256)
+def _tree(path: Path, changed: int) -> ast.Module:  # noqa: ARG001 (a file that changed is read again)
+    return ast.parse(path.read_bytes())
+
+
+def _is_users(path: Path) -> bool:
+    """Whether a file is neither Python's nor bayesrun's nor of an installed package."""
+    return path.suffix == ".py" and not is_library(path)
+
+
+def is_library(file: str | Path) -> bool:
+    """Whether a file is Python's, bayesrun's or of an installed package."""
+    path = Path(file).resolve()
+    return any(path.is_relative_to(folder) for folder in _library())
+
+
+@functools.cache
+def _library() -> tuple[Path, ...]:
+    paths = sysconfig.get_paths()
+    folders = [*(paths[name] for name in ("purelib", "platlib", "stdlib")), *site.getsitepackages()]
+    return tuple(_real(str(folder)) for folder in (*folders, site.getusersitepackages(), PACKAGE))
+
+
+def _file_of(name: str) -> Path | None:
+    """Find the file of a module by its name, as an import would, without importing it or its packages."""
+    loaded = getattr(sys.modules.get(name), "__file__", None)
+    if loaded:
+        return _real(loaded)
+    folders: list[str] | None = None
+    spec = None
+    parts = name.split(".")
+    for end in range(1, len(parts) + 1):
+        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:end]), folders)
+        if spec is None:
+            return None
+        folders = list(spec.submodule_search_locations or ())
+    return _real(spec.origin) if spec is not None and spec.origin and spec.has_location else None
+
+
+def _imported(tree: ast.Module, name: str, path: Path) -> Iterator[str]:
+    """Yield the full names of what a module may import, inside of its functions too."""
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _with_packages(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            if base:
+                yield from _with_packages(base)
+            yield from (f"{base}.{alias.name}".strip(".") for alias in node.names)
+        elif isinstance(node, ast.Call) and _called(node) in IMPORTERS and node.args:
+            named = node.args[0]
+            if isinstance(named, ast.Constant) and isinstance(named.value, str):
+                yield from _with_packages(named.value.lstrip("."))
+
+
+def _called(node: ast.Call) -> str:
+    function = node.func
+    return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+
+
+def _with_packages(name: str) -> Iterator[str]:
+    """Yield a module and the packages that are imported on the way to it."""
+    parts = name.split(".")
+    yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1) if all(parts[:end]))
+
+
+def _meaning(tree: ast.Module) -> str:
+    """Text of a module without its docstrings."""
+    copy = ast.parse(ast.unparse(tree))
+    for node in ast.walk(copy):
+        if isinstance(node, ast.ImportFrom) and node.module in FORMERLY:
+            node.module = FORMERLY[node.module]
+        body = getattr(node, "body", None)
+        if not isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef) or not body:
+            continue
+        first = body[0]
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            body[:1] = [] if len(body) > 1 else [ast.Pass()]
+    return ast.unparse(copy)

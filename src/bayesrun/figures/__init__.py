@@ -1,0 +1,5 @@
+"""Figures of one fit, as PNG files; it draws and judges nothing."""
+
+from bayesrun.figures.one_fit import MAX_SCALARS, Figures, choose_scalars, fit_figures
+
+__all__ = ["MAX_SCALARS", "Figures", "choose_scalars", "fit_figures"]

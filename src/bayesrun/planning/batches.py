@@ -1,0 +1,241 @@
+"""expand(checked cells) -> Plan: which fits there are, what they are called, which are left to do.
+
+Pure: it reads nothing and starts nothing. A key is the hash of what changes the draws of a fit; resources,
+batch, worker, time, workflow steps and gates are not in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
+
+from bayesrun.base.seeds import data_seed, fit_seed
+from bayesrun.errors import ConfigError
+from bayesrun.types import SCHEMA_VERSION, Batch, Cell, CheckedCell, FitSpec, Outcome, Plan, canonical_json, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+__all__ = ["batch_size", "data_digest", "expand", "fit_key", "fit_spec", "is_complete", "specs_of", "study_name"]
+
+NAME_LENGTH = 60
+
+FEWEST_TOGETHER, MOST_TOGETHER = 64, 256
+"""Bounds of a batch of unstated size: below the first the lanes of a batched sampler idle, above the second a lost
+worker loses much."""
+BATCH_SECONDS = 30.0
+"""What a batch of unstated size should take: progress is seen, and little is lost with a worker."""
+
+
+def study_name(cells: Sequence[Any], seed: int, default_seed: int, kind: str = "fit") -> str:
+    """Name a study after its models, its data and its kind, so that the same command finds its own results.
+
+    A seed other than the default is part of the name, since one study has one seed. A long name is cut and
+    made unique by a digest.
+    """
+    models = "+".join(dict.fromkeys(cell.model.name for cell in cells))
+    data = "+".join(dict.fromkeys(cell.data.name for cell in cells))
+    name = f"{models}-{data}" + (f"-{kind}" if kind != "fit" else "")
+    name += f"-seed{seed}" if seed != default_seed else ""
+    safe = "".join(c if c.isalnum() or c in "+-_." else "_" for c in name)
+    return safe if len(safe) <= NAME_LENGTH else f"{safe[:NAME_LENGTH]}-{digest(safe, 8)}"
+
+
+NEUTRAL: Mapping[str, Any] = {"escalate": (), "extra": {}, "engine": "lanes", "precision": "float64"}
+"""Values under which an option does nothing. An option that comes later is listed here, so that it changes no key."""
+
+
+def _changing(checked: CheckedCell) -> dict[str, Any]:
+    """Options that change the draws of this sampler."""
+    given = dataclasses.asdict(checked.cell.options)
+    return {k: given[k] for k in checked.sampler_options if not (k in NEUTRAL and given[k] == NEUTRAL[k])}
+
+
+def data_digest(checked: CheckedCell) -> str:
+    """Digest of the dataset, or of the recipe of a simulated one."""
+    simulation = checked.simulation
+    if simulation is None:
+        return checked.data_hash
+    generator = [simulation.generator.path, simulation.generator.params, simulation.fingerprint]
+    design = simulation.design and [simulation.design.path, simulation.design.params]
+    return digest([checked.data_hash, generator, simulation.identity, simulation.base_hash, design])
+
+
+def fit_key(checked: CheckedCell, study_seed: int, replicate: int) -> str:
+    """Content hash of one fit: 16 hexadecimal digits."""
+    cell = checked.cell
+    return digest(
+        {
+            "schema": SCHEMA_VERSION,
+            "model": [cell.model.path, cell.model.params, checked.fingerprint],
+            "data": data_digest(checked),
+            "sampler": [cell.sampler.path, checked.sampler_version, _changing(checked)],
+            "divergence_limit": cell.gate.n_divergent if cell.options.escalate else None,
+            "seed": study_seed,
+            "replicate": replicate,
+        }
+    )
+
+
+def fit_spec(checked: CheckedCell, study_seed: int, replicate: int) -> FitSpec:
+    """Write the recipe of one fit."""
+    cell = checked.cell
+    return FitSpec(
+        key=fit_key(checked, study_seed, replicate),
+        cell=cell.label,
+        replicate=replicate,
+        fit_seed=fit_seed(study_seed, cell.model, cell.sampler, _changing(checked), data_digest(checked), replicate),
+        data_hash=checked.data_hash,
+        observed_hash=digest(checked.observed),
+        model=cell.model,
+        sampler=cell.sampler,
+        options=cell.options,
+        steps=cell.steps,
+        diagnostics=cell.diagnostics,
+        divergence_limit=cell.gate.n_divergent,
+        fingerprint=checked.fingerprint,
+        simulation=checked.simulation,
+        data_seed=data_seed(study_seed, checked.simulation.generator, replicate) if checked.simulation else 0,
+        quantity_sources=checked.quantity_sources,
+    )
+
+
+def is_complete(outcome: Outcome | None, spec: FitSpec) -> bool:
+    """Whether a stored fit needs nothing more: every step that is wanted, and the summaries, by the same sources."""
+    if outcome is None or outcome.diagnostics_options != spec.diagnostics:
+        return False
+    if dict(outcome.quantity_sources) != dict(spec.quantity_sources):
+        return False
+    had, wanted = outcome.steps, spec.steps
+    switches = ("prior_predictive", "posterior_predictive", "log_likelihood", "figures")
+    if any(getattr(wanted, name) and not getattr(had, name) for name in switches):
+        return False
+    return not wanted.prior_predictive or had.prior_draws == wanted.prior_draws
+
+
+def specs_of(cells: Sequence[CheckedCell], study_seed: int) -> dict[str, tuple[FitSpec, CheckedCell]]:
+    """Expand cells and replicates to recipes, by key; a fit that two cells describe alike is the first one's."""
+    found: dict[str, tuple[FitSpec, CheckedCell]] = {}
+    for checked in cells:
+        for replicate in range(checked.replicates):
+            spec = fit_spec(checked, study_seed, replicate)
+            found.setdefault(spec.key, (spec, checked))
+    return found
+
+
+def _refuse_rivals(cells: Sequence[CheckedCell], study_seed: int) -> None:
+    """Refuse cells that are one fit, but want it judged, summarised or completed in two ways."""
+    wanted: dict[str, Cell] = {}
+    for checked in cells:
+        cell, first = checked.cell, wanted.setdefault(fit_key(checked, study_seed, 0), checked.cell)
+        differing = [name for name in ("gate", "steps", "diagnostics") if getattr(first, name) != getattr(cell, name)]
+        if differing:
+            raise ConfigError(
+                f"{' and '.join(differing)}: {first.label} and {cell.label} are the same fit, which has one of each; "
+                "run them one after another: nothing is fitted twice, each prints its own verdict, and the study keeps "
+                "the last"
+            )
+
+
+def batch_size(checked: CheckedCell, n_fits: int, workers: int, seconds: float | None = None) -> int:
+    """Say how many fits one worker call does.
+
+    Parameters
+    ----------
+    checked
+        The cell; its ``sampler.batch_size`` counts if it is a number.
+    n_fits
+        Fits that could go together, those that are done included: the size, which the lanes are compiled for, does
+        not change when a study goes on.
+    workers
+        Worker calls that run at the same time.
+    seconds
+        What such a fit took before, if one was done.
+
+    Returns
+    -------
+    int
+        1 for samplers that draw for one dataset after another.
+    """
+    asked = checked.cell.options.batch_size
+    if asked != "auto":
+        return asked
+    if not checked.batched:
+        return 1
+    bound = MOST_TOGETHER if not seconds else int(BATCH_SECONDS / seconds)
+    return max(1, min(math.ceil(n_fits / max(workers, 1)), max(bound, FEWEST_TOGETHER), MOST_TOGETHER))
+
+
+def _batches(
+    specs: Iterable[tuple[FitSpec, CheckedCell]],
+    finished: Mapping[str, bool],
+    workers: int,
+    seconds: Mapping[str, float],
+) -> list[Batch]:
+    """Cut what is left of each group of fits that can go together into batches."""
+    groups: dict[str, list[tuple[FitSpec, CheckedCell]]] = {}
+    for spec, checked in specs:
+        cell = checked.cell
+        same = [spec.model, spec.sampler, spec.options, spec.steps, spec.diagnostics, spec.divergence_limit]
+        name = canonical_json([*same, spec.simulation, checked.fingerprint, cell.resources, cell.timeout])
+        groups.setdefault(name, []).append((spec, checked))
+    batches = []
+    for name in sorted(groups):  # fits of one model stay adjacent, so that compiled functions are used again
+        (_, checked), *_ = group = groups[name]
+        size = batch_size(checked, len(group), workers, seconds.get(checked.cell.label.split(" ", 1)[0]))
+        left = [
+            dataclasses.replace(spec, options=dataclasses.replace(spec.options, batch_size=size))
+            for spec, _ in group
+            if not finished[spec.key]
+        ]
+        batches += [
+            Batch(tuple(left[i : i + size]), checked.cell.resources, checked.cell.timeout)
+            for i in range(0, len(left), size)
+        ]
+    return batches
+
+
+def expand(
+    cells: Sequence[CheckedCell],
+    study_seed: int,
+    done: Callable[[str], Outcome | None],
+    *,
+    workers: int = 1,
+    seconds: Mapping[str, float] | None = None,
+) -> Plan:
+    """Expand cells and replicates to fits, and put those that are left into batches.
+
+    Parameters
+    ----------
+    cells
+        Checked cells.
+    study_seed
+        The study's seed.
+    done
+        Finds the outcome of a fit that is done and whole, by key.
+    workers
+        Worker calls that run at the same time.
+    seconds
+        What a fit took before, by model/data/sampler, where it is known.
+
+    Returns
+    -------
+    Plan
+        A fit that two cells describe alike appears once, under the first one's label.
+
+    Raises
+    ------
+    ConfigError
+        If there is no cell.
+    """
+    if not cells:
+        raise ConfigError("there is nothing to run: the sweep has no cell")
+    _refuse_rivals(cells, study_seed)
+    specs = specs_of(cells, study_seed)
+    finished: Mapping[str, bool] = {key: is_complete(done(key), spec) for key, (spec, _) in specs.items()}
+    return Plan(
+        tuple(_batches(specs.values(), finished, workers, seconds or {})),
+        tuple(spec for spec, _ in specs.values()),
+        frozenset(k for k, v in finished.items() if v),
+    )

@@ -1,0 +1,248 @@
+"""What a plan will take: disk from the shapes of the models, time from fits that were done before."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from bayesrun.base.machine import cores
+from bayesrun.planning.disk_space import fit_bytes, numbers_of, study_bytes
+from bayesrun.planning.effort import alike, steps_of
+from bayesrun.store.folder import unsealed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
+    import pymc as pm
+
+    from bayesrun.planning.disk_space import Numbers
+    from bayesrun.store.folder import Store
+    from bayesrun.types import Batch, CheckedCell, DispatchOptions, FitSpec, Plan
+
+__all__ = ["Estimate", "Fact", "estimate", "known", "known_seconds", "predicted", "workers"]
+
+SAMPLE = 200
+"""Fits of a study whose times are looked at: thousands would tell no more."""
+REMOTE_WORKERS = 32
+START_SECONDS = 12.0
+"""Start of a local Ray cluster with cold workers, measured on two cores."""
+LANES = 64
+"""Chains that a batched sampler moves side by side at the cost of one: see `samplers.lanes.engine`."""
+SLOPES: Mapping[str, tuple[float, float]] = {
+    "log_likelihood": (6e-6, 1e-8),
+    "posterior_predictive": (8e-5, 3e-8),
+    "diagnose": (4e-6, 4.5e-8),
+    "figures": (3e-5, 0.0),
+}
+"""Seconds of a stage for each draw, and more for each number of a draw (observed values, and for diagnose scalars),
+measured on one core: by them what a longer fit takes is told apart from what every fit takes."""
+SIMULATED_FIT, SIMULATED_STUDY = 0.03, 8.0
+"""Seconds that drawing and storing one simulated dataset takes, and what a study of them has before and after its
+fits: how far its truths spread, tables, figures, page."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left to do will take this.
+
+    Parameters
+    ----------
+    bytes
+        Disk in the study's folder.
+    seconds
+        Wall-clock time; None where no fit of these models, data and samplers was ever done here.
+    unknown
+        Labels of cells for which there is no earlier fit to go by.
+    loose
+        Labels of cells for which there are only fits with other parameters or options to go by.
+    """
+
+    bytes: int
+    seconds: float | None
+    unknown: tuple[str, ...] = ()
+    loose: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What a fit took that was done before.
+
+    Parameters
+    ----------
+    seconds
+        By stage.
+    effort
+        What was done in them, see `effort.effort`.
+    """
+
+    seconds: Mapping[str, float]
+    effort: Mapping[str, Any]
+
+
+type Known = Mapping[str, Sequence[Fact]]
+
+
+def estimate(
+    plan: Plan,
+    cells: Sequence[CheckedCell],
+    models: Mapping[str, pm.Model],
+    store: Store,
+    dispatch: DispatchOptions,
+) -> Estimate:
+    """Estimate disk and time of what a plan leaves to do.
+
+    Parameters
+    ----------
+    plan
+        Its batches are what is left.
+    cells, models
+        What is planned, and the model of each cell by its label.
+    store
+        The folders beside it hold the earlier studies whose times are used.
+    dispatch
+        How many cores share the work.
+    """
+    left = [spec for batch in plan.batches for spec in batch.specs]
+    if not left:
+        return Estimate(0, 0.0)
+    by_label = {checked.cell.label: checked for checked in cells}
+    there = {spec.cell: by_label[spec.cell] for spec in left}
+    counted = _counted(models, there)
+    sizes = {label: fit_bytes(counted[label], checked) for label, checked in there.items()}
+    size = sum(sizes[spec.cell] for spec in left) + study_bytes(counted, there)
+    facts = known(store)
+    basis = {batch.label: _basis(batch.specs[0], facts) for batch in plan.batches}
+    unknown = tuple(label for label, (found, _) in basis.items() if not found)
+    if unknown:
+        return Estimate(size, None, unknown)
+    loose = tuple(label for label, (_, same) in basis.items() if not same)
+    many = workers(dispatch)
+    calls = [_call(batch, there[batch.label], counted[batch.label], basis[batch.label][0]) for batch in plan.batches]
+    cores_used = [max(1.0, batch.resources.num_cpus) for batch in plan.batches]
+    work = sum(seconds * wide for seconds, wide in zip(calls, cores_used, strict=True))
+    start = START_SECONDS if dispatch.kind == "ray" else 0.0
+    start += SIMULATED_STUDY * any(checked.simulation is not None for checked in there.values())
+    compiled = sum(_compiled(basis[label][0], there[label]) for label in basis)
+    return Estimate(size, start + compiled + max(work / many, *calls), loose=loose)
+
+
+def workers(dispatch: DispatchOptions) -> int:
+    """Say how many worker calls run at the same time; of a cluster that is not joined yet, a guess."""
+    if dispatch.kind == "serial":
+        return 1
+    return dispatch.num_cpus or (cores() if dispatch.address is None else REMOTE_WORKERS)
+
+
+def predicted(facts: Sequence[Fact], spec: FitSpec, checked: CheckedCell, numbers: Numbers, together: int) -> float:
+    """Predict the seconds of one fit, from those of fits that were shorter or longer.
+
+    Parameters
+    ----------
+    facts
+        At least one. Those count whose number of steps is nearest.
+    spec, checked
+        The fit, and its cell.
+    numbers
+        Of its model.
+    together
+        Fits of its worker call, where its sampler draws for many at once.
+
+    Returns
+    -------
+    float
+        Wall-clock seconds, or of a fit that is drawn with others its share. Steps cost what they cost before. What
+        comes before the first step takes as long as in the fit where it took least: what was compiled is kept.
+    """
+    steps = steps_of(spec.options, checked.kind, _side_by_side(checked))
+    distance = [abs(math.log(max(fact.effort["steps"], 1) / max(steps, 1))) for fact in facts]
+    nearest = [fact for fact, far in zip(facts, distance, strict=True) if far <= min(distance) + 1e-9]
+    compiled: float = min(fact.effort["compile"] * fact.effort["together"] for fact in facts) / together
+    return compiled + statistics.median(_without(fact, spec, steps, numbers, together) for fact in nearest)
+
+
+def _without(fact: Fact, spec: FitSpec, steps: int, numbers: Numbers, together: int) -> float:
+    """Predict the seconds of a fit from those of another one, without what comes before the first step."""
+    had, options = fact.effort, spec.options
+    share = _share(together, options.chains) / _share(had["together"], had["chains"])
+    total: float = max(0.0, fact.seconds.get("sample", 0.0) - had["compile"]) * share * steps / max(had["steps"], 1)
+    draws = options.draws * options.chains
+    for stage, seconds in fact.seconds.items():
+        if stage == "sample" or not getattr(spec.steps, stage, True):
+            continue
+        each, every = SLOPES.get(stage, (0.0, 0.0))
+        values = numbers.observed + (numbers.free + numbers.derived) * (stage == "diagnose")
+        slope = min(each + every * values, seconds / max(had["draws"], 1))
+        total += seconds + slope * (draws - had["draws"])
+    return total
+
+
+def _share(together: int, chains: int) -> float:
+    """Say what a fit costs of the lanes, in units of one fit that has all of them for itself."""
+    return max(1.0, together * chains / LANES) / together
+
+
+def _side_by_side(checked: CheckedCell) -> int:
+    return 1 if checked.batched else max(1, int(checked.cell.resources.num_cpus))
+
+
+def _basis(spec: FitSpec, facts: Known) -> tuple[Sequence[Fact], bool]:
+    """Find the earlier fits that tell most of a fit, and whether they differ from it in lengths alone."""
+    narrow, wide = alike(spec)
+    same = facts.get(narrow, ())
+    return same or facts.get(wide, ()), bool(same)
+
+
+def _call(batch: Batch, checked: CheckedCell, numbers: Numbers, facts: Sequence[Fact]) -> float:
+    """Predict the seconds of one worker call."""
+    count = len(batch.specs)
+    own = predicted(facts, batch.specs[0], checked, numbers, count if checked.batched else 1)
+    return count * (own + SIMULATED_FIT * (checked.simulation is not None))
+
+
+def _compiled(facts: Sequence[Fact], checked: CheckedCell) -> float:
+    """Say what the first of many simulated fits takes longer, in every worker at the same time."""
+    if checked.simulation is None or checked.batched:
+        return 0.0
+    seconds = [fact.effort["compile"] for fact in facts]
+    return float(max(seconds) - min(seconds))
+
+
+def _counted(models: Mapping[str, pm.Model], cells: Mapping[str, CheckedCell]) -> dict[str, Numbers]:
+    """Count the numbers of each model once, however many cells have it."""
+    once = {id(models[label]): models[label] for label in cells}
+    numbers = {name: numbers_of(model) for name, model in once.items()}
+    return {label: numbers[id(models[label])] for label in cells}
+
+
+def known(store: Store) -> dict[str, list[Fact]]:
+    """Read what the fits of every study beside this one took, by what they are alike in."""
+    found: dict[str, list[Fact]] = {}
+    for fields in _done(store):
+        effort = fields.get("effort") or {}
+        for name in effort.get("alike", ()):
+            found.setdefault(name, []).append(Fact(fields["seconds"], effort))
+    return found
+
+
+def known_seconds(store: Store) -> dict[str, float]:
+    """Median seconds of the finished fits of every study beside this one, by model, data and sampler."""
+    times: dict[str, list[float]] = {}
+    for fields in _done(store):
+        times.setdefault(str(fields["cell"]).split(" ", 1)[0], []).append(sum(fields["seconds"].values()))
+    return {kind: statistics.median(found) for kind, found in times.items()}
+
+
+def _done(store: Store) -> Iterator[Mapping[str, Any]]:
+    """Read outcomes of finished fits; a torn one is passed over."""
+    for study in store.root.parent.glob("*/fits"):
+        for path in islice(study.glob("*/outcome.json"), SAMPLE):
+            try:
+                fields = unsealed(path.read_text())
+            except (OSError, ValueError):
+                continue
+            if fields.get("status") == "done":
+                yield fields

@@ -1,0 +1,198 @@
+"""What a model means, as a digest, and what its graph shows: narrow integers, centred variables.
+
+The fingerprint has two parts: the sources that build the model (`sourcecode`), and the graph that was built, with its
+constants. It draws nothing and compiles nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pymc.distributions.distribution import SymbolicRandomVariable
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.traversal import ancestors, toposort
+from pytensor.tensor.random.op import RandomVariable
+from pytensor.tensor.random.type import RandomType
+from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
+from scipy import sparse
+
+from bayesrun.base.source_code import source_digest
+from bayesrun.simulate.arrays import equal
+from bayesrun.types import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import pymc as pm
+
+    from bayesrun.types import Dataset
+
+__all__ = [
+    "centred_variables",
+    "fingerprint",
+    "graph_digest",
+    "narrow_constants",
+]
+
+NARROW = ("int8", "int16", "uint8", "uint16")
+INDEXING = (Subtensor, AdvancedSubtensor)
+DISTRIBUTIONS = (RandomVariable, SymbolicRandomVariable)
+SHAPING = ("MakeVector", "Alloc", "SpecifyShape", "Reshape", "Shape_i", "ScalarFromTensor")
+"""Ops whose integers are lengths and axes, not numbers of the model."""
+
+
+def fingerprint(
+    builder: Callable[..., Any], model: pm.Model, data: Dataset | None = None, files: Iterable[str] = ()
+) -> str:
+    """Digest of a model's meaning, ``SOURCES-GRAPH``: of `source_digest`, and of `graph_digest`."""
+    return f"{source_digest(builder, files)}-{graph_digest(model, data)}"
+
+
+def graph_digest(model: pm.Model, data: Dataset | None = None) -> str:
+    """Digest of what was built: variables, dims and coords, and the log density with its constants.
+
+    Parameters
+    ----------
+    model
+        What was built.
+    data
+        Of what. Observed values that are arrays of it do not count, since they are in its digest; others do. None: no
+        observed values count.
+    """
+    values = [model.rvs_to_values[rv] for rv in model.observed_RVs]
+    known = [value for value in values if data is None or _is_array(value, data)]
+    return digest([_graph(_outputs(model)), _graph(model.logp(sum=False), known), _names(model)])
+
+
+def _is_array(value: Variable, data: Dataset) -> bool:
+    """Whether observed values are those of an array of the dataset, up to the model's own precision."""
+    if isinstance(value, Constant):
+        held = np.asarray(value.data)
+    elif isinstance(value, SharedVariable):
+        held = np.asarray(value.get_value(borrow=True))
+    else:
+        return False
+    return any(equal(np.asarray(data[name]), held) for name in data)
+
+
+def _outputs(model: pm.Model) -> list[Variable]:
+    return [*model.basic_RVs, *model.deterministics, *model.potentials]
+
+
+def _names(model: pm.Model) -> list[Any]:
+    transforms = [type(model.rvs_to_transforms[rv]).__qualname__ for rv in model.basic_RVs]
+    return [
+        [v.name for v in _outputs(model)],
+        transforms,
+        {k: list(map(str, v or ())) for k, v in model.coords.items()},
+    ]
+
+
+def _graph(outputs: list[Variable], unread: Sequence[Variable] = ()) -> str:
+    """Digest of a graph: ops with their properties, how they are joined, and the values of constants."""
+    ids: dict[Variable, int] = {}
+    lines: list[Any] = []
+
+    def see(variable: Variable) -> int:
+        if variable not in ids:
+            ids[variable] = len(ids)
+            value = "observed" if variable in unread else _value(variable)
+            lines.append([ids[variable], str(variable.type), value])
+        return ids[variable]
+
+    for node in toposort(outputs):
+        inputs = [see(variable) for variable in node.inputs]
+        for output in node.outputs:
+            ids.setdefault(output, len(ids))
+        lines.append([_op(node.op), inputs, [ids[output] for output in node.outputs]])
+    return digest([lines, [see(variable) for variable in outputs]])
+
+
+def _value(variable: Variable) -> str:
+    if isinstance(variable.type, RandomType):
+        return "rng"
+    if isinstance(variable, Constant):
+        return _bytes(variable.data)
+    if isinstance(variable, SharedVariable):
+        return _bytes(variable.get_value(borrow=True))
+    return variable.name or ""
+
+
+def _bytes(value: Any) -> str:
+    if isinstance(value, np.ndarray | np.generic):
+        array = np.asarray(value)
+        return hashlib.sha256(str((array.dtype, array.shape)).encode() + array.tobytes("C")).hexdigest()[:16]
+    if sparse.issparse(value):
+        entries = value.tocoo()
+        return digest([value.format, value.shape, *map(_bytes, (entries.row, entries.col, entries.data))])
+    return _stable(value)
+
+
+def _op(op: Any) -> list[Any]:
+    name = f"{type(op).__module__}.{type(op).__qualname__}"
+    properties = [[key, _property(getattr(op, key, None))] for key in getattr(op, "__props__", ()) or ()]
+    inner = getattr(op, "fgraph", None)
+    return [name, properties, _graph(list(inner.outputs)) if inner is not None else ""]
+
+
+def _property(value: Any) -> str:
+    if hasattr(value, "__props__"):
+        return str(_op(value))
+    return _stable(value)
+
+
+def _stable(value: Any) -> str:
+    """Text of a value that is the same in every process: no address, no order of a set."""
+    if isinstance(value, (set, frozenset)):
+        return str(sorted(map(_stable, value)))
+    text = repr(value)
+    return type(value).__qualname__ if " at 0x" in text else text
+
+
+def narrow_constants(model: pm.Model) -> list[str]:
+    """Name the variables whose graph computes in a narrow integer type.
+
+    Indexing is not computing: int8 category codes are safe as an index. Nor is a narrow array in danger where it
+    meets a float, since the result is a float. The parameter of a distribution is, because its density squares it.
+    """
+    found = []
+    for output in _outputs(model):
+        stop = [v for v in _outputs(model) if v is not output]
+        for node in toposort([output], blockers=stop):
+            narrow = [v.type.dtype for v in node.inputs if _is_narrow(v)]
+            if narrow and _computes(node):
+                found.append(f"{output.name} (a constant of type {narrow[0]})")
+    return sorted(set(found))
+
+
+def _is_narrow(variable: Variable) -> bool:
+    return getattr(variable.type, "dtype", "") in NARROW
+
+
+def _computes(node: Any) -> bool:
+    if isinstance(node.op, INDEXING) or type(node.op).__name__ in SHAPING:
+        return False
+    return isinstance(node.op, DISTRIBUTIONS) or any(_is_narrow(v) for v in node.outputs)
+
+
+def centred_variables(model: pm.Model) -> dict[str, list[str]]:
+    """Find vector variables whose location and scale are other free variables: the centred form of a hierarchy.
+
+    Returns
+    -------
+    dict
+        Name of the variable to the names of the free variables that it stands on, two or more.
+    """
+    free = set(model.free_RVs)
+    found = {}
+    for rv in model.free_RVs:
+        if rv.ndim == 0 or rv.owner is None:
+            continue
+        stop = free - {rv}
+        parents = [v.name for v in ancestors([rv], blockers=list(stop)) if v in stop]
+        if len(parents) > 1:
+            found[str(rv.name)] = sorted({str(name) for name in parents})
+    return found

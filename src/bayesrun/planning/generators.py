@@ -1,0 +1,315 @@
+"""Data-generating mechanisms: checked cells of a simulation study -> cells that know what their data are drawn from.
+
+It runs on the driver, before any fit; whatever a generator cannot do honestly is refused here. It draws nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING
+
+from bayesrun.base.imports import bind, import_target, module_constant
+from bayesrun.base.seeds import named_seed
+from bayesrun.errors import BayesrunError, ConfigError
+from bayesrun.planning.batches import data_digest
+from bayesrun.planning.estimands import check_estimands, quantity_sources, unknown_nulls
+from bayesrun.planning.misspecification import check_compared, check_pair
+from bayesrun.planning.model_check import build, check_other
+from bayesrun.planning.option_types import shell
+from bayesrun.planning.posterior_sbc import check_same_model, doubts, facts_of
+from bayesrun.types import Cell, CheckedCell, DiagnosticsOptions, Original, Simulation, StudyOptions, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pymc as pm
+
+    from bayesrun.planning.preflight import Checked
+    from bayesrun.simulate import Simulator
+    from bayesrun.simulate.truth import Truth
+    from bayesrun.types import Dataset, Settings
+
+__all__ = ["covariates", "mechanisms"]
+
+
+def mechanisms(checked: Checked, settings: Settings) -> Checked:
+    """Give each cell of a simulation study the recipe of its datasets.
+
+    Parameters
+    ----------
+    checked
+        Cells with the datasets whose covariates are kept.
+    settings
+        The study: kind, truth, generator, and what is measured of each fit.
+
+    Returns
+    -------
+    Checked
+        For a study of real data as it was, with the sources of its quantities.
+
+    Raises
+    ------
+    ConfigError
+        With every reason for which data cannot be simulated, or measured as the study asks.
+    """
+    study = settings.study
+    if study.kind == "fit":
+        _refuse_placeholders(checked.cells)
+        return dataclasses.replace(checked, cells=_with_estimands(checked, study))
+    from bayesrun.simulate.truth import parse_truth
+
+    problems: dict[str, None] = dict.fromkeys(_refused(study, checked.cells))
+    problems |= dict.fromkeys(unknown_nulls(study, checked.cells, checked.models))
+    generator = settings.generator
+    if generator is None and study.kind != "sbc":
+        problems |= dict.fromkeys(_unpaired(checked.cells))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    truth = parse_truth(study.truth)
+    joint = study.kind == "sbc" and truth.path is not None
+    cells: list[CheckedCell] = []
+    made: dict[str, tuple[Simulation, Dataset, Simulator]] = {}
+    told: dict[str, tuple[str, ...]] = {}
+    for one in checked.cells:
+        label = one.cell.label
+        target, dataset = generator or one.cell.model, checked.datasets[label]
+        name = f"{_words(target)} {one.data_hash}"
+        try:
+            if name not in made:
+                model = checked.models[label] if generator is None else None
+                made[name] = _simulation(target, dataset, truth, model, joint=joint)
+            recipe, _, ready = made[name]
+            _check_observed(one, checked.models[label], dataset, target, ready.replaced)
+            design = _redrawn(one.cell.data)
+            simulation = dataclasses.replace(
+                recipe, truth={"posterior": truth.path} if truth.path else study.truth, design=design
+            )
+            pair = f"{name} {_words(one.cell.model)}"
+            if pair not in told:
+                same = _words(recipe.generator) == _words(one.cell.model)
+                told[pair] = () if same else check_pair(one, checked.models[label], ready, target, study)
+                if not (same and joint):
+                    _check_drawn(one.cell.model, simulation, ready)
+            check_estimands(one, checked.models[label], study)
+            asked = _measured(one.cell, study)
+            cells.append(
+                dataclasses.replace(
+                    one,
+                    warnings=(*one.warnings, *told[pair], *_doubts(recipe.original, study)),
+                    simulation=simulation,
+                    replicates=1 if study.replicates == "auto" else study.replicates,
+                    cell=dataclasses.replace(one.cell, diagnostics=asked),
+                    quantity_sources=quantity_sources(asked, study.quantities or ()),
+                )
+            )
+        except BayesrunError as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+    problems |= dict.fromkeys(check_compared(_seeing_the_same(cells), checked.models))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    bases = {f"study.generator {recipe.base_hash}": base for recipe, base, _ in made.values()}
+    return dataclasses.replace(checked, cells=tuple(cells), datasets={**checked.datasets, **bases})
+
+
+def covariates(simulation: Simulation, seed: int) -> Dataset | None:
+    """Draw the covariates of a replicate, where they are drawn anew."""
+    if simulation.design is None:
+        return None
+    from bayesrun.data import conform
+    from bayesrun.data.design import redrawn
+
+    roles = module_constant(import_target("study.generator", simulation.generator.path), "DATA", {})
+    return conform(redrawn(simulation.design, named_seed(seed, "design")), roles, used=())
+
+
+def _seeing_the_same(cells: Sequence[CheckedCell]) -> list[list[CheckedCell]]:
+    groups: dict[str, list[CheckedCell]] = {}
+    for one in cells:
+        groups.setdefault(data_digest(one), []).append(one)
+    return list(groups.values())
+
+
+DESIGN = "bayesrun.data.design.design"
+
+MOST_DRAWN = 8
+"""Datasets drawn to find one that is not degenerate."""
+
+
+def _refuse_placeholders(cells: Sequence[CheckedCell]) -> None:
+    """Refuse to fit the outcome of a design, which is a placeholder."""
+    names = dict.fromkeys(one.cell.data.name for one in cells if one.cell.data.path == DESIGN)
+    if names:
+        raise ConfigError(
+            f"data={', '.join(names)}: a design has a placeholder for its outcome; simulate it with study=recovery, "
+            "study=power or study=sbc"
+        )
+
+
+def _with_estimands(checked: Checked, study: StudyOptions) -> tuple[CheckedCell, ...]:
+    """Check what cells of real data estimate beside the parameters, and note by which sources."""
+    cells: list[CheckedCell] = []
+    problems: dict[str, None] = {}
+    for one in checked.cells:
+        try:
+            check_estimands(one, checked.models[one.cell.label], study)
+            cells.append(dataclasses.replace(one, quantity_sources=quantity_sources(one.cell.diagnostics)))
+        except BayesrunError as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return tuple(cells)
+
+
+def _unpaired(cells: Sequence[CheckedCell]) -> list[str]:
+    """Say where several models would each be fitted to data of their own, which compares nothing."""
+    by_data: dict[str, dict[str, str]] = {}
+    for one in cells:
+        by_data.setdefault(one.data_hash, {})[_words(one.cell.model)] = one.cell.model.name
+    return [
+        f"study.generator: several models are fitted ({', '.join(models.values())}), which would not see the same "
+        "data; name the one that the data are drawn from: study.generator=MODEL"
+        for models in by_data.values()
+        if len(models) > 1
+    ]
+
+
+def _words(target: Target) -> str:
+    return f"{target.path} {sorted(target.params.items())!r}"
+
+
+def _redrawn(data: Target) -> Target | None:
+    return data if data.params.get("redraw") is True else None
+
+
+def _refused(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
+    """Say what a study asks for that has no answer."""
+    from bayesrun.simulate.truth import parse_truth
+    from bayesrun.statistics.measures import check_targets
+
+    lines = []
+
+    try:
+        kind = parse_truth(study.truth).kind
+    except ConfigError as error:
+        return str(error).splitlines()
+    if study.kind == "sbc" and kind == "fixed":
+        lines.append(
+            "study.truth: calibration is judged for truth drawn from the prior, not for fixed values; use "
+            "study=recovery, or study.truth=prior"
+        )
+    if study.kind == "sbc" and kind == "posterior" and any(_redrawn(one.cell.data) for one in cells):
+        lines.append(
+            "study.truth: calibration given the observed data keeps their covariates; use data.redraw=false, or "
+            "study.truth=prior"
+        )
+    if study.kind == "power" and not all(study.decisions or one.cell.diagnostics.decisions for one in cells):
+        rule = shell("study.decisions", '["P(beta > 0 | y) > 0.95"]')
+        lines.append(f"study.decisions: a power study needs a decision rule: {rule}")
+    if study.replicates == "auto" and not study.target_mcse:
+        lines.append("study.target_mcse: study.replicates=auto needs a target: 'study.target_mcse={coverage: 0.01}'")
+    if study.target_mcse:
+        try:
+            check_targets(study.target_mcse)
+        except ConfigError as error:
+            lines += str(error).splitlines()
+    for one in cells:
+        draws = one.cell.options.draws * one.cell.options.chains
+        if draws < study.ranks:
+            lines.append(
+                f"study.ranks: got {study.ranks}; {one.cell.label} keeps {draws} draws; wanted no more than that"
+            )
+    return list(dict.fromkeys(lines))
+
+
+def _simulation(
+    target: Target, dataset: Dataset, truth: Truth, model: pm.Model | None, *, joint: bool
+) -> tuple[Simulation, Dataset, Simulator]:
+    """Check that a generator can draw datasets like this one; return its own form of it, and what draws them."""
+    from bayesrun.data import conform
+    from bayesrun.simulate import identity, simulator
+
+    function = import_target("study.generator", target.path)
+    bound = bind("study.generator", function, target, 1)
+    try:
+        base = conform(dataset, module_constant(function, "DATA", {}), used=())
+    except BayesrunError as error:
+        raise ConfigError(f"study.generator: model={target.name} on data={dataset.name}: {error}") from error
+    found = build(bound, base)
+    try:
+        ready = simulator(functools.partial(function, **bound.params), base, truth, model or found.model)
+    except ConfigError as error:
+        raise ConfigError("\n".join(f"model={target.name}: {line}" for line in str(error).splitlines())) from error
+    free = [str(rv.name) for rv in ready.model.free_RVs]
+    original = None if truth.path is None else facts_of(truth.path, free)
+    what = identity(truth, free) | ({"joint": True} if joint else {})
+    recipe = Simulation(bound, found.fingerprint, identity=what, base_hash=base.digest(), original=original)
+    if original is not None and joint:
+        recipe = dataclasses.replace(recipe, original=check_same_model(original, ready.model, bound, found.fingerprint))
+        _check_drawn(bound, recipe, ready)
+        _check_together(ready, base)
+    return recipe, base, ready
+
+
+def _check_drawn(fitted: Target, simulation: Simulation, ready: Simulator) -> None:
+    """Refuse a fitted model that cannot be built on simulated data as on the dataset that it was checked with."""
+    from bayesrun.simulate import joined
+
+    drawn = (ready.draw(seed, covariates(simulation, seed)) for seed in range(MOST_DRAWN))
+    simulated = next((one.dataset for one in drawn if not one.degenerate), None)
+    if simulated is None:
+        return
+    if simulation.joint:
+        both = joined(ready.base, simulated, ready.replaced)
+        check_other(fitted, both, "the observed and simulated data together")
+    else:
+        check_other(fitted, simulated, "data simulated from the generator")
+
+
+def _doubts(original: Original | None, study: StudyOptions) -> list[str]:
+    """Say what the user should know of the fit that truth is drawn from, before the study starts."""
+    if original is None:
+        return []
+    replicates = None if study.replicates == "auto" else study.replicates
+    open_questions = [f"of the original {original.unknown}"] if original.unknown else []
+    return [f"study.truth.posterior: {text}" for text in (*open_questions, *doubts(original, replicates))]
+
+
+def _check_together(ready: Simulator, base: Dataset) -> None:
+    """Refuse models that cannot be fitted to old and new data together."""
+    from bayesrun.simulate import check_joint, joined
+
+    simulated = ready.draw(0).dataset
+    try:
+        check_joint(ready.build, base, simulated, joined(base, simulated, ready.replaced))
+    except ConfigError as error:
+        raise ConfigError(
+            f"study.truth: calibration given the observed data fits them and the simulated ones together: {error}; use "
+            "study.truth=prior, or study=recovery"
+        ) from error
+
+
+def _measured(cell: Cell, study: StudyOptions) -> DiagnosticsOptions:
+    """Join what is measured of every fit of the study to what the cell asks for."""
+    own = cell.diagnostics
+    return dataclasses.replace(
+        own,
+        levels=tuple(sorted({*own.levels, *study.levels})),
+        ranks=study.ranks,
+        quantities={**(own.quantities or {}), **(study.quantities or {})} or None,
+        decisions=tuple(dict.fromkeys((*own.decisions, *study.decisions))),
+    )
+
+
+def _check_observed(
+    one: CheckedCell, model: pm.Model, dataset: Dataset, generator: Target, drawn: tuple[str, ...]
+) -> None:
+    """Refuse a fitted model that observes what the generator does not draw: it would be fitted to a placeholder."""
+    from bayesrun.simulate.arrays import candidates
+
+    for name, arrays in candidates(model, dataset).items():
+        if arrays and not set(arrays) & set(drawn):
+            raise ConfigError(
+                f"study.generator: {generator.name} draws {', '.join(drawn)}, and {name} of "
+                f"model={one.cell.model.name} observes {', '.join(arrays)}; choose a generator that draws it"
+            )

@@ -1,0 +1,283 @@
+"""Whether a model can be fitted: it builds, twice alike, observes the data, and starts at a finite density."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sysconfig
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesrun.base.imports import import_target
+from bayesrun.base.source_code import executed
+from bayesrun.errors import BayesrunError, ConfigError, DataError
+from bayesrun.planning.casts import casts, watched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pymc as pm
+
+    from bayesrun.types import Cell, Dataset, Target
+
+__all__ = ["Built", "build", "build_model", "check_discrete", "check_other", "probe"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model and what its graph shows."""
+
+    model: pm.Model
+    fingerprint: str
+    centred: Mapping[str, tuple[str, ...]]
+    warnings: tuple[str, ...]
+
+
+def build(target: Target, dataset: Dataset) -> Built:
+    """Build a model and check that it can be fitted.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot, with the reason and the remedy.
+    """
+    from bayesrun.planning.fingerprint import centred_variables, fingerprint, graph_digest, narrow_constants
+
+    builder = import_target("model", target.path)
+    model = _first(builder, target, dataset)
+    if not model.observed_RVs:
+        raise ConfigError(
+            f"model={target.name}: no variable is observed, so there is nothing to fit; give one observed=data[...] "
+            "(write a likelihood that is a Potential alone as a CustomDist)"
+        )
+    if not model.free_RVs:
+        raise ConfigError(f"model={target.name}: it has no free variable, so there is nothing to fit")
+    _check_dims(model, target.name)
+    _check_names(model, target.name)
+    with executed() as files:
+        again = build_model(builder, target, dataset)
+    try:
+        found = fingerprint(builder, model, dataset, files)
+    except Exception as error:  # shapes that are known before anything is evaluated, and do not fit
+        raise ConfigError(f"model={target.name}: its log density cannot be written down: {_where(error)}") from error
+    if not found.endswith(graph_digest(again, dataset)):
+        raise ConfigError(
+            f"model={target.name}: two builds of it differ, so a fit could not be found again; give the random numbers "
+            "that it draws a fixed seed"
+        )
+    warnings = [
+        f"model={target.name}: {name} computes with a narrow integer, which overflows silently; write the number "
+        "as a float (36.0)"
+        for name in narrow_constants(model)
+    ]
+    if model.potentials:
+        names = ", ".join(str(p.name) for p in model.potentials)
+        warnings.append(f"model={target.name}: LOO and predictive checks do not see the Potential {names}")
+    centred = {name: tuple(parents) for name, parents in centred_variables(model).items()}
+    return Built(model, found, centred, tuple(warnings))
+
+
+def _first(builder: Callable[..., Any], target: Target, dataset: Dataset) -> pm.Model:
+    """Build a model for the first time, and check the data by what it makes of them.
+
+    What a model reads must be there; gaps in other columns do not stop it. What it observes must be what was read.
+    """
+    from bayesrun.data import check_values
+    from bayesrun.data.hints import override
+
+    seen = _Seen(dataset.arrays)
+    failed = model = None
+    with watched() as given:
+        try:
+            model = build_model(builder, target, dataclasses.replace(dataset, arrays=seen))
+        except BayesrunError as error:
+            failed = error
+    used = [name for name in dataset if name in seen.names]
+    try:
+        check_values(dataset, used)
+    except DataError as error:
+        # what is left out because of other columns would be missed
+        hint = f"; with the columns that the model reads: {override({name: name for name in used})}"
+        raise DataError(
+            f"model={target.name} data={dataset.name}: {error}{hint if len(used) < len(dataset) else ''}"
+        ) from failed
+    if model is None:
+        assert failed is not None
+        raise failed
+    if changed := casts(model, given, dataset.arrays):
+        raise DataError("\n".join(f"model={target.name}: {line}" for line in changed))
+    return model
+
+
+class _Seen(dict[str, "np.ndarray"]):
+    """Arrays of a dataset that note which of them are read."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        super().__init__(arrays)
+        self.names: set[str] = set()
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        found = super().__getitem__(key)
+        self.names.add(key)
+        return found
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key] if key in self else default  # noqa: SIM401 - `get` would not note it
+
+    def items(self) -> Any:
+        self.names |= set(self)
+        return super().items()
+
+    def values(self) -> Any:
+        self.names |= set(self)
+        return super().values()
+
+
+def build_model(builder: Callable[..., Any], target: Target, dataset: Dataset) -> pm.Model:
+    """Build a model.
+
+    Raises
+    ------
+    ConfigError
+        If the builder fails or returns something else, with the place in the user's file.
+    """
+    import pymc as pm
+
+    try:
+        model = builder(dataset, **target.params)
+    except BayesrunError as error:
+        raise type(error)(f"model={target.name}: {error}") from error
+    except (Exception, SystemExit) as error:  # a user's builder may raise anything
+        raise ConfigError(f"model={target.name}: {target.path} failed: {_where(error)}") from error
+    if not isinstance(model, pm.Model):
+        raise ConfigError(f"model={target.name}: {target.path} returned {type(model).__name__}; wanted a pm.Model")
+    return model
+
+
+def _where(error: BaseException) -> str:
+    """Type and text of an error, and the last place in a file that is no library's."""
+    library = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), __file__, "<")
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(library)]
+    place = f" (line {frames[-1].lineno} of {frames[-1].filename})" if frames else ""
+    text = str(error).splitlines()
+    return f"{type(error).__name__}: {text[0] if text else ''}{place}"
+
+
+def check_discrete(model: pm.Model, cell: Cell, discrete: bool) -> None:
+    """Refuse discrete free variables where the sampler cannot draw them."""
+    whole = [str(rv.name) for rv in model.free_RVs if np.issubdtype(rv.dtype, np.integer) or rv.dtype == "bool"]
+    if whole and not discrete:
+        raise ConfigError(
+            f"model={cell.model.name} sampler={cell.sampler.name}: {', '.join(whole)} cannot be sampled, being "
+            "discrete; use sampler=metropolis or sampler=smc, or sum it out of the model"
+        )
+
+
+def _check_dims(model: pm.Model, name: str) -> None:
+    """Find coords that are not as long as the values along them: PyMC would say so only after the draws."""
+    lengths = {dim: len(labels) for dim, labels in model.coords.items() if labels is not None}
+    for variable, shape in _shapes(model).items():
+        for dim, size in zip(model.named_vars_to_dims.get(variable, ()), shape, strict=False):
+            if size is not None and lengths.get(dim, size) != size:
+                raise ConfigError(
+                    f"model={name}: {variable} has {size} values along dim {dim!r}, which has {lengths[dim]} coords; "
+                    "give one coord for each value, counted from the data: range(len(data[...])), not a fixed number"
+                )
+
+
+def _shapes(model: pm.Model) -> dict[str, tuple[int | None, ...]]:
+    """Shapes of the observed values and of what has dims, as far as they can be told without drawing."""
+    from bayesrun.simulate.values import shapes
+
+    known = {str(rv.name): tuple(model.rvs_to_values[rv].type.shape) for rv in model.observed_RVs}
+    rest = [v for v in (*model.free_RVs, *model.deterministics) if model.named_vars_to_dims.get(v.name)]
+    known |= {str(v.name): tuple(v.type.shape) for v in rest}
+    open_ones = [v for v in rest if None in v.type.shape]
+    with contextlib.suppress(Exception):  # an op without a shape of its own, or one that fails: the probe tells
+        known |= {str(v.name): shape for v, shape in zip(open_ones, shapes(open_ones), strict=True)}
+    return known
+
+
+def check_other(target: Target, dataset: Dataset, what: str) -> None:
+    """Check that a model can be built and evaluated on another dataset of its study than the one it was checked with.
+
+    Parameters
+    ----------
+    target
+        The model.
+    dataset
+        Simulated, or joined to the observed one.
+    what
+        What the dataset is, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot, with the place in the user's file. That its density is not finite there is no fault: data may be
+        extreme.
+    """
+    try:
+        model = build_model(import_target("model", target.path), target, dataset)
+        _check_dims(model, target.name)
+        _start(model, target.name)
+    except BayesrunError as error:
+        raise ConfigError(f"{error} (on {what}, {_size(dataset)}, as this study fits it)") from error
+
+
+def _size(dataset: Dataset) -> str:
+    rows = max((len(array) for array in dataset.values() if np.ndim(array)), default=0)
+    return f"{rows} rows"
+
+
+def _check_names(model: pm.Model, name: str) -> None:
+    """Refuse variables that are called like a dim: the file of draws has one thing of each name."""
+    dims = {"chain", "draw"} | {str(dim) for along in model.named_vars_to_dims.values() for dim in along}
+    variables = [*model.free_RVs, *model.deterministics, *model.observed_RVs]
+    if taken := [str(v.name) for v in variables if v.name in dims]:
+        raise ConfigError(
+            f"model={name}: {', '.join(taken)} is a variable and a dim of draws; give the variable another name (a "
+            "column of a formula: by data.columns)"
+        )
+
+
+def probe(model: pm.Model, name: str) -> None:
+    """Evaluate the log density at the start, one term for each variable, without compiling.
+
+    Raises
+    ------
+    ConfigError
+        If a term is not finite: the variable, the value, and what usually causes it.
+    """
+    bad = [f"{term} ({np.sum(v):g})" for term, v in _start(model, name).items() if not np.all(np.isfinite(v))]
+    if bad:
+        raise ConfigError(
+            f"model={name}: the log density is not finite at the start for {', '.join(bad)}; check that the data lie "
+            "in the support of the likelihood and that priors have positive scales"
+        )
+
+
+def _start(model: pm.Model, name: str) -> dict[str, np.ndarray]:
+    """Evaluate the terms of the log density at the start, by name.
+
+    Raises
+    ------
+    ConfigError
+        If they cannot be.
+    """
+    import pytensor
+    from pytensor.compile.mode import Mode
+
+    names = [str(rv.name) for rv in model.basic_RVs] + [str(p.name) for p in model.potentials]
+    mode = Mode(linker="py", optimizer="fast_compile")
+    try:
+        point = model.initial_point(random_seed=0)
+        terms = model.logp(sum=False)
+        function = pytensor.function(model.value_vars, terms, mode=mode, on_unused_input="ignore")
+        values = function(*(point[str(v.name)] for v in model.value_vars))
+    except Exception as error:  # an op of the model may raise anything when it is evaluated
+        where = _where(error)
+        raise ConfigError(f"model={name}: its log density cannot be evaluated at the start: {where}") from error
+    return dict(zip(names, values, strict=False))

@@ -1,5 +1,0 @@
-"""Figures of one fit, as PNG files; it draws and judges nothing."""
-
-from bayesrun.plots.figures import MAX_SCALARS, Figures, choose_scalars, fit_figures
-
-__all__ = ["MAX_SCALARS", "Figures", "choose_scalars", "fit_figures"]

@@ -1,0 +1,94 @@
+"""What there is of the fits that a study planned: outcomes of those that are whole, and what the others lack.
+
+A fit that is done counts only with all its files, and with everything that the study asks of it now; so plan, status,
+tables and runs say the same. It opens no posterior, unless one is newer than its outcome.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bayesrun.planning.batches import is_complete
+from bayesrun.store.folder import OUTCOME, POSTERIOR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bayesrun.store.folder import Store
+    from bayesrun.types import CheckedCell, FitSpec, Outcome
+
+__all__ = ["Inventory", "inventory", "lacking_lines"]
+
+MOST_LINES, MOST_NAMED = 5, 3
+DRAWN_AGAIN = (POSTERIOR, OUTCOME)
+"""Files without which nothing is left to go by."""
+
+type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What there is of the planned fits.
+
+    Parameters
+    ----------
+    outcomes
+        Of fits that failed, or are done and whole, by key.
+    lacking
+        Key to what is missing, changed or not done yet of a fit that was done before.
+    """
+
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    lacking: Mapping[str, str] = field(default_factory=dict)
+
+
+def inventory(known: Known, store: Store, fresh: Mapping[str, Outcome] | None = None) -> Inventory:
+    """Look at every planned fit.
+
+    Parameters
+    ----------
+    known
+        Planned fits by key.
+    store
+        Where they are.
+    fresh
+        Outcomes that came back just now, which need no second look.
+    """
+    outcomes, lacking = dict[str, "Outcome"](), dict[str, str]()
+    for key, (spec, _) in known.items():
+        outcome = (fresh or {}).get(key) or store.settled(key)
+        if outcome is None:
+            why = store.damage(key)
+        elif outcome.status == "done" and key not in (fresh or {}) and not is_complete(outcome, spec):
+            why = "it was done before, and does not have everything that the study asks for now"
+        else:
+            outcomes[key] = outcome
+            continue
+        if why:
+            lacking[key] = why
+    return Inventory(outcomes, lacking)
+
+
+def lacking_lines(lacking: Mapping[str, str], known: Known) -> list[str]:
+    """Say which fits are not whole, why, and what their study's command does about it: a line a cell and reason.
+
+    Parameters
+    ----------
+    lacking
+        Key to what is wrong.
+    known
+        Planned fits by key.
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for key, why in lacking.items():
+        groups.setdefault((known[key][0].cell, why), []).append(key)
+    lines = []
+    for (cell, why), keys in list(groups.items())[:MOST_LINES]:
+        more = f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else ""
+        who = f"fit {keys[0]} does" if len(keys) == 1 else f"{len(keys)} fits do"
+        named = "" if len(keys) == 1 else f" ({', '.join(keys[:MOST_NAMED])}{more})"
+        remedy = "draws again" if why.startswith(DRAWN_AGAIN) else "completes from the stored draws"
+        lines.append(f"{cell}: {who} not count{named}: {why}; the command of the study {remedy}")
+    left = sum(map(len, list(groups.values())[MOST_LINES:]))
+    return [*lines, *([f"{left} more fits do not count, for other reasons or in other cells"] if left else [])]

@@ -1,0 +1,373 @@
+"""What a study says before and after its fits: the plan, the outcomes, the comparisons; printed and stored.
+
+It reads the store and fits nothing, so everything can be made again at any time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bayesrun.planning.posterior_sbc import originals
+from bayesrun.report import terminal_tables
+from bayesrun.report.comparison import Agreement, Apart, Comparison, Fitted, agreement, loo_comparisons, version
+from bayesrun.report.inventory import inventory
+from bayesrun.statistics.gates import judge, unjudged
+from bayesrun.statistics.states import Standing, State, cell_state
+from bayesrun.store.folder import SUMMARY
+from bayesrun.types import CheckedCell, FitSpec, Outcome, Plan, Verdict, digest
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bayesrun.planning.costs import Estimate
+    from bayesrun.report.simulated_data import Results
+    from bayesrun.store.folder import Store
+
+__all__ = [
+    "Findings",
+    "Row",
+    "announce",
+    "close",
+    "compared",
+    "keep",
+    "objective",
+    "row",
+    "rows",
+    "show",
+    "show_plan",
+    "show_results",
+    "standings",
+    "states",
+]
+
+
+type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
+
+MOST_LABELS = 3
+"""Cells that a line of the plan names."""
+
+MOST_REASONS = 10
+"""Lines on the terminal that say why cells are not compared."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fit of the study with all that is known about it."""
+
+    spec: FitSpec
+    checked: CheckedCell
+    outcome: Outcome
+    verdict: Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """The tables of a study.
+
+    Parameters
+    ----------
+    outcomes
+        One row per fit.
+    comparisons, agreements
+        LOO between models, and agreement between samplers.
+    apart
+        Cells that LOO does not compare, and why.
+    inputs
+        Digest of what they were made from.
+    """
+
+    outcomes: pd.DataFrame
+    comparisons: Sequence[Comparison]
+    agreements: Sequence[Agreement]
+    apart: Sequence[Apart] = ()
+    inputs: str = ""
+
+    def by_name(self) -> dict[str, pd.DataFrame]:
+        """Tables by name, as they are logged: comparisons and agreements of all groups in one each."""
+        found = {"fits": self.outcomes.reset_index()}
+        if self.comparisons:
+            parts = [
+                part.frame.rename_axis("cell").reset_index().assign(sampler=part.sampler) for part in self.comparisons
+            ]
+            found["comparison"] = pd.concat(parts, ignore_index=True)
+        if self.agreements:
+            parts = [part.frame.assign(reference=part.reference) for part in self.agreements]
+            found["agreement"] = pd.concat(parts, ignore_index=True)
+        if self.apart:
+            lines = [(part.sampler, cell, part.reason) for part in self.apart for cell in part.cells]
+            found["not_compared"] = pd.DataFrame(lines, columns=["sampler", "cell", "reason"])
+        return found
+
+
+def announce(console: Console, name: str, plan: Plan, cells: Sequence[CheckedCell], estimate: Estimate) -> None:
+    """Say what will be done, what is done already, and what to look out for."""
+    left = len(plan.specs) - len(plan.done)
+    console.print(f"study {name}: {len(plan.specs)} fits, {len(plan.done)} done, {left} to do", markup=False)
+    for original in originals(cells):
+        console.print(f"original: {original}", markup=False, soft_wrap=True)
+    for note in dict.fromkeys(note for cell in cells for note in cell.notes):
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+    for line in unjudged(cells):
+        console.print(f"note: {line}", markup=False, soft_wrap=True)
+    for warning in dict.fromkeys(warning for cell in cells for warning in cell.warnings):
+        console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    if not left:
+        console.print("nothing to fit: every fit of this study is done")
+    else:
+        size = f"{estimate.bytes / 2**20:.1f} MiB" if estimate.bytes < 2**30 else f"{estimate.bytes / 2**30:.1f} GiB"
+        console.print(f"estimate: {size} in the study's folder; time {_time(estimate)}", markup=False, soft_wrap=True)
+
+
+def show_plan(console: Console, plan: Plan) -> None:
+    """List every fit of a plan with what would happen to it, for a dry run; replicates of a cell as one line."""
+    cells: dict[str, list[FitSpec]] = {}
+    for spec in plan.specs:
+        cells.setdefault(spec.cell, []).append(spec)
+    for label, specs in cells.items():
+        if len(specs) > 1:
+            done = sum(spec.key in plan.done for spec in specs)
+            sizes = sorted({len(batch.specs) for batch in plan.batches if batch.label == label})
+            told = f" in batches of {' and '.join(map(str, sizes))}" if sizes else ""
+            console.print(f"{len(specs)} replicates, {done} done{told}  {label}", markup=False, soft_wrap=True)
+            continue
+        word = "done " if specs[0].key in plan.done else "to do"
+        console.print(f"{word}  {specs[0].key}  {label}", markup=False, soft_wrap=True)
+    console.print("dry run: nothing was started")
+
+
+def close(console: Console, store: Store, lines: Sequence[str]) -> None:
+    """Say where everything is."""
+    for line in (f"files: {store.root}", *lines):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _time(estimate: Estimate) -> str:
+    if estimate.seconds is None:
+        cells = f" for {_few(estimate.unknown)}" if estimate.unknown else ""
+        return f"unknown{cells}: no fit of this model, data and sampler was done here"
+    loose = f", by fits of other parameters or options for {_few(estimate.loose)}" if estimate.loose else ""
+    return f"about {_duration(estimate.seconds)}{loose}"
+
+
+def _few(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
+    return f"{', '.join(labels[:MOST_LABELS])}{more}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def row(known: Known, outcome: Outcome) -> Row:
+    """Join an outcome with its recipe, its cell and the gate's verdict."""
+    spec, checked = known[outcome.key]
+    named = dataclasses.replace(outcome, cell=spec.cell)
+    verdict = judge(checked.cell.gate, named, centred=checked.centred, kind=checked.kind)
+    return Row(spec, checked, named, verdict)
+
+
+def rows(known: Known, store: Store, fresh: Mapping[str, Outcome]) -> tuple[Row, ...]:
+    """Join every fit that failed, or is done and whole.
+
+    Parameters
+    ----------
+    known
+        The study's fits by key.
+    store
+        Where outcomes of earlier commands are.
+    fresh
+        Outcomes of this command by key.
+    """
+    return tuple(row(known, outcome) for outcome in inventory(known, store, fresh).outcomes.values())
+
+
+def compared(found: Sequence[Row], store: Store, reference: str | None) -> Findings:
+    """Make the tables of a study.
+
+    Unchanged fits are not compared again, unless what compares them has changed.
+
+    Parameters
+    ----------
+    found
+        Every fit.
+    store
+        Where posteriors and summaries are read.
+    reference
+        Sampler that the others are held against, or None.
+    """
+    fits = [_fitted(row) for row in found if row.outcome.status == "done"]
+    verdicts = [[r.spec.key, r.spec.cell, r.outcome.checksum, r.outcome.files.get(SUMMARY), r.verdict] for r in found]
+    inputs = digest([version(), reference, verdicts, fits])
+    outcomes = _outcome_frame(found)
+    kept = store.read_findings()
+    if kept.get("inputs") == inputs:
+        comparisons = [Comparison(part["name"], _frame(part), tuple(part["notes"])) for part in kept["comparisons"]]
+        agreements = [Agreement(part["name"], _frame(part), tuple(part["notes"])) for part in kept["agreements"]]
+        apart = [Apart(part["sampler"], tuple(part["cells"]), part["reason"]) for part in kept["apart"]]
+    else:
+        comparisons, apart = loo_comparisons(fits, store.read_tree)
+        agreements = agreement(fits, store.read_summary, reference)
+    return Findings(outcomes, comparisons, agreements, apart, inputs)
+
+
+def keep(findings: Findings, store: Store) -> None:
+    """Write the tables of a study to its folder, and take away those that it no longer has."""
+    written = findings.by_name()
+    for name in ("comparison", "agreement", "not_compared"):
+        if name not in written:
+            store.remove_table(name)
+    for name, frame in written.items():
+        store.write_table(name, frame)
+    store.write_findings(
+        {
+            "inputs": findings.inputs,
+            "comparisons": [_plain(part.sampler, part.frame, part.notes) for part in findings.comparisons],
+            "agreements": [_plain(part.reference, part.frame, part.notes) for part in findings.agreements],
+            "apart": [dataclasses.asdict(part) for part in findings.apart],
+        }
+    )
+
+
+def _plain(name: str, frame: pd.DataFrame, notes: Sequence[str]) -> dict[str, object]:
+    return {"name": name, "notes": list(notes), "frame": frame.to_dict("split")}
+
+
+def _frame(part: Mapping[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(**part["frame"])
+
+
+def _fitted(row: Row) -> Fitted:
+    facts = row.outcome.diagnostics
+    return Fitted(
+        label=row.spec.cell,
+        key=row.spec.key,
+        model=(row.spec.model.path, digest(row.spec.model.params), row.checked.fingerprint),
+        data_hash=row.spec.data_hash,
+        observed=row.checked.observed,
+        n_terms=int(facts.get("n_loo_terms", 0)) if "elpd_loo" in facts else 0,
+        sampler=row.spec.sampler.name,
+        sampler_path=row.spec.sampler.path,
+        kind=row.checked.kind,
+    )
+
+
+def _outcome_frame(found: Sequence[Row]) -> pd.DataFrame:
+    records = [
+        {
+            "cell": row.spec.cell,
+            "key": row.spec.key,
+            "replicate": row.spec.replicate,
+            "status": row.outcome.status,
+            "reason": row.outcome.reason or "",
+            "verdict": "pass" if row.verdict.passed else "fail",
+            "failures": "; ".join(row.verdict.failures),
+            "remedies": "; ".join(row.verdict.remedies),
+            "seconds": sum(row.outcome.seconds.values()),
+            "where": row.outcome.where,
+            **dict(sorted(row.outcome.diagnostics.items())),
+        }
+        for row in found
+    ]
+    return pd.DataFrame(records, columns=None if records else ["cell", "key", "status"]).set_index("cell")
+
+
+def show(console: Console, found: Sequence[Row], findings: Findings) -> None:
+    """Print the outcomes, why verdicts failed and what to try, and the comparisons."""
+    pairs = [(row.outcome, row.verdict) for row in found]
+    console.print(terminal_tables.outcome_table(pairs))
+    for line in (*terminal_tables.verdict_lines(pairs), *_remarks(found)):
+        console.print(line, markup=False, soft_wrap=True)
+    for comparison in findings.comparisons:
+        console.print(f"\nLOO comparison, sampler {comparison.sampler}", markup=False, style="bold")
+        console.print(terminal_tables.comparison_table(comparison.frame))
+        _notes(console, comparison.notes)
+    for sampler in dict.fromkeys(part.sampler for part in findings.apart):
+        console.print(f"\nnot compared by LOO, sampler {sampler}", markup=False, style="bold")
+        lines = [str(part) for part in findings.apart if part.sampler == sampler]
+        more = len(lines) - MOST_REASONS
+        _notes(console, [*lines[:MOST_REASONS], *([f"{more} more in the table not_compared"] if more > 0 else ())])
+    for part in findings.agreements:
+        console.print(f"\nagreement with {part.reference}", markup=False, style="bold")
+        console.print(terminal_tables.agreement_table(part.frame))
+        _notes(console, part.notes)
+
+
+def show_results(console: Console, results: Results) -> None:
+    """Print what a simulation study found: sentences, what limits them, and the tables that fit a terminal."""
+    for name, table in terminal_tables.study_tables(results.tables):
+        console.print(f"\n{name}", markup=False, style="bold")
+        console.print(table)
+    console.print()
+    for sentence in results.sentences:
+        style = "red" if sentence.state == "fail" else None
+        console.print(sentence.text, style=style, markup=False, soft_wrap=True)
+    _notes(console, results.remarks)
+
+
+def _remarks(found: Sequence[Row]) -> list[str]:
+    """Say why LOO is absent, and what fits met on their way."""
+    lines = []
+    for r in found:
+        if r.outcome.status == "done" and r.checked.cell.steps.log_likelihood and "elpd_loo" in r.outcome.absent:
+            lines.append(f"{r.spec.cell}: no LOO: {r.outcome.absent['elpd_loo']}")
+        lines += [f"{r.spec.cell}: {warning}" for warning in r.outcome.warnings]
+    return lines
+
+
+def _notes(console: Console, notes: Sequence[str]) -> None:
+    for note in notes:
+        console.print(f"- {note}", markup=False, soft_wrap=True)
+
+
+def standings(known: Known, found: Sequence[Row]) -> dict[str, Standing]:
+    """Count for each cell of real data what became of its fits, of which none may fail.
+
+    Parameters
+    ----------
+    known
+        Planned fits by key.
+    found
+        Those that have an outcome, and maybe others.
+    """
+    there = {row.spec.key: row for row in found}
+    planned: dict[str, list[Row | None]] = {}
+    strict = {}
+    for key, (_, checked) in known.items():
+        planned.setdefault(checked.cell.label, []).append(there.get(key))
+        strict[checked.cell.label] = checked.cell.gate.fail
+    return {label: _standing(rows, strict=strict[label]) for label, rows in planned.items()}
+
+
+def _standing(found: Sequence[Row | None], *, strict: bool) -> Standing:
+    back = [row for row in found if row is not None]
+    failed = sum(row.outcome.status == "failed" for row in back)
+    passed = sum(row.verdict.passed for row in back)
+    return Standing(
+        planned=len(found),
+        failed=failed,
+        missing=len(found) - len(back),
+        not_converged=len(back) - failed - passed,
+        enough=not failed,
+        strict=strict,
+    )
+
+
+def states(standings: Mapping[str, Standing]) -> dict[str, State]:
+    """Say in which state each cell of real data is; a verdict that need not pass and does not is worth a note."""
+    return {
+        label: cell_state(standing, "note" if standing.not_converged else "pass")
+        for label, standing in standings.items()
+    }
+
+
+def objective(plan: Plan, found: Sequence[Row], name: str) -> dict[str, float]:
+    """Read one diagnostic of every cell, by the plan's labels, for sweepers that optimise."""
+    values = {row.spec.key: row.outcome.diagnostics for row in found}
+    return {s.cell: values[s.key][name] for s in plan.specs if name in values.get(s.key, {})}

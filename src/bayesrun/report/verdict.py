@@ -1,0 +1,212 @@
+"""How a study ends: its tables, what is said of them, and the exit code; one way for real data, one for simulated.
+
+It reads the store and fits nothing, so that an ending can be made again at any time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bayesrun import __version__
+from bayesrun.base.machine import versions
+from bayesrun.report import real_data, simulated_data
+from bayesrun.report.ademp import ademp, text_of
+from bayesrun.report.inventory import inventory, lacking_lines
+from bayesrun.report.page import StudyReport, write_report
+from bayesrun.statistics.calibration import JOINT_LOG_LIKELIHOOD
+from bayesrun.statistics.states import EXIT_CODES, sentence, study_state
+from bayesrun.store.turns import TABLES, take
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from bayesrun.report.page import Ademp
+    from bayesrun.report.real_data import Findings, Known, Row
+    from bayesrun.report.simulated_data import Results
+    from bayesrun.statistics.states import Standing, State
+    from bayesrun.store.folder import Store
+    from bayesrun.store.turns import Turn
+    from bayesrun.types import CheckedCell, Outcome, Plan, StudyOptions
+
+__all__ = ["Ending", "ending"]
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """What a study came to.
+
+    Parameters
+    ----------
+    name
+        Of the study.
+    turn
+        Taken before its outcomes were read.
+    states, standings
+        Label of a cell to its state, and to what became of its fits.
+    own
+        Labels of the cells that the exit code is about.
+    objective
+        One diagnostic by cell label, for sweepers that optimise.
+    rows, findings
+        Of real data: every fit, and the comparisons.
+    results, files
+        Of simulated data: tables and sentences, and what was written for people to look at.
+    cells, told
+        Of simulated data: the design, and the study in the order of ADEMP.
+    latest
+        Whether its tables are in the folder; False where a command that read later had written its own.
+    lacking
+        Of real data: which fits do not count since they are not whole, and why; of simulated data the results say it.
+    """
+
+    name: str
+    turn: Turn
+    states: Mapping[str, State]
+    standings: Mapping[str, Standing]
+    own: Collection[str]
+    objective: Mapping[str, float] = field(default_factory=dict)
+    rows: tuple[Row, ...] = ()
+    findings: Findings | None = None
+    results: Results | None = None
+    files: tuple[Path, ...] = ()
+    cells: tuple[CheckedCell, ...] = ()
+    told: Ademp | None = None
+    latest: bool = True
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """State of the study, with the cells of earlier commands."""
+        return study_state(self.states.values())
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code by the state of the cells that it is about."""
+        return EXIT_CODES[study_state(self.states[label] for label in self.own)]
+
+    @property
+    def text(self) -> str:
+        """Describe simulated data as Markdown."""
+        return "" if self.told is None else text_of(self.told)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Say how many replicates there are, and why."""
+        return {} if self.told is None else {"replicates": f"{self.told.many}: {self.told.why}"}
+
+    def show(self, console: Console) -> None:
+        """Print it."""
+        if self.findings is not None:
+            real_data.show(console, self.rows, self.findings)
+        for line in self.lacking:
+            console.print(line, markup=False, soft_wrap=True)
+        if self.results is not None:
+            real_data.show_results(console, self.results)
+        console.print(sentence(self.name, self.state, self.standings.values()), markup=False, soft_wrap=True)
+        if not self.latest:
+            console.print(
+                "note: a command that read the fits later wrote the tables of the folder; these are older", markup=False
+            )
+
+
+def ending(
+    known: Known,
+    store: Store,
+    study: StudyOptions,
+    fresh: Mapping[str, Outcome] | None = None,
+    plan: Plan | None = None,
+) -> Ending:
+    """Make the tables of a study and judge it; of simulated data also figures and the report.
+
+    Parameters
+    ----------
+    known
+        Every fit of the study by key.
+    store
+        Where fits are read and tables written.
+    study
+        What is asked.
+    fresh
+        Outcomes of this command by key.
+    plan
+        What this command is about: the exit code is. None: the whole study.
+    """
+    turn = take(store.root)
+    make = _real if study.kind == "fit" else _simulated
+    made = make(known, store, study, fresh or {}, turn)
+    if plan is None:
+        return made
+    own = tuple(dict.fromkeys(known[spec.key][1].cell.label for spec in plan.specs))
+    return dataclasses.replace(made, own=own, objective=real_data.objective(plan, made.rows, study.objective))
+
+
+def _real(known: Known, store: Store, study: StudyOptions, fresh: Mapping[str, Outcome], turn: Turn) -> Ending:
+    rows = real_data.rows(known, store, fresh)
+    findings = real_data.compared(rows, store, study.reference)
+    with turn.at(TABLES) as latest:
+        if latest:
+            real_data.keep(findings, store)
+    lacking = tuple(lacking_lines(inventory(known, store, fresh).lacking, known))
+    standings = real_data.standings(known, rows)
+    states = real_data.states(standings)
+    return Ending(
+        store.root.name,
+        turn,
+        states,
+        standings,
+        tuple(states),
+        rows=rows,
+        findings=findings,
+        latest=latest,
+        lacking=lacking,
+    )
+
+
+def _simulated(known: Known, store: Store, study: StudyOptions, fresh: Mapping[str, Outcome], turn: Turn) -> Ending:
+    found = simulated_data.tabulate(known, store, study, fresh)
+    cells = list({checked.cell.label: checked for _, checked in known.values()}.values())
+    told = ademp(study, cells, versions(), _estimands(found))
+    files: tuple[Path, ...] = ()
+    with turn.at(TABLES) as latest, ThreadPoolExecutor(1) as beside:  # Arrow writes the tables while this thread draws
+        if latest:
+            kept = beside.submit(simulated_data.keep, found, store)
+            files = _written(found, store, study, told)
+            kept.result()
+    return Ending(
+        store.root.name,
+        turn,
+        found.states,
+        found.standings,
+        tuple(found.states),
+        results=found,
+        files=files or (store.root / PAGE,),
+        cells=tuple(cells),
+        told=told,
+        latest=latest,
+    )
+
+
+def _estimands(found: Results) -> list[str]:
+    table = found.tables["measures"]
+    names = dict.fromkeys(table["variable"]) if "variable" in table else {}
+    return [name for name in names if name and name != JOINT_LOG_LIKELIHOOD]
+
+
+def _written(found: Results, store: Store, study: StudyOptions, told: Ademp) -> tuple[Path, ...]:
+    """Draw the figures and write the page; the page comes first."""
+    from bayesrun.figures.one_study import study_figures
+
+    figures = study_figures(study.kind, found.tables, store.root / "figures")
+    path = store.root / PAGE
+    made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, bayesrun {__version__}"
+    write_report(path, StudyReport(store.root.name, told, found.sentences, found.tables, figures, found.remarks, made))
+    return (path, *(figure.path for figure in figures if figure.path is not None))

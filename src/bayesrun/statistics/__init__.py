@@ -1,0 +1,1 @@
+"""Arrays in, numbers out: convergence, LOO, calibration, measures, and what passes as good enough."""

@@ -1,0 +1,626 @@
+"""Where the files of a study are; atomic writes; is a fit done; read it back.
+
+Every file is written aside, synced and renamed, and the small outcome.json comes last: it is the commit mark, and has
+the size and the checksum of every other. A fit is done and whole if all of them are there as they were written. Of
+thousands of fits the sizes are compared, and the checksums of files that are newer than their outcome; whoever opens a
+file compares its checksum. A file that differs is given a new time, so that everybody after that looks at it. It
+computes no diagnostics and knows no tracker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import io
+import json
+import os
+import socket
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bayesrun.errors import DataError, StoreError
+from bayesrun.store.posterior_file import write_tree
+from bayesrun.types import SCHEMA_VERSION, Dataset, DiagnosticsOptions, Outcome, Steps, canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    import numpy as np
+    import pandas as pd
+    import xarray as xr
+
+__all__ = [
+    "INDEX",
+    "OUTCOME",
+    "POSTERIOR",
+    "SUMMARY",
+    "Store",
+    "distrust",
+    "read_whole",
+    "unsealed",
+    "write_atomically",
+]
+
+POSTERIOR = "posterior.nc"
+SUMMARY = "summary.parquet"
+OUTCOME = "outcome.json"
+ERROR = "error.txt"
+CONFIG = "config.yaml"
+FIGURES = "figures"
+FINDINGS = "findings.json"
+LOCK = "study.lock"
+SEAL = "sha256"
+"""Name under which a JSON file has the digest of its other fields."""
+OF_DRAWS = (
+    "attempts", "effort", "steps", "diagnostics_options", "quantity_sources", "observed_hash", "size",
+    "checksum", "files", "versions",
+)  # fmt: skip
+"""What an outcome says of stored draws and of what was worked out from them, whatever failed later."""
+AGAIN = "the command of its study makes it again"
+LARGE_TABLE = 10_000
+INDEX = "__index_level_0__"
+"""What pandas calls an index without a name in a parquet file."""
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a file aside, sync it, and put it under its name in one step.
+
+    Parameters
+    ----------
+    path
+        Final name; its folder is made.
+    write
+        Called with the path of the temporary file, which has the same suffix.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {path.parent}: {error.strerror}; choose another folder: output.dir=DIR"
+        ) from None
+    os.close(handle)
+    aside = Path(name)
+    try:
+        write(aside)
+        aside.chmod(0o644)
+        _sync(aside)
+        aside.replace(path)
+        _sync(path.parent)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_parquet(summary: pd.DataFrame, path: Path) -> None:
+    """Write a small table with less ado than pandas, which takes longer than measuring a fit."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {str(name): values.to_numpy() for name, values in summary.items()}
+    table = pa.table({**columns, INDEX: pa.array(summary.index.to_numpy(dtype=object), pa.string())})
+    index = {"name": None, "field_name": INDEX, "pandas_type": "unicode", "numpy_type": "object", "metadata": None}
+    about = {"index_columns": [INDEX], "columns": [index], "column_indexes": [], "attributes": summary.attrs}
+    pq.write_table(
+        table.replace_schema_metadata({"pandas": json.dumps(about)}), path, compression="none", write_statistics=False
+    )
+
+
+def _write_csv(frame: pd.DataFrame, path: Path, *, index: bool) -> None:
+    """Write a table as text; a large one by Arrow, which takes a twentieth of the time."""
+    if index or len(frame) < LARGE_TABLE:
+        frame.to_csv(path, index=index)
+        return
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    pc.write_csv(pa.Table.from_pandas(frame, preserve_index=False), path)
+
+
+def distrust(path: Path) -> None:
+    """Give a file that is not as it was written a new time, so that everybody after this looks at its content."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
+
+
+def read_whole(path: Path, checksum: str) -> tuple[bytes, str]:
+    """Read a file that has to have a checksum.
+
+    Parameters
+    ----------
+    path
+        The file.
+    checksum
+        Its SHA-256; empty: not known.
+
+    Returns
+    -------
+    content : bytes
+        Of the file.
+    harm : str
+        What became of it; empty where nothing did.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return b"", f"{path.name} is missing"
+    except OSError as error:
+        return b"", f"{path.name} cannot be read: {error.strerror}"
+    if checksum and hashlib.sha256(content).hexdigest() != checksum:
+        distrust(path)
+        return b"", f"{path.name} was changed after it was written"
+    return content, ""
+
+
+def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Make tuples of JSON's lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _facts(path: Path) -> tuple[int, str]:
+    return path.stat().st_size, _checksum(path)
+
+
+def _seal(fields: Mapping[str, Any]) -> str:
+    """Write fields as JSON, with the digest of all of them."""
+    plain = json.loads(canonical_json(fields))
+    return json.dumps(plain | {SEAL: _digest(plain)}, indent=1, sort_keys=True) + "\n"
+
+
+def unsealed(text: str) -> dict[str, Any]:
+    """Read what `_seal` wrote.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or was changed since. Without a digest it is taken as it is.
+    """
+    fields = json.loads(text)
+    if not isinstance(fields, dict):
+        raise ValueError("it has no fields")
+    if fields.pop(SEAL, None) not in (None, _digest(fields)):
+        raise ValueError("its content was changed after it was written")
+    return fields
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(fields).encode()).hexdigest()
+
+
+def _harm(path: Path, size: int, checksum: str, since: int) -> str:
+    """Say what became of a file that was written: empty where nothing did.
+
+    Parameters
+    ----------
+    path
+        The file.
+    size, checksum
+        As they were recorded; without a checksum the file only has to be there.
+    since
+        When they were recorded, in ns since 1970. A newer file is read; if nothing is wrong it gets that time, so that
+        a study that was copied is read once.
+    """
+    try:
+        facts = path.stat()
+        if not checksum:
+            return ""
+        if facts.st_size != size:
+            return f"{path.name} has {facts.st_size} bytes, and was written with {size}"
+        if facts.st_mtime_ns <= since:
+            return ""
+        if _checksum(path) != checksum:
+            return f"{path.name} was changed after it was written"
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{path.name} is missing"
+    except OSError as error:
+        return f"{path.name} cannot be read: {error.strerror}"
+    with contextlib.suppress(OSError):
+        os.utime(path, ns=(facts.st_atime_ns, since))
+    return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Store:
+    """The folder of one study.
+
+    Parameters
+    ----------
+    root
+        Absolute path of ``studies/NAME``.
+    """
+
+    root: Path
+
+    @property
+    def tables(self) -> Path:
+        """Folder of the tables, each as parquet and CSV."""
+        return self.root / "tables"
+
+    @property
+    def journal(self) -> Path:
+        """File of what the tracking server has confirmed."""
+        return self.root / "journal.jsonl"
+
+    @property
+    def study_file(self) -> Path:
+        """File of the study's design, seed, versions and host facts."""
+        return self.root / "study.json"
+
+    def fit_folder(self, key: str) -> Path:
+        """Folder of one fit."""
+        return self.root / "fits" / key
+
+    def prepare(self) -> None:
+        """Make the study folder and prove that it can be written to.
+
+        Raises
+        ------
+        StoreError
+            If it cannot.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to the study folder {self.root}: {error.strerror}; choose another: output.dir=DIR"
+            ) from None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other command off this study while this one works on it.
+
+        Raises
+        ------
+        StoreError
+            If another command is at work.
+        """
+        self.prepare()
+        with (self.root / LOCK).open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise StoreError(
+                    f"another command works on study {self.root.name} ({file.read().strip() or 'unknown process'}); "
+                    "wait for it, or choose another study.name"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            yield
+
+    # datasets
+
+    def data_file(self, data_hash: str) -> Path:
+        """File of one real dataset as it is fitted."""
+        return self.root / "data" / f"{data_hash}.nc"
+
+    def write_data(self, dataset: Dataset) -> str:
+        """Keep a dataset under its digest, once, and again where the file has changed; return the digest."""
+        from bayesrun.data import save
+
+        data_hash = dataset.digest()
+        path = self.data_file(data_hash)
+        try:
+            self.read_data(data_hash)
+        except StoreError:
+            write_atomically(path, lambda aside: save(dataset, aside))
+        return data_hash
+
+    def write_datasets(self, datasets: Iterable[Dataset]) -> None:
+        """Keep every dataset of a study."""
+        for dataset in datasets:
+            self.write_data(dataset)
+
+    def read_data(self, data_hash: str) -> Dataset:
+        """Read a dataset back and check that it is the one that was written.
+
+        Raises
+        ------
+        StoreError
+            If there is none, or its content no longer has that digest.
+        """
+        from bayesrun.data import load
+
+        path = self.data_file(data_hash)
+        if not path.exists():
+            raise StoreError(f"{path} is missing; {AGAIN}")
+        try:
+            dataset = load(path)
+            same = dataset.digest() == data_hash
+        except (OSError, RuntimeError, LookupError, TypeError, ValueError, DataError):  # of NetCDF, or what it holds
+            same = False
+        if not same:
+            raise StoreError(f"{path} was changed after it was written; {AGAIN}")
+        return dataset
+
+    def array_file(self, name: str) -> Path:
+        """File of named arrays that belong to the datasets of a study."""
+        return self.root / "data" / f"{name}.npz"
+
+    def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep named arrays together."""
+        import numpy as np
+
+        names = np.array(list(arrays), dtype=str)
+        write_atomically(self.array_file(name), lambda aside: np.savez(aside, names, *arrays.values()))
+
+    def read_arrays(self, name: str) -> dict[str, np.ndarray]:
+        """Read named arrays back; empty where there are none, or they are not as they were written."""
+        import numpy as np
+
+        try:
+            with self.array_file(name).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                names = stored["arr_0"]
+                return {str(label): stored[f"arr_{place}"] for place, label in enumerate(names, 1)}
+        except (OSError, EOFError, LookupError, ValueError, zipfile.BadZipFile):  # a zip file has checksums
+            return {}
+
+    # fits
+
+    def read_outcome(self, key: str) -> Outcome | None:
+        """Read what came back from a fit; None where nothing was committed or the file is not as it was written."""
+        try:
+            fields = unsealed((self.fit_folder(key) / OUTCOME).read_text())
+            if fields.pop("schema", None) != SCHEMA_VERSION:
+                return None
+            return Outcome(
+                **fields
+                | {
+                    "steps": Steps(**fields["steps"]),
+                    "diagnostics_options": DiagnosticsOptions(**_tuples(fields["diagnostics_options"])),
+                    "warnings": tuple(fields["warnings"]),
+                    "attempts": tuple(fields["attempts"]),
+                    "files": {name: tuple(facts) for name, facts in fields.get("files", {}).items()},
+                }
+            )
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+            return None
+
+    def done(self, key: str) -> Outcome | None:
+        """Outcome of a fit that is done and whole."""
+        outcome = self.settled(key)
+        return outcome if outcome is not None and outcome.status == "done" else None
+
+    def settled(self, key: str) -> Outcome | None:
+        """Outcome of a fit that is done and whole, or that failed; None where there is none, or see `damage`."""
+        outcome = self.read_outcome(key)
+        if outcome is None or outcome.status == "failed":
+            return outcome
+        return None if self._first_harm(outcome, self._files(outcome)) else outcome
+
+    def drawn(self, key: str) -> Outcome | None:
+        """Outcome of a fit whose posterior is as it was written, whatever became of what was worked out from it."""
+        outcome = self.read_outcome(key)
+        if outcome is None or not outcome.checksum or self._first_harm(outcome, (POSTERIOR,)):
+            return None
+        return outcome
+
+    def damage(self, key: str) -> str:
+        """Say what of a fit is missing or changed; empty where it is whole, failed, or nothing was ever written."""
+        outcome = self.read_outcome(key)
+        if outcome is None:
+            folder = self.fit_folder(key)
+            if not any((folder / name).exists() for name in (POSTERIOR, OUTCOME)):
+                return ""
+            changed = (folder / OUTCOME).exists()
+            return f"{OUTCOME} is {'not as it was written' if changed else 'missing, or the fit was stopped before it'}"
+        return "" if outcome.status == "failed" else self._first_harm(outcome, self._files(outcome))
+
+    def _files(self, outcome: Outcome) -> tuple[str, ...]:
+        return (POSTERIOR, *dict.fromkeys((SUMMARY, *outcome.files)))
+
+    def _first_harm(self, outcome: Outcome, names: Iterable[str]) -> str:
+        """Say what became of the files of a fit; empty where nothing did."""
+        folder = self.fit_folder(outcome.key)
+        recorded = {POSTERIOR: (outcome.size, outcome.checksum), **outcome.files}
+        try:
+            since = (folder / OUTCOME).stat().st_mtime_ns
+        except OSError:
+            return f"{OUTCOME} is missing"
+        found = (_harm(folder / name, *recorded.get(name, (0, "")), since) for name in names)
+        return next(filter(None, found), "")
+
+    def verify(self, key: str) -> bool:
+        """Whether the posterior still has the checksum that was recorded (reads the whole file)."""
+        outcome = self.drawn(key)
+        if outcome is None:
+            return False
+        path = self.fit_folder(key) / POSTERIOR
+        same = _checksum(path) == outcome.checksum
+        if not same:
+            distrust(path)
+        return same
+
+    def write_fit(self, outcome: Outcome, tree: xr.DataTree | None, summary: pd.DataFrame) -> Outcome:
+        """Commit a fit: posterior and summary first, the outcome last.
+
+        Parameters
+        ----------
+        outcome
+            What came back.
+        tree
+            The posterior with its groups; None: the stored one stays, of which the outcome has size and checksum.
+        summary
+            One row for each scalar.
+
+        Returns
+        -------
+        Outcome
+            With size and checksum of every file filled in.
+        """
+        folder = self.fit_folder(outcome.key)
+        if tree is not None:
+            write_atomically(folder / POSTERIOR, lambda aside: write_tree(tree, aside))
+            size, checksum = _facts(folder / POSTERIOR)
+            outcome = dataclasses.replace(outcome, size=size, checksum=checksum)
+        write_atomically(folder / SUMMARY, lambda aside: _write_parquet(summary, aside))
+        figures = sorted((folder / FIGURES).glob("*.png")) if outcome.steps.figures else []
+        names = (SUMMARY, *(f"{FIGURES}/{path.name}" for path in figures))
+        whole = dataclasses.replace(outcome, files={name: _facts(folder / name) for name in names})
+        (folder / ERROR).unlink(missing_ok=True)
+        self._write_outcome(whole)
+        return whole
+
+    def write_failure(self, outcome: Outcome, traceback: str) -> Outcome:
+        """Record a failed fit with its traceback; it is tried again by the next command.
+
+        Draws that are stored stay, and are completed then: a fit that failed after its draws is failed, not lost.
+        """
+        write_atomically(self.fit_folder(outcome.key) / ERROR, lambda aside: aside.write_text(traceback))
+        stored = self.drawn(outcome.key)
+        if stored is not None:
+            seconds = {**stored.seconds, **outcome.seconds}
+            of_draws = {name: getattr(stored, name) for name in OF_DRAWS}
+            outcome = dataclasses.replace(outcome, **of_draws, seconds=seconds)
+        self._write_outcome(outcome)
+        return outcome
+
+    def keep(self, outcome: Outcome, complete: Callable[[Outcome], bool]) -> Outcome:
+        """Record what only the driver knows: that a worker was lost, or ran out of time or memory.
+
+        Parameters
+        ----------
+        outcome
+            What came back.
+        complete
+            Whether a stored fit has everything that was wanted of it.
+
+        Returns
+        -------
+        Outcome
+            The stored one where the fit had been committed before its worker was lost.
+        """
+        written = outcome.reason == "error" and (self.fit_folder(outcome.key) / ERROR).exists()
+        if outcome.status == "done" or written:
+            return outcome
+        stored = self.done(outcome.key)
+        if stored is not None and complete(stored):
+            return stored
+        try:
+            return self.write_failure(outcome, outcome.message + "\n")
+        except (OSError, StoreError):
+            return outcome  # the disk may be what failed; the study goes on and shows the outcome
+
+    def _write_outcome(self, outcome: Outcome) -> None:
+        text = _seal({"schema": SCHEMA_VERSION} | dataclasses.asdict(outcome))
+        write_atomically(self.fit_folder(outcome.key) / OUTCOME, lambda aside: aside.write_text(text))
+
+    def write_config(self, key: str, text: str) -> None:
+        """Keep the resolved configuration of a fit beside it."""
+        path = self.fit_folder(key) / CONFIG
+        if not path.exists() or path.read_bytes() != text.encode():
+            write_atomically(path, lambda aside: aside.write_bytes(text.encode()))
+
+    def read_tree(self, key: str) -> xr.DataTree:
+        """Read a posterior into memory, and compare its checksum: 3 ms for 5 MB.
+
+        Raises
+        ------
+        StoreError
+            If there is none, or it is not as it was written.
+        """
+        import xarray as xr
+
+        self.require_whole(key)
+        with xr.open_datatree(self.fit_folder(key) / POSTERIOR, engine="netcdf4") as tree:
+            return tree.load()
+
+    def require_whole(self, key: str) -> None:
+        """Refuse a posterior that is not as it was written (reads the whole file).
+
+        Raises
+        ------
+        StoreError
+            If there is none, or it is another.
+        """
+        if self.verify(key):
+            return
+        outcome = self.read_outcome(key)
+        if outcome is None or not outcome.checksum:
+            raise StoreError(f"no finished fit {key} in {self.root}")
+        lost = self._first_harm(outcome, (POSTERIOR,)) or f"{POSTERIOR} was changed after it was written"
+        raise StoreError(f"{self.fit_folder(key)}: {lost}; {AGAIN}")
+
+    def read_summary(self, key: str) -> pd.DataFrame:
+        """Read the summary of a fit: one row per scalar.
+
+        Raises
+        ------
+        StoreError
+            If there is none, or it is not as it was written.
+        """
+        import pandas as pd
+
+        outcome = self.read_outcome(key)
+        path = self.fit_folder(key) / SUMMARY
+        content, harm = read_whole(path, outcome.files.get(SUMMARY, (0, ""))[1] if outcome is not None else "")
+        if not harm:
+            with contextlib.suppress(OSError, ValueError):  # Arrow's errors are among them
+                return pd.read_parquet(io.BytesIO(content))
+        raise StoreError(f"{path.parent}: {harm or f'{SUMMARY} is no table'}; {AGAIN}")
+
+    # the study
+
+    def read_study(self) -> dict[str, Any]:
+        """Read the study's facts; empty where there is no study yet."""
+        try:
+            return unsealed(self.study_file.read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except ValueError as error:
+            what = "is not JSON" if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)) else "is damaged"
+            raise StoreError(
+                f"{self.study_file} {what}: {error}; restore it, or delete it: the next command writes it anew"
+            ) from None
+
+    def write_study(self, facts: Mapping[str, Any]) -> None:
+        """Write the study's facts."""
+        text = _seal(facts)
+        write_atomically(self.study_file, lambda aside: aside.write_text(text))
+
+    def read_findings(self) -> dict[str, Any]:
+        """Read what the tables were made of last; empty where there are none or the file is not as it was written."""
+        try:
+            return unsealed((self.tables / FINDINGS).read_text())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return {}
+
+    def write_findings(self, findings: Mapping[str, Any]) -> None:
+        """Keep what the tables were made of, and comparisons, which take time."""
+        text = _seal(findings)
+        write_atomically(self.tables / FINDINGS, lambda aside: aside.write_text(text))
+
+    def write_table(self, name: str, frame: pd.DataFrame, *, index: bool = True) -> None:
+        """Write a table as parquet and CSV."""
+        write_atomically(self.tables / f"{name}.parquet", lambda aside: frame.to_parquet(aside, index=index))
+        write_atomically(self.tables / f"{name}.csv", lambda aside: _write_csv(frame, aside, index=index))
+
+    def remove_table(self, name: str) -> None:
+        """Remove a table that an earlier command wrote and this one has no rows for."""
+        for suffix in (".parquet", ".csv"):
+            (self.tables / f"{name}{suffix}").unlink(missing_ok=True)

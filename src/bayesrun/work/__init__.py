@@ -1,0 +1,1 @@
+"""What a worker does with one batch: make its datasets, draw, add the steps, summarise, write."""

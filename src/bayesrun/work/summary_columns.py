@@ -1,0 +1,220 @@
+"""What a study asks of every fit beside its diagnostics: intervals, ranks of the truth, quantities, decisions.
+
+It adds rows and columns to the summary of a fit, so that tables and reports never read draws. It judges nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import pandas as pd
+
+from bayesrun.base.alignment import SAMPLE_DIMS, aligned
+from bayesrun.base.imports import import_target, module_constant
+from bayesrun.base.seeds import named_seed
+from bayesrun.errors import FitError
+from bayesrun.statistics.calibration import probability_below, rank_truth
+from bayesrun.statistics.fit_summary import Scalars, scalars, summary_of
+from bayesrun.statistics.measures.decisions import parse_decisions
+from bayesrun.work.fit import POINTWISE, with_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import xarray as xr
+
+    from bayesrun.samplers.lanes.graphs import Survey
+    from bayesrun.types import DiagnosticsOptions
+    from bayesrun.work.fit import Case
+
+__all__ = ["LOG_LIKELIHOOD", "score"]
+
+LOG_LIKELIHOOD = "log_likelihood"
+"""Row of the joint log-likelihood."""
+
+
+def score(summary: pd.DataFrame, tree: xr.DataTree, case: Case, *, kind: str) -> pd.DataFrame:
+    """Add to the summary of a fit what its study asks for.
+
+    Parameters
+    ----------
+    summary
+        One row for each scalar of the posterior (`diagnose.Diagnosis`).
+    tree
+        The fit.
+    case
+        Its recipe, data and, for simulated data, the truth.
+    kind
+        Of the sampler.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With a row for each further quantity, among them `LOG_LIKELIHOOD` for simulated data; for simulated data columns
+        truth, p_truth (posterior probability below the truth),
+        rank (among n_ranks draws, -1 where there is none) and n_ranks; where it is known how far the truth spreads
+        before its data are seen, prior_sd with its error prior_sd_mcse, or for fits to the observed and the simulated
+        data together observed_sd and observed_sd_mcse, NaN for quantities that are no variables; a column
+        ``decision_RULE`` for each rule: 1.0, 0.0, or NaN for scalars that it is not about.
+
+    Raises
+    ------
+    FitError
+        If the function of a quantity fails or returns something else than numbers.
+    """
+    options = case.spec.diagnostics
+    simulated = case.spec.simulation is not None
+    if not (simulated or options.levels or options.quantities or options.decisions):
+        return summary
+    posterior = tree["posterior"].dataset
+    found = scalars(posterior)
+    spreads = _spreads(posterior, case)
+    case = dataclasses.replace(case, truth=aligned(case.truth, case.layouts, posterior), layouts={})
+    draws, truth = found.draws, _flat_truth(posterior, case.truth)
+    labels, table = list(found.labels), summary
+    further = _further(tree, posterior, case)
+    if further:
+        own = Scalars([name for name, _, _ in further], np.stack([values for _, values, _ in further]))
+        table = pd.concat([summary, summary_of(own, kind, options)])
+        draws, labels = np.concatenate([draws, own.draws]), labels + own.labels
+        truth = np.concatenate([truth, [true for _, _, true in further]])
+    if simulated:
+        _rank(table, draws, truth, options, case)
+        for name, values in spreads.items():
+            table[name] = np.concatenate([values, np.full(len(table) - len(values), np.nan)])
+    _decide(table, labels, draws, options)
+    table.attrs = dict(summary.attrs)
+    return table
+
+
+def _flat_truth(posterior: xr.Dataset, truth: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Line an aligned truth up with the scalars of the posterior; NaN where it is not known."""
+    parts = []
+    for name, variable in posterior.data_vars.items():
+        size = int(np.prod([length for dim, length in variable.sizes.items() if dim not in SAMPLE_DIMS]))
+        parts.append(np.ravel(truth[str(name)]).astype(np.float64) if str(name) in truth else np.full(size, np.nan))
+    return np.concatenate(parts)
+
+
+def _spreads(posterior: xr.Dataset, case: Case) -> dict[str, np.ndarray]:
+    """Line the SDs of the truth up with the scalars of the posterior, under the name of what they are the SDs of."""
+    spread, simulation = case.spread, case.spec.simulation
+    if spread is None or simulation is None:
+        return {}
+    name = "observed_sd" if simulation.joint else "prior_sd"
+    parts = {name: spread.sd, f"{name}_mcse": spread.mcse}
+    return {key: _flat_truth(posterior, aligned(values, case.layouts, posterior)) for key, values in parts.items()}
+
+
+def _further(tree: xr.DataTree, posterior: xr.Dataset, case: Case) -> list[tuple[str, np.ndarray, float]]:
+    """Quantities that are no variables of the model: label, draws (chain, draw), and value at the truth."""
+    found = []
+    if case.spec.simulation is not None and "log_likelihood" in tree.children:
+        terms = tree["log_likelihood"].to_dataset().data_vars.values()
+        joint = sum(term.transpose("chain", "draw", ...).values.reshape(*term.shape[:2], -1).sum(-1) for term in terms)
+        found.append((LOG_LIKELIHOOD, np.asarray(joint), _likelihood_at_truth(tree, case)))
+    for name, path in (case.spec.diagnostics.quantities or {}).items():
+        what = f"quantity {name} ({path})"
+        function = import_target(what, path)
+        draws = {str(key): v.transpose("chain", "draw", ...).values for key, v in posterior.data_vars.items()}
+        values = _asked(what, function, draws, case, next(iter(draws.values())).shape[:2])
+        found.append((name, values, _at_truth(what, function, case, set(draws))))
+    return found
+
+
+class _Some(dict[str, np.ndarray]):
+    """True values of some of a model's variables, of which nobody may go through all."""
+
+    def __iter__(self) -> NoReturn:
+        raise KeyError("the truth of some variables is not known")
+
+    keys = values = items = __iter__
+
+
+def _at_truth(what: str, function: Callable[..., Any], case: Case, variables: set[str]) -> float:
+    """Work out a quantity at the truth; NaN where it needs a variable whose truth is not known."""
+    at = {key: np.asarray(value)[None, None] for key, value in case.truth.items()}
+    complete = variables <= set(at)
+    try:
+        return float(_asked(what, function, at if complete else _Some(at), case, (1, 1))[0, 0])
+    except FitError:
+        if complete:
+            raise
+        return float("nan")
+
+
+def _asked(
+    what: str, function: Callable[..., Any], draws: Mapping[str, np.ndarray], case: Case, shape: tuple[int, ...]
+) -> np.ndarray:
+    try:
+        values = np.asarray(function(draws, case.dataset), dtype=np.float64)
+    except Exception as error:
+        raise FitError(f"{what} failed: {type(error).__name__}: {error}") from error
+    if values.shape != shape:
+        raise FitError(
+            f"{what} returned shape {values.shape}; wanted {shape}, one number for each draw of "
+            "arrays with dims (chain, draw, ...)"
+        )
+    return values
+
+
+_likelihoods: OrderedDict[Any, Any] = OrderedDict()
+REMEMBERED = 64
+"""Compiled likelihoods that a process keeps."""
+
+
+def _likelihood_at_truth(tree: xr.DataTree, case: Case) -> float:
+    """Log p(y | truth) under the dataset's own model, which shares what is compiled with others of its form.
+
+    It is the sum of the terms that the draws have: where a hook gives these, of the hook's.
+    """
+    from bayesrun.samplers.lanes.graphs import survey
+
+    spec = case.spec
+    build = import_target("model", spec.model.path)
+    hook = module_constant(build, "pointwise", None)
+    own = survey(with_terms(functools.partial(build, **spec.model.params), hook, case.dataset))
+    values = {index: leaf.value for index, leaf in enumerate(own.leaves) if not leaf.infinite}
+    name = own.form, tuple(leaf.digest for index, leaf in enumerate(own.leaves) if index not in values)
+    if name not in _likelihoods:
+        _likelihoods[name] = _compiled_likelihood(own, values)
+    _likelihoods.move_to_end(name)
+    while len(_likelihoods) > REMEMBERED:
+        _likelihoods.popitem(last=False)
+    return float(_likelihoods[name](case.truth, _observed(tree), list(values.values())))
+
+
+def _compiled_likelihood(own: Survey, values: Mapping[int, np.ndarray]) -> Callable[..., float]:
+    """Compile the likelihood of a model, which is changed, with some of its leaves as arguments."""
+    import pytensor.tensor as pt
+
+    from bayesrun.samplers.lanes.graphs import replace_leaves
+    from bayesrun.simulate.likelihood import joint_log_likelihood
+
+    numbers = {index: pt.tensor(f"number{index}", dtype=v.dtype, shape=v.shape) for index, v in values.items()}
+    replace_leaves(own, numbers)
+    terms = [str(v.name) for v in own.model.deterministics if str(v.name).endswith(POINTWISE)]
+    return joint_log_likelihood(own.model, list(numbers.values()), terms)
+
+
+def _observed(tree: xr.DataTree) -> dict[str, np.ndarray]:
+    return {str(name): values.values for name, values in tree["observed_data"].to_dataset().data_vars.items()}
+
+
+def _rank(table: pd.DataFrame, draws: np.ndarray, truth: np.ndarray, options: DiagnosticsOptions, case: Case) -> None:
+    """Rank the truth among the draws; ties are broken by numbers that belong to the fit."""
+    table["truth"] = truth
+    table["p_truth"] = probability_below(draws, truth)
+    if options.ranks:
+        rng = np.random.default_rng(named_seed(case.spec.fit_seed, "ranks"))
+        table["rank"] = rank_truth(draws, truth, options.ranks, rng)
+        table["n_ranks"] = options.ranks
+
+
+def _decide(table: pd.DataFrame, labels: list[str], draws: np.ndarray, options: DiagnosticsOptions) -> None:
+    for decision in parse_decisions(options.decisions, options.ci_kind):
+        table[f"decision_{decision.name}"] = [decision.score(label, draws[i]) for i, label in enumerate(labels)]
