@@ -16,21 +16,22 @@ from bayesrun.data import check_values, conform, load, save
 from bayesrun.data.design import design, redrawn
 from bayesrun.errors import ConfigError, DataError
 from bayesrun.types import Dataset, Role, Target
+from places import CONF
 
-CONF = Path(__file__).parents[2] / "conf" / "data" / "design.yaml"
+DESIGN = CONF / "data" / "design.yaml"
 BIG = 4000
 SIGNIFICANT = 1e-4  # each test has a fixed seed
 TWO: dict[str, Any] = {"x1": "normal", "x2": "normal"}
 
 
 def configured(**changes: Any) -> Dataset:
-    params = yaml.safe_load(CONF.read_text())
+    params = yaml.safe_load(DESIGN.read_text())
     assert params.pop("_target_") == "bayesrun.data.design.design"
     return design(**params | changes)
 
 
 def test_the_config_lists_every_parameter():
-    params = yaml.safe_load(CONF.read_text())
+    params = yaml.safe_load(DESIGN.read_text())
     target = Target("design", params.pop("_target_"), params)
     assert set(params) == set(inspect.signature(design).parameters)
     assert bind("data", design, target, 0).params == params
@@ -156,7 +157,7 @@ def test_other_covariates_and_more_rows_change_none_that_are_there():
 
 
 def test_a_design_is_redrawn_with_the_seed_of_a_replicate():
-    params = yaml.safe_load(CONF.read_text())
+    params = yaml.safe_load(DESIGN.read_text())
     target = Target("mine", params.pop("_target_"), params | {"redraw": True})
     first, second = redrawn(target, 1), redrawn(target, 2)
     assert first.digest() == redrawn(target, 1).digest() != second.digest()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +16,13 @@ from bayesrun.data import conform, load, read, save, shipped
 from bayesrun.data.catalogue import CATALOGUE
 from bayesrun.errors import DataError
 from bayesrun.types import Dataset, Role
+from places import CONF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-CONF = Path(__file__).parents[2] / "conf" / "data"
+CONFIGS = CONF / "data"
 REAL, POSITIVE, BINARY = Role("real", "outcome"), Role("positive", "scale"), Role("binary", "event")
 GROUP, X = Role("category", "group"), Role("predictors", "predictors")
 ROLES: Mapping[str, Mapping[str, Role]] = {
@@ -41,7 +42,7 @@ ROLES: Mapping[str, Mapping[str, Role]] = {
 
 
 def configured(name: str, **changes: Any) -> Dataset:
-    params = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    params = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
     assert params.pop("_target_") == "bayesrun.data.shipped"
     return shipped(**params | changes)
 
@@ -53,7 +54,7 @@ def test_every_table_has_a_config_and_a_citation() -> None:
         assert source.about
 
 
-@pytest.mark.parametrize("path", sorted(p for p in CONF.glob("*.yaml") if p.stem != "design"), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(p for p in CONFIGS.glob("*.yaml") if p.stem != "design"), ids=lambda p: p.stem)
 def test_configs_list_every_parameter(path: Path) -> None:
     keys = yaml.safe_load(path.read_text())
     function = {"bayesrun.data.shipped": shipped, "bayesrun.data.read": read}[keys.pop("_target_")]

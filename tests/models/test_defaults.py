@@ -11,7 +11,8 @@ import pytest
 from bayesrun.errors import ConfigError, DataError
 from bayesrun.models.inputs import number, obs_labels, positive, standard_scores
 from bayesrun.types import Dataset
-from model_oracles import CONF, PLAIN, default_data, model_config
+from model_oracles import PLAIN, default_data, model_config
+from places import CONF
 
 # The noncentered form is every builder's default; the centred one mixes better where each group is known precisely
 # (Papaspiliopoulos, Roberts and Skoeld 2007, doi:10.1214/088342307000000014), as each of the 30 rats is.

@@ -39,7 +39,7 @@ from bayesrun.models import (
 )
 from bayesrun.samplers import numpyro
 from bayesrun.types import SamplerOptions
-from commands import bayesrun
+from command_line import bayesrun
 from model_oracles import mode
 from user_tables import assert_drawn, assert_maximum, given, marginal, terms
 

@@ -13,7 +13,7 @@ from bayesrun.simulate import check_observed, densities_agree
 from bayesrun.simulate.original import Agreement
 from bayesrun.store.folder import Store
 from bayesrun.types import Original, Target
-from fakes import fake_outcome, fake_summary, fake_tree
+from fake_trees import fake_outcome, fake_summary, fake_tree
 
 Y = np.array([0.3, -0.2, 1.4, 0.9])
 

@@ -17,7 +17,8 @@ from bayesrun.data.design import design
 from bayesrun.simulate.simulator import Simulated, Simulator, refusal, simulator
 from bayesrun.simulate.truth import parse_truth
 from bayesrun.types import Dataset
-from model_oracles import CONF, default_data, model_config
+from model_oracles import default_data, model_config
+from places import CONF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -3,6 +3,7 @@
 import functools
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pymc as pm
@@ -14,7 +15,7 @@ from bayesrun.errors import ConfigError, FitError
 from bayesrun.simulate.simulator import simulator
 from bayesrun.simulate.truth import Truth, parse_truth
 from bayesrun.types import Dataset
-from simulate.test_truth import write_posterior
+from stored_posteriors import write_posterior
 
 N = 12
 DATA = Dataset(
@@ -75,15 +76,17 @@ def test_a_seed_gives_the_same_dataset_whatever_was_drawn_before():
 def test_a_seed_gives_the_same_dataset_in_another_process():
     code = (
         "import conftest\n"
-        "from simulate.test_simulator import DATA, centred, simulator\n"
+        "from test_simulator import DATA, centred, simulator\n"
         "found = simulator(centred, DATA).draw(11)\n"
         "print(found.dataset.digest(), *found.truth['theta'].tolist())"
     )
     command = [sys.executable, "-c", code]
-    path = {"PYTHONPATH": ":".join(p for p in sys.path if p), "PYTHONHASHSEED": "12", "PATH": "/usr/bin"}
+    here = Path(__file__).parent
+    folders = [*(p for p in sys.path if p), str(here.parent), str(here)]
+    path = {"PYTHONPATH": ":".join(folders), "PYTHONHASHSEED": "12", "PATH": "/usr/bin"}
     done = subprocess.run(command, capture_output=True, text=True, env=path, check=True)
-    here = simulator(centred, DATA).draw(11)
-    assert done.stdout.split() == [here.dataset.digest(), *map(str, here.truth["theta"].tolist())]
+    own = simulator(centred, DATA).draw(11)
+    assert done.stdout.split() == [own.dataset.digest(), *map(str, own.truth["theta"].tolist())]
 
 
 def test_every_variable_has_its_own_stream():

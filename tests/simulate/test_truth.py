@@ -6,17 +6,7 @@ import xarray as xr
 
 from bayesrun.errors import ConfigError
 from bayesrun.simulate.truth import PRIOR, Truth, identity, parse_truth, posterior_draws
-
-
-def write_posterior(path, **draws):
-    """A file in the InferenceData schema: arrays with dims (chain, draw, ...)."""
-    variables = {
-        name: (("chain", "draw", *(f"{name}_{axis}" for axis in range(values.ndim - 2))), values)
-        for name, values in draws.items()
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    xr.DataTree.from_dict({"posterior": xr.Dataset(variables)}).to_netcdf(path)
-    return path
+from stored_posteriors import write_posterior
 
 
 @pytest.mark.parametrize("value", [None, "prior"])

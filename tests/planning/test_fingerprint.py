@@ -1,0 +1,332 @@
+"""A model's fingerprint changes with its meaning and with nothing else; its graph shows what a user should know."""
+
+import importlib
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pymc as pm
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from scipy import sparse
+
+from bayesrun.base.source_code import executed
+from bayesrun.planning.fingerprint import centred_variables, fingerprint, graph_digest, narrow_constants
+from bayesrun.types import Dataset
+from model_oracles import default_data, model_config
+from places import CONF, ROOT
+
+SHIPPED = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+DATA = Dataset({"y": np.array([0.5, 1.5, -0.3])}, coords={"obs": ("a", "b", "c")})
+HELPER = "def scale(x):\n    return 2.0 * x\n"
+MODEL = """
+    import numpy as np
+    import pymc as pm
+    from users_helper import scale
+
+    WIDTH = 3.0
+
+    def build(data, sigma=36.0):
+        with pm.Model(coords={"obs": data.coords["obs"]}) as model:
+            mu = pm.Normal("mu", 0.0, scale(sigma))
+            pm.Normal("y", mu, WIDTH, observed=data["y"], dims="obs")
+        return model
+"""
+
+
+@pytest.fixture
+def prints(tmp_path, monkeypatch):
+    """Fingerprint of the user's model as it is written, imported afresh each time."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def of(body: str = MODEL, helper: str = HELPER, data: Dataset = DATA, **params: float) -> str:
+        (tmp_path / "users_model.py").write_text(textwrap.dedent(body), encoding="utf-8")
+        (tmp_path / "users_helper.py").write_text(helper, encoding="utf-8")
+        forget()
+        build = importlib.import_module("users_model").build
+        return fingerprint(build, build(data, **params), data)
+
+    yield of
+    forget()
+
+
+def forget() -> None:
+    for name in ("users_model", "users_helper"):
+        sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+
+
+def shipped(name):
+    _, target, params = model_config(name)
+    module, function = target.rsplit(".", 1)
+    build = getattr(importlib.import_module(module), function)
+    return build, build(default_data(name), **params)
+
+
+def test_comments_docstrings_and_layout_do_not_count(prints):
+    same = MODEL.replace("WIDTH = 3.0", "WIDTH  =  3.00  # ü: a comment").replace(
+        "def build(data, sigma=36.0):", 'def build(\n        data,\n        sigma=36.0,\n    ):\n        """Docs."""'
+    )
+    assert same != MODEL
+    first = prints()
+    assert prints(same, f'"""Docs."""\n\n{HELPER}# the end\n') == first
+    assert prints() == first
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("WIDTH = 3.0", "WIDTH = 3.5"),
+        ("WIDTH = 3.0", "WIDTH = 3.0\n    UNUSED = 1"),
+        ('pm.Normal("mu"', 'pm.Cauchy("mu"'),
+        ('"mu"', '"location"'),
+        ("sigma=36.0", "sigma=35.0"),
+    ],
+)
+def test_code_and_constants_count(prints, old, new):
+    assert old in MODEL
+    assert prints(MODEL.replace(old, new)) != prints()
+
+
+def test_a_module_of_the_users_that_is_imported_counts(prints):
+    # the same value, so that only the source differs
+    assert prints(helper="def scale(x):\n    return x + x\n") != prints()
+
+
+def test_a_users_module_named_like_ours_counts(prints, tmp_path):
+    extra = tmp_path / "bayesrun_extra.py"
+    body = "import bayesrun_extra\n" + textwrap.dedent(MODEL)
+    seen = set()
+    for text in ("A = 1\n", "A = 2\n"):
+        extra.write_text(text)
+        sys.modules.pop("bayesrun_extra", None)
+        seen.add(prints(body))
+    sys.modules.pop("bayesrun_extra")
+    assert len(seen) == 2
+
+
+LAZY = """
+    import pymc as pm
+
+    def build(data):
+        with pm.Model(coords={"obs": data.coords["obs"]}) as model:
+            mu = pm.Normal("mu", 0.0, 1.0)
+            pm.Normal("y", mu, 1.0, observed=data["y"], dims="obs")
+        return model
+
+    def from_draws(data, drawn):
+        IMPORT
+        return {"y": scale(drawn["y"])}
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from users_helper import scale",
+        "import users_helper; scale = users_helper.scale",
+        "import importlib; scale = importlib.import_module('users_helper').scale",
+        "scale = __import__('users_helper').scale",
+        "from users_package.inner import scale",
+    ],
+)
+def test_what_a_hook_imports_when_it_is_called_counts(prints, tmp_path, line):
+    """Before the first call as after it: otherwise the second command would fit everything again."""
+    (tmp_path / "users_package").mkdir()
+    (tmp_path / "users_package" / "__init__.py").write_text("")
+    body = LAZY.replace("IMPORT", line)
+    found = []
+    for helper in (HELPER, HELPER.replace("2.0", "3.0")):
+        (tmp_path / "users_package" / "inner.py").write_text(helper)
+        before = prints(body, helper)
+        module = sys.modules["users_model"]
+        module.from_draws(DATA, {"y": DATA["y"]})
+        found.append(fingerprint(module.build, module.build(DATA), DATA))
+        assert found[-1] == before
+    for name in [name for name in sys.modules if name.startswith("users_package")]:
+        del sys.modules[name]
+    assert found[0] != found[1]
+
+
+def test_nothing_is_imported_to_find_sources(prints, tmp_path):
+    (tmp_path / "users_bomb.py").write_text("raise SystemExit('imported')")
+    prints(LAZY.replace("IMPORT", "import users_bomb; scale = abs"))
+    assert "users_bomb" not in sys.modules
+
+
+def test_a_source_that_only_a_run_shows_counts(tmp_path, monkeypatch):
+    """A helper that is found by a name which is worked out."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "users_found.py").write_text("def width():\n    return 1.0 + 1.0\n")
+
+    def build(data):
+        with pm.Model() as model:
+            width = importlib.import_module("_".join(["users", "found"])).width()
+            pm.Normal("y", pm.Normal("mu", 0.0, 1.0), width, observed=data["y"])
+        return model
+
+    seen = set()
+    for text in ("1.0 + 1.0", "2.0"):
+        (tmp_path / "users_found.py").write_text(f"def width():\n    return {text}\n")
+        sys.modules.pop("users_found", None)
+        importlib.invalidate_caches()
+        build(DATA)
+        with executed() as files:
+            model = build(DATA)
+        seen.add(fingerprint(build, model, DATA, files))
+    sys.modules.pop("users_found")
+    assert len(seen) == 2
+
+
+def test_observed_values_that_are_no_array_of_the_data_count():
+    """A builder may read a file of its own, of whose values nothing else knows."""
+
+    def build(data, pilot=(1.0, 2.0)):
+        with pm.Model() as model:
+            mu = pm.Normal("mu", 0.0, 1.0)
+            pm.Normal("pilot", mu, 1.0, observed=np.array(pilot))
+            pm.Normal("y", mu, 1.0, observed=data["y"])
+        return model
+
+    assert graph_digest(build(DATA), DATA) == graph_digest(build(DATA), DATA)
+    assert graph_digest(build(DATA, (1.0, 3.0)), DATA) != graph_digest(build(DATA), DATA)
+    other = Dataset({"y": DATA["y"] + 1.0})
+    assert graph_digest(build(other), other) == graph_digest(build(DATA), DATA)
+    shared = Dataset({"y": DATA["y"], "pilot": np.array([1.0, 3.0])})
+    assert graph_digest(build(shared, (1.0, 3.0)), shared) == graph_digest(build(shared, (1.0, 3.0)), shared)
+
+
+def test_parameters_and_coords_count_and_observed_values_do_not(prints):
+    other = Dataset({"y": DATA["y"] + 1.0}, coords=DATA.coords)
+    renamed = Dataset(DATA.arrays, coords={"obs": ("a", "b", "d")})
+    assert len({prints(), prints(sigma=35.0), prints(data=renamed)}) == 3
+    # they are in the digest of the data, and replicates of one model have one fingerprint
+    assert prints(data=other) == prints()
+
+
+def test_another_process_with_other_hashes_finds_the_same():
+    code = (
+        "import sys; sys.path[:0] = ['tests/support', 'tests/planning']\n"
+        "from test_fingerprint import SHIPPED, fingerprint, shipped\n"
+        "print(*(fingerprint(*shipped(name)) for name in SHIPPED))"
+    )
+    here = [fingerprint(*shipped(name)) for name in SHIPPED]
+    environment = os.environ | {"PYTHONHASHSEED": "12345"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == here
+    assert len(set(here)) == len(here)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_no_shipped_model_computes_in_narrow_integers(name):
+    assert narrow_constants(shipped(name)[1]) == []
+    if name != "formula":  # Bambi writes whole numbers, which are safe under our policy only
+        with pytensor.config.change_flags(cast_policy="custom"):
+            assert narrow_constants(shipped(name)[1]) == []
+
+
+CODES = np.array([0, 1, 2, 0], dtype=np.int8)
+
+
+def narrow(define) -> list[str]:
+    with pm.Model() as model:
+        define()
+    return narrow_constants(model)
+
+
+def test_narrow_integers_that_are_computed_with_are_named():
+    eight = np.int8(36)
+    told = narrow(
+        lambda: (
+            pm.HalfStudentT("prior", 3.0, eight, shape=2),
+            pm.Normal("square", pm.math.sqr(eight), 1.0),
+            pm.Gamma("moments", mu=eight, sigma=np.int16(30)),
+            pm.Deterministic("table", pm.math.sqr(pt.as_tensor(CODES)[pm.Categorical("k", np.full(4, 0.25))])),
+            pm.Potential("term", 1.0 * (pt.as_tensor(CODES) * eight)),
+        )
+    )
+    assert [text.split(" (")[0] for text in told] == ["moments", "prior", "square", "table", "term"]
+    assert told[1] == "prior (a constant of type int8)"
+
+
+def test_narrow_integers_as_index_or_beside_floats_are_fine():
+    def define():
+        group = pm.Normal("group", 0.0, 1.0, shape=3)
+        pm.Normal("by_array", group[CODES], 1.0)
+        pm.Normal("by_data", group[pm.Data("codes", CODES)], 1.0)
+        pm.Normal("slope", group[0] * CODES + CODES / 2.0, 1.0)
+        pm.Normal("y", group[0], 1.0, observed=CODES)
+        pm.Poisson("n", pm.math.exp(group[1]), observed=CODES)
+        pm.Normal("ints", 0, 36, shape=4)
+
+    assert narrow(define) == []
+
+
+def test_the_policy_that_a_user_may_set_is_seen():
+    with pytensor.config.change_flags(cast_policy="custom"):
+        assert narrow(lambda: pm.HalfStudentT("s", 3, 36)) == ["s (a constant of type int8)"]
+
+
+def test_centred_variables_of_the_shipped_models():
+    build, noncentred = shipped("hierarchical")
+    assert centred_variables(noncentred) == {}
+    centred = build(default_data("hierarchical"), parameterization="centered")
+    assert centred_variables(centred) == {"theta": ["mu", "tau"]}
+    found = {name: centred_variables(shipped(name)[1]) for name in SHIPPED}
+    assert {name: parents for name, parents in found.items() if parents} == {
+        # intercepts, and slopes given the intercepts
+        "varying_effects": {"a": ["alpha", "sd"], "b": ["a", "alpha", "beta", "rho_unit", "sd"]}
+    }
+
+
+def test_a_vector_on_constants_or_on_one_parent_is_not_centred():
+    with pm.Model() as model:
+        mu = pm.Normal("mu")
+        tau = pm.HalfNormal("tau")
+        pm.Normal("constant", 0.0, 1.0, shape=3)
+        pm.Normal("one_parent", mu, 1.0, shape=3)
+        pm.Normal("scalar", mu, tau)
+        theta = pm.Normal("theta", mu, tau, shape=3)
+        pm.Normal("child", pm.math.sum(theta), 1.0, shape=2)
+    assert centred_variables(model) == {"theta": ["mu", "tau"]}
+
+
+def test_a_constant_inside_of_a_custom_log_density_counts():
+    def custom(width):
+        with pm.Model() as model:
+            mu = pm.Normal("mu", 0.0, 1.0)
+            pm.CustomDist("y", mu, logp=lambda value, mu: -(((value - mu) / width) ** 2), observed=np.ones(3))
+        return model
+
+    assert graph_digest(custom(1.0)) == graph_digest(custom(1.0))
+    assert graph_digest(custom(1.0)) != graph_digest(custom(2.0))
+
+
+def test_the_entries_of_a_sparse_matrix_count():
+    """A neighbourhood of other pairs, and of as many, that a builder reads from a file."""
+
+    def neighbours(*pairs, weight=1.0):
+        w = np.zeros((4, 4))
+        for i, j in pairs:
+            w[i, j] = w[j, i] = weight
+        with pm.Model() as model:
+            pm.CAR("y", mu=np.zeros(4), W=sparse.csr_matrix(w), alpha=0.5, tau=1.0, observed=np.arange(4.0))
+        return model
+
+    first, again, other, heavier = (
+        graph_digest(model)
+        for model in (
+            neighbours((0, 1), (2, 3)),
+            neighbours((0, 1), (2, 3)),
+            neighbours((0, 2), (1, 3)),
+            neighbours((0, 1), (2, 3), weight=2.0),
+        )
+    )
+    assert first == again
+    assert len({first, other, heavier}) == 3

@@ -1,0 +1,159 @@
+"""What a study says of its comparisons: printed, kept, and made anew when what makes them has changed."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import xarray as xr
+from rich.console import Console
+
+from bayesrun.errors import TrackError
+from bayesrun.report import real_data, study_file
+from bayesrun.report.real_data import Findings, Row, compared, keep, show
+from bayesrun.report.verdict import ending
+from bayesrun.store.folder import Store
+from bayesrun.store.turns import take
+from bayesrun.types import Cell, CheckedCell, Observed, Plan, StudyOptions, TrackOptions, Verdict
+from fake_trees import fake_outcome, fake_spec, fake_summary, fake_tree
+
+ABOUT = Observed(values="v", numbers="r", members="r", measure="log densities")
+FACTS = {"elpd_loo": -30.0, "se_elpd_loo": 1.0, "n_loo_terms": 8.0}
+
+
+def rows(store: Store, *about: Observed) -> list[Row]:
+    """Finished fits of two models, whose terms are about this."""
+    found = []
+    for number, observed in enumerate(about):
+        key = f"k{number}"
+        tree, spec = fake_tree(number), fake_spec(key, f"m{number}/nuts")
+        k = {"elpd_i": ("school", [-4.0 - number / 9 * i for i in range(8)]), "pareto_k": ("school", [0.1] * 8)}
+        tree["loo"] = xr.DataTree(xr.Dataset(k, attrs={"p": 1.0, "good_k": 0.7}))
+        outcome = store.write_fit(fake_outcome(key, spec.cell, diagnostics=FACTS), tree, fake_summary(tree))
+        cell = Cell(spec.cell, spec.model, spec.model, spec.sampler, spec.options)
+        found.append(Row(spec, CheckedCell(cell, "d", f"f{number}", 1, "nuts", observed), outcome, Verdict(True)))
+    return found
+
+
+def made(found: list[Row], store: Store) -> Findings:
+    """Make the comparisons and keep them, as an ending does."""
+    findings = compared(found, store, None)
+    keep(findings, store)
+    return findings
+
+
+def printed(found: list[Row], store: Store, capsys: pytest.CaptureFixture[str]) -> str:
+    show(Console(width=200), found, made(found, store))
+    return capsys.readouterr().out
+
+
+def test_kept_comparisons_are_shown_as_long_as_what_makes_them_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, count = Store(tmp_path), []
+    found = rows(store, ABOUT, ABOUT)
+    whole = real_data.loo_comparisons
+
+    def counted(*arguments: Any) -> Any:
+        count.append(1)
+        return whole(*arguments)
+
+    monkeypatch.setattr(real_data, "loo_comparisons", counted)
+    first, again = made(found, store), made(found, store)
+    assert len(count) == 1
+    pd.testing.assert_frame_equal(first.comparisons[0].frame, again.comparisons[0].frame, check_names=False)
+    monkeypatch.setattr(real_data, "version", lambda: "another")
+    made(found, store)
+    assert len(count) == 2
+
+
+def test_a_table_of_what_is_no_longer_compared_is_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(tmp_path)
+    assert "LOO comparison" in printed(rows(store, ABOUT, ABOUT), store, capsys)
+    assert {path.stem for path in store.tables.glob("*.csv")} == {"fits", "comparison"}
+    other = dataclasses.replace(ABOUT, measure="log masses")
+    for _ in range(2):  # made, and kept
+        text = printed(rows(store, ABOUT, other), store, capsys)
+        assert "LOO comparison" not in text
+        assert "- m1/nuts: not compared with m0/nuts: it has log masses, and m0/nuts has log densities" in text
+    assert {path.stem for path in store.tables.glob("*.csv")} == {"fits", "not_compared"}
+    assert pd.read_csv(store.tables / "not_compared.csv")["cell"].tolist() == ["m1/nuts"]
+
+
+def test_many_reasons_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(tmp_path)
+    text = printed(rows(store, *(dataclasses.replace(ABOUT, values=f"v{i}") for i in range(14))), store, capsys)
+    assert text.count("it observes other values") == 10
+    assert "3 more in the table not_compared" in text
+
+
+# ---- the order of commands
+
+
+def sampled(store: Store) -> dict[str, tuple]:
+    """Finished fits of one model by two samplers, as a study plans them."""
+    known = {}
+    for number, sampler in enumerate(("nuts", "advi")):
+        key = f"s{number}"
+        tree, spec = fake_tree(number), fake_spec(key, f"m/{sampler}", sampler)
+        store.write_fit(fake_outcome(key, spec.cell), tree, fake_summary(tree))
+        cell = Cell(spec.cell, spec.model, spec.model, spec.sampler, spec.options)
+        known[key] = spec, CheckedCell(cell, "d", "f", 1, "nuts", ABOUT)
+    return known
+
+
+def references(store: Store) -> set[str]:
+    return set(pd.read_parquet(store.tables / "agreement.parquet")["reference"])
+
+
+def test_the_tables_keep_the_reference_of_the_study(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    known, asked = sampled(store), StudyOptions(name="s", reference="advi")
+    ending(known, store, asked)
+    assert references(store) == {"m/advi"}
+    compared(real_data.rows(known, store, {}), store, "nuts")  # a look from elsewhere
+    assert references(store) == {"m/advi"}
+    ending(known, store, dataclasses.replace(asked, reference="nuts"))
+    assert references(store) == {"m/nuts"}
+
+
+def test_a_slow_command_does_not_write_over_a_later_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slow one has read one fit of two when the other begins, and ends after it."""
+    store = Store(tmp_path / "s")
+    known, asked = sampled(store), StudyOptions(name="s")
+    made = real_data.compared
+
+    def overtaken(found: list[Row], *arguments: Any) -> Findings:
+        monkeypatch.setattr(real_data, "compared", made)
+        assert ending(known, store, asked).latest
+        return made(found[:1], *arguments)
+
+    monkeypatch.setattr(real_data, "compared", overtaken)
+    assert not ending(known, store, asked).latest
+    assert len(pd.read_parquet(store.tables / "fits.parquet")) == 2
+
+
+def test_real_data_that_is_missing_is_unfinished(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    known, asked = sampled(store), StudyOptions(name="s")
+    whole = ending(known, store, asked)
+    assert (whole.state, whole.exit_code) == ("note", 0)  # E-BFMI and others of a fake fit are below their bounds
+    (store.fit_folder("s1") / "outcome.json").unlink()
+    part = ending(known, store, asked)
+    assert (part.state, part.exit_code, part.states["m/advi"]) == ("unfinished", 1, "unfinished")
+    own = Plan((), (known["s0"][0],), frozenset())
+    assert ending(known, store, asked, plan=own).exit_code == 0  # of what that command asked for
+
+
+def test_mlflow_is_not_told_by_a_command_that_read_earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "s")
+    asked, options = StudyOptions(name="s"), TrackOptions(uri="http://127.0.0.1:9")
+    end = ending(sampled(store), store, asked)
+    recorder = study_file.recorder(store, asked, options)
+    monkeypatch.setattr(recorder, "check", lambda: None)
+    with take(store.root).at(options.uri or ""):
+        pass
+    assert recorder.finish(end) == [study_file.OLDER]
+    with pytest.raises(TrackError, match="nothing was sent: MLflow was told by a command that read the fits later"):
+        recorder.sync(end)
