@@ -1,38 +1,19 @@
-"""The frozen values that pass between stages, and the protocols that stages rely on."""
+"""The frozen values that pass between stages, and the protocols that stages rely on.
 
-from bayesrun.types.options import (
-    ALL_OPTIONS,
-    SCHEMA_VERSION,
-    Batch,
-    Builder,
-    Cell,
-    CheckedCell,
-    Dataset,
-    DiagnosticsOptions,
-    DispatchOptions,
-    FitSpec,
-    Gate,
-    Observed,
-    Origin,
-    Original,
-    Outcome,
-    OutputOptions,
-    Plan,
-    Resources,
-    Role,
-    SampleFunction,
-    SamplerOptions,
-    Settings,
-    Simulation,
-    Steps,
-    StudyOptions,
-    Target,
-    TrackOptions,
-    Try,
-    Verdict,
-    canonical_json,
-    digest,
-)
+It computes nothing beyond canonical forms and digests of these values, and imports no heavy package. One module has the
+values of one stage; all others import them from here.
+"""
+
+from bayesrun.types.canonical import SCHEMA_VERSION, canonical_json, digest
+from bayesrun.types.cells import Cell, CheckedCell, Observed
+from bayesrun.types.data import Dataset, Origin, Role
+from bayesrun.types.fits import Batch, FitSpec, Plan, Try
+from bayesrun.types.options import ALL_OPTIONS, DiagnosticsOptions, Gate, Resources, SamplerOptions, Steps
+from bayesrun.types.outcomes import Outcome, Verdict
+from bayesrun.types.protocols import Builder, SampleFunction
+from bayesrun.types.settings import DispatchOptions, OutputOptions, Settings, StudyOptions, TrackOptions
+from bayesrun.types.simulations import Original, Simulation
+from bayesrun.types.targets import Target
 
 __all__ = [
     "ALL_OPTIONS",

@@ -1,0 +1,56 @@
+"""What users' functions are called with and return: those that build models, and those that draw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import pymc as pm
+    import xarray as xr
+
+    from bayesrun.types.data import Dataset
+    from bayesrun.types.options import SamplerOptions
+
+__all__ = ["Builder", "SampleFunction"]
+
+
+class Builder(Protocol):
+    """A model: any importable function of a dataset and parameters."""
+
+    def __call__(self, data: Dataset, **params: Any) -> pm.Model:
+        """Build the model conditioned on `data`."""
+        ...
+
+
+class SampleFunction(Protocol):
+    """One way to draw. Its module also has ``VERSION: int`` and ``KIND`` (nuts, mcmc, smc, variational).
+
+    Parameters
+    ----------
+    build
+        Builds the model of one dataset.
+    datasets
+        One for each fit.
+    seeds
+        One integer for each fit; the same seed gives the same draws.
+    options
+        What every sampler is told.
+
+    Returns
+    -------
+    Iterator of xarray.DataTree
+        One for each dataset, in their order, each as soon as it is there, with groups ``posterior``
+        (dims chain, draw, ...), ``sample_stats`` and ``observed_data``.
+    """
+
+    def __call__(
+        self,
+        build: Callable[[Dataset], pm.Model],
+        datasets: Iterable[Dataset],
+        seeds: Iterable[int],
+        options: SamplerOptions,
+    ) -> Iterator[xr.DataTree]:
+        """Draw from the posterior of each dataset."""
+        ...
