@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bayesrun.command.pipelines import Gates, Pipeline, find, names
-from bayesrun.command.pipelines.command import pipeline
+from bayesrun.command.verbs.pipeline import pipeline
 from bayesrun.errors import ConfigError
 from places import ROOT
 

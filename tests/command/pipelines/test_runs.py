@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from bayesrun.command.overrides import to_hydra
 from bayesrun.command.pipelines import Ended, Gates, Pipeline, folder_of, run
-from bayesrun.command.pipelines.command import pipeline as command_line
+from bayesrun.command.verbs.pipeline import pipeline as command_line
 from bayesrun.errors import BayesrunError, ConfigError, StoreError
 from bayesrun.statistics.measures import failures_table
 from bayesrun.store.folder import Store
@@ -361,7 +361,7 @@ def test_folder_without_locks_is_an_error(fake: Fake, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def shipped(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    monkeypatch.setattr("bayesrun.command.pipelines.command.run", lambda p, d, o: run(p, d, o, fake.command))
+    monkeypatch.setattr("bayesrun.command.verbs.pipeline.run", lambda p, d, o: run(p, d, o, fake.command))
     return fake
 
 

@@ -236,7 +236,7 @@ def _ui(words: Sequence[str]) -> int:
 
 
 def _pipeline(words: Sequence[str]) -> int:
-    from bayesrun.command.pipelines.command import pipeline
+    from bayesrun.command.verbs.pipeline import pipeline
 
     return pipeline(words)
 
