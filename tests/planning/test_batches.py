@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bayesrun.base.seeds import data_seed, fit_seed, named_seed
 from bayesrun.errors import ConfigError
-from bayesrun.planning.batches import expand, fit_key, is_complete, study_name
+from bayesrun.planning.batches import expand, study_name
+from bayesrun.planning.keys import fit_key, is_complete
 from bayesrun.types import (
     Cell,
     CheckedCell,

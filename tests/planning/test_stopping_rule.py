@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesrun.planning.batches import fit_key
+from bayesrun.planning.keys import fit_key
 from bayesrun.planning.stopping_rule import FIRST, first_round, next_round
 from bayesrun.report.simulated_data import Results
 from bayesrun.types import CheckedCell, StudyOptions

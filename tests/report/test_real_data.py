@@ -10,7 +10,7 @@ import xarray as xr
 from rich.console import Console
 
 from bayesrun.errors import TrackError
-from bayesrun.report import real_data, study_file
+from bayesrun.report import real_data, tracking
 from bayesrun.report.real_data import Findings, Row, compared, keep, show
 from bayesrun.report.verdict import ending
 from bayesrun.store.folder import Store
@@ -150,10 +150,10 @@ def test_mlflow_is_not_told_by_a_command_that_read_earlier(tmp_path: Path, monke
     store = Store(tmp_path / "s")
     asked, options = StudyOptions(name="s"), TrackOptions(uri="http://127.0.0.1:9")
     end = ending(sampled(store), store, asked)
-    recorder = study_file.recorder(store, asked, options)
+    recorder = tracking.recorder(store, asked, options)
     monkeypatch.setattr(recorder, "check", lambda: None)
     with take(store.root).at(options.uri or ""):
         pass
-    assert recorder.finish(end) == [study_file.OLDER]
+    assert recorder.finish(end) == [tracking.OLDER]
     with pytest.raises(TrackError, match="nothing was sent: MLflow was told by a command that read the fits later"):
         recorder.sync(end)

@@ -5,8 +5,8 @@ import pytest
 from bayesrun.command.progress import follow
 from bayesrun.planning.costs import Estimate
 from bayesrun.report.ademp import ademp, text_of
-from bayesrun.report.real_data import announce
-from bayesrun.report.study_file import Synced
+from bayesrun.report.announcement import announce
+from bayesrun.report.tracking import Synced
 from bayesrun.types import Cell, CheckedCell, Outcome, Plan, SamplerOptions, StudyOptions, Target
 from tiny_models import batch, spec
 

@@ -18,8 +18,8 @@ STUDY = """
     from pathlib import Path
     import numpy as np
     from bayesrun.dispatch import outcomes
-    from bayesrun.job import Workplace
-    from bayesrun.store import Store
+    from bayesrun.work.worker import Workplace
+    from bayesrun.store.folder import Store
     from bayesrun.types import Dataset, DispatchOptions, SamplerOptions, Steps, Target
     from tiny_models import batch, spec
     from eight_schools import SCHOOLS
@@ -106,7 +106,7 @@ FLAGS = """
         import pytensor
     import bayesrun
     import pytensor
-    from bayesrun import machine
+    from bayesrun.base import machine
     assert machine.fastmath() == pytensor.config.numba__fastmath
     print(pytensor.config.numba__fastmath, pytensor.config.cast_policy, pytensor.config.floatX)
 """
@@ -136,10 +136,10 @@ def test_flags_of_the_user_stand_and_ours_are_added(given, set_to, when):
 
 THREADS = """
     import os, sys
-    from bayesrun import cli
+    from bayesrun.command import main
     sys.argv = ["bayesrun", "--version"]
     try:
-        cli.main()
+        main.main()
     except SystemExit:
         print(os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"], "numpy" in sys.modules)
 """

@@ -11,8 +11,9 @@ import pytest
 import xarray as xr
 
 from bayesrun.errors import StoreError
-from bayesrun.store import folder as store_module
-from bayesrun.store.folder import Store, write_atomically
+from bayesrun.store import whole_files
+from bayesrun.store.folder import Store
+from bayesrun.store.whole_files import write_atomically
 from bayesrun.types import Dataset, DiagnosticsOptions, Outcome, Steps
 
 KEY = "0123456789abcdef"
@@ -141,8 +142,8 @@ def test_a_study_that_was_copied_is_read_once(store, monkeypatch):
         os.utime(store.fit_folder(KEY) / name)
     os.utime(store.fit_folder(KEY) / "outcome.json", ns=(0, 0))
     read = []
-    checksum = store_module._checksum
-    monkeypatch.setattr(store_module, "_checksum", lambda path: read.append(path.name) or checksum(path))
+    checksum = whole_files.checksum_of
+    monkeypatch.setattr(whole_files, "checksum_of", lambda path: read.append(path.name) or checksum(path))
     assert store.done(KEY) == written
     assert read == ["posterior.nc", "summary.parquet"]
     assert store.done(KEY) == written

@@ -24,9 +24,9 @@ import pytensor
 import pytest
 from mlflow import MlflowClient
 
-from bayesrun.planning.batches import specs_of
+from bayesrun.planning.keys import specs_of
 from bayesrun.report.study_file import read_design
-from bayesrun.store import folder, summaries
+from bayesrun.store import folder, summaries, whole_files
 from bayesrun.track import journal
 from command_line import Ran, bayesrun
 
@@ -260,7 +260,7 @@ def killing(left: int):
         return instead
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(folder, "_sync", ends(folder._sync))
+        patched.setattr(whole_files, "_sync", ends(whole_files._sync))
         patched.setattr(journal, "_append", ends(journal._append))
         yield
 

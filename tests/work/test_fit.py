@@ -16,7 +16,8 @@ from bayesrun.base.seeds import named_seed
 from bayesrun.errors import FitError
 from bayesrun.planning.fingerprint import fingerprint
 from bayesrun.types import Dataset, SamplerOptions, Steps, Target
-from bayesrun.work.fit import Case, complete, fit, fit_case
+from bayesrun.work.case import Case
+from bayesrun.work.fit import complete, fit, fit_case
 from model_oracles import default_data, model_config
 from places import CONF
 from tiny_models import DATA, NO_STEPS, build, spec
@@ -64,8 +65,8 @@ def test_the_log_prior_comes_with_the_draws_of_the_prior():
 def test_completion_does_only_what_is_missing(monkeypatch):
     done = []
     for name in ("_prior_predictive", "_posterior_predictive", "_log_likelihood"):
-        real = getattr(importlib.import_module("bayesrun.work.fit"), name)
-        monkeypatch.setattr(f"bayesrun.work.fit.{name}", lambda *a, n=name, f=real: (done.append(n), f(*a))[1])
+        real = getattr(importlib.import_module("bayesrun.work.steps"), name)
+        monkeypatch.setattr(f"bayesrun.work.steps.{name}", lambda *a, n=name, f=real: (done.append(n), f(*a))[1])
     had = dataclasses.replace(NO_STEPS, log_likelihood=True, prior_predictive=True, prior_draws=5)
     tree = fit(spec(steps=had), DATA).tree
     done.clear()
@@ -201,7 +202,7 @@ def test_a_log_prior_that_cannot_be_worked_out_costs_no_fit_and_is_said(monkeypa
     def broken(*_):
         raise NotImplementedError("no density of Odd")
 
-    monkeypatch.setattr("bayesrun.work.fit.log_prior", broken)
+    monkeypatch.setattr("bayesrun.work.steps.log_prior", broken)
     found = fit(spec(steps=Steps(posterior_predictive=False, log_likelihood=False, figures=False)), DATA)
     assert "log_prior" not in found.tree.children
     assert found.warnings == (

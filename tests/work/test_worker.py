@@ -313,7 +313,7 @@ def test_a_fit_that_fails_in_its_completion_failed_until_it_is_mended_from_its_d
 
     more = dataclasses.replace(NO_STEPS, posterior_predictive=True)
     with monkeypatch.context() as patched:
-        patched.setattr("bayesrun.work.fit._posterior_predictive", broken)
+        patched.setattr("bayesrun.work.steps._posterior_predictive", broken)
         outcome = one(store, extra=extra, steps=more)
     assert (outcome.status, outcome.message) == ("failed", "ValueError: not today")
     assert store.done("k0") is None

@@ -15,7 +15,7 @@ import numpy as np
 from bayesrun.base.imports import make_importable, users_place
 from bayesrun.base.machine import versions
 from bayesrun.errors import ConfigError, FitError
-from bayesrun.planning.batches import specs_of
+from bayesrun.planning.keys import specs_of
 from bayesrun.report import study_file
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bayesrun.store.folder import Store
     from bayesrun.types import FitSpec, Outcome
-    from bayesrun.work.fit import Case
+    from bayesrun.work.case import Case
 
 __all__ = ["differences", "replay"]
 

@@ -11,10 +11,11 @@ from bayesrun.command.progress import follow
 from bayesrun.dispatch import outcomes
 from bayesrun.errors import BayesrunError
 from bayesrun.planning import costs, preflight
-from bayesrun.planning.batches import expand, is_complete, specs_of, study_name
+from bayesrun.planning.batches import expand, study_name
 from bayesrun.planning.generators import mechanisms
+from bayesrun.planning.keys import is_complete, specs_of
 from bayesrun.planning.stopping_rule import first_round, next_round
-from bayesrun.report import real_data, study_file
+from bayesrun.report import announcement, real_data, study_file, tracking
 from bayesrun.report.verdict import Ending, ending
 from bayesrun.statistics.gates import check_asked
 from bayesrun.store.folder import Store
@@ -58,9 +59,9 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
         workers = costs.workers(settings.dispatch)
         plan = expand(checked.cells, study.seed, store.done, workers=workers, seconds=costs.known_seconds(store))
         estimate = costs.estimate(plan, checked.cells, checked.models, store, settings.dispatch)
-        real_data.announce(console, store.root.name, plan, checked.cells, estimate)
+        announcement.announce(console, store.root.name, plan, checked.cells, estimate)
         if settings.dry_run:
-            real_data.show_plan(console, plan)
+            announcement.show_plan(console, plan)
             return Result(0)
         if plan.batches:
             preflight.last_checks(plan, checked, settings.dispatch, output, estimate.bytes)
@@ -75,7 +76,7 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
 
 
 def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Store, console: Console) -> Ending:
-    recorder = study_file.recorder(store, settings.study, settings.track)
+    recorder = tracking.recorder(store, settings.study, settings.track)
     if plan.batches:
         recorder.check()
         store.write_datasets(checked.datasets.values())
@@ -98,5 +99,5 @@ def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Sto
         console.print(f"stopped: {error}", markup=False, soft_wrap=True)
     end = ending(known, store, settings.study, fresh, plan)
     end.show(console)
-    real_data.close(console, store, [*map(str, end.files[:1]), *recorder.finish(end)])
+    announcement.close(console, store, [*map(str, end.files[:1]), *recorder.finish(end)])
     return end

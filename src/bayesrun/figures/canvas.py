@@ -13,7 +13,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING
 
-from bayesrun.store.folder import write_atomically
+from bayesrun.store.whole_files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

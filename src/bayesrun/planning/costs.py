@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bayesrun.base.machine import cores
 from bayesrun.planning.disk_space import fit_bytes, numbers_of, study_bytes
 from bayesrun.planning.effort import alike, steps_of
-from bayesrun.store.folder import unsealed
+from bayesrun.store.whole_files import unsealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from bayesrun.base.imports import bind, import_target, module_constant
 from bayesrun.base.seeds import named_seed
 from bayesrun.errors import BayesrunError, ConfigError
-from bayesrun.planning.batches import data_digest
 from bayesrun.planning.estimands import check_estimands, quantity_sources, unknown_nulls
+from bayesrun.planning.keys import data_digest
 from bayesrun.planning.misspecification import check_compared, check_pair
 from bayesrun.planning.model_check import build, check_other
 from bayesrun.planning.option_types import shell

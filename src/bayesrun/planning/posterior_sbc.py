@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from bayesrun.errors import ConfigError
-from bayesrun.planning.batches import fit_key
+from bayesrun.planning.keys import fit_key
 from bayesrun.statistics.gates import judge
 from bayesrun.store.folder import Store
 from bayesrun.types import CheckedCell, DiagnosticsOptions, Gate, Original, Outcome, Target, canonical_json

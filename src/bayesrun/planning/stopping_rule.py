@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesrun.base.beside_bounds import against, exact
-from bayesrun.planning.batches import fit_key
+from bayesrun.planning.keys import fit_key
 from bayesrun.statistics.measures import sizes
 from bayesrun.statistics.measures.blocks import numbers
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bayesrun.planning.batches import is_complete
+from bayesrun.planning.keys import is_complete
 from bayesrun.store.folder import OUTCOME, POSTERIOR
 
 if TYPE_CHECKING:

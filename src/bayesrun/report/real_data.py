@@ -1,4 +1,4 @@
-"""What a study says before and after its fits: the plan, the outcomes, the comparisons; printed and stored.
+"""What a study of real data comes to: its fits with their verdicts, compared, printed and stored.
 
 It reads the store and fits nothing, so everything can be made again at any time.
 """
@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bayesrun.planning.posterior_sbc import originals
 from bayesrun.report import terminal_tables
 from bayesrun.report.comparison import Agreement, Apart, Comparison, Fitted, agreement, loo_comparisons, version
 from bayesrun.report.inventory import inventory
-from bayesrun.statistics.gates import judge, unjudged
+from bayesrun.statistics.gates import judge
 from bayesrun.statistics.states import Standing, State, cell_state
 from bayesrun.store.folder import SUMMARY
 from bayesrun.types import CheckedCell, FitSpec, Outcome, Plan, Verdict, digest
@@ -24,22 +23,18 @@ from bayesrun.types import CheckedCell, FitSpec, Outcome, Plan, Verdict, digest
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bayesrun.planning.costs import Estimate
     from bayesrun.report.simulated_data import Results
     from bayesrun.store.folder import Store
 
 __all__ = [
     "Findings",
     "Row",
-    "announce",
-    "close",
     "compared",
     "keep",
     "objective",
     "row",
     "rows",
     "show",
-    "show_plan",
     "show_results",
     "standings",
     "states",
@@ -47,9 +42,6 @@ __all__ = [
 
 
 type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
-
-MOST_LABELS = 3
-"""Cells that a line of the plan names."""
 
 MOST_REASONS = 10
 """Lines on the terminal that say why cells are not compared."""
@@ -102,67 +94,6 @@ class Findings:
             lines = [(part.sampler, cell, part.reason) for part in self.apart for cell in part.cells]
             found["not_compared"] = pd.DataFrame(lines, columns=["sampler", "cell", "reason"])
         return found
-
-
-def announce(console: Console, name: str, plan: Plan, cells: Sequence[CheckedCell], estimate: Estimate) -> None:
-    """Say what will be done, what is done already, and what to look out for."""
-    left = len(plan.specs) - len(plan.done)
-    console.print(f"study {name}: {len(plan.specs)} fits, {len(plan.done)} done, {left} to do", markup=False)
-    for original in originals(cells):
-        console.print(f"original: {original}", markup=False, soft_wrap=True)
-    for note in dict.fromkeys(note for cell in cells for note in cell.notes):
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
-    for line in unjudged(cells):
-        console.print(f"note: {line}", markup=False, soft_wrap=True)
-    for warning in dict.fromkeys(warning for cell in cells for warning in cell.warnings):
-        console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
-    if not left:
-        console.print("nothing to fit: every fit of this study is done")
-    else:
-        size = f"{estimate.bytes / 2**20:.1f} MiB" if estimate.bytes < 2**30 else f"{estimate.bytes / 2**30:.1f} GiB"
-        console.print(f"estimate: {size} in the study's folder; time {_time(estimate)}", markup=False, soft_wrap=True)
-
-
-def show_plan(console: Console, plan: Plan) -> None:
-    """List every fit of a plan with what would happen to it, for a dry run; replicates of a cell as one line."""
-    cells: dict[str, list[FitSpec]] = {}
-    for spec in plan.specs:
-        cells.setdefault(spec.cell, []).append(spec)
-    for label, specs in cells.items():
-        if len(specs) > 1:
-            done = sum(spec.key in plan.done for spec in specs)
-            sizes = sorted({len(batch.specs) for batch in plan.batches if batch.label == label})
-            told = f" in batches of {' and '.join(map(str, sizes))}" if sizes else ""
-            console.print(f"{len(specs)} replicates, {done} done{told}  {label}", markup=False, soft_wrap=True)
-            continue
-        word = "done " if specs[0].key in plan.done else "to do"
-        console.print(f"{word}  {specs[0].key}  {label}", markup=False, soft_wrap=True)
-    console.print("dry run: nothing was started")
-
-
-def close(console: Console, store: Store, lines: Sequence[str]) -> None:
-    """Say where everything is."""
-    for line in (f"files: {store.root}", *lines):
-        console.print(line, markup=False, soft_wrap=True)
-
-
-def _time(estimate: Estimate) -> str:
-    if estimate.seconds is None:
-        cells = f" for {_few(estimate.unknown)}" if estimate.unknown else ""
-        return f"unknown{cells}: no fit of this model, data and sampler was done here"
-    loose = f", by fits of other parameters or options for {_few(estimate.loose)}" if estimate.loose else ""
-    return f"about {_duration(estimate.seconds)}{loose}"
-
-
-def _few(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
-    return f"{', '.join(labels[:MOST_LABELS])}{more}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def row(known: Known, outcome: Outcome) -> Row:

@@ -17,7 +17,7 @@ from bayesrun.base.beside_bounds import exact
 from bayesrun.base.imports import import_target
 from bayesrun.base.source_code import source_digest
 from bayesrun.errors import ConfigError
-from bayesrun.planning.batches import data_digest
+from bayesrun.planning.keys import data_digest
 from bayesrun.planning.posterior_sbc import doubts, originals
 from bayesrun.report.comparison import SAMPLER_ORDER
 from bayesrun.report.inventory import inventory, lacking_lines

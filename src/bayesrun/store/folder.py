@@ -1,10 +1,9 @@
-"""Where the files of a study are; atomic writes; is a fit done; read it back.
+"""Where the files of a study are; is a fit done; read it back.
 
 Every file is written aside, synced and renamed, and the small outcome.json comes last: it is the commit mark, and has
 the size and the checksum of every other. A fit is done and whole if all of them are there as they were written. Of
 thousands of fits the sizes are compared, and the checksums of files that are newer than their outcome; whoever opens a
-file compares its checksum. A file that differs is given a new time, so that everybody after that looks at it. It
-computes no diagnostics and knows no tracker.
+file compares its checksum. It computes no diagnostics and knows no tracker.
 """
 
 from __future__ import annotations
@@ -12,38 +11,39 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
-import hashlib
 import io
 import json
 import os
 import socket
 import tempfile
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayesrun.errors import DataError, StoreError
 from bayesrun.store.posterior_file import write_tree
-from bayesrun.types import SCHEMA_VERSION, Dataset, DiagnosticsOptions, Outcome, Steps, canonical_json
+from bayesrun.store.whole_files import (
+    checksum_of,
+    distrust,
+    facts_of,
+    harm_of,
+    read_whole,
+    sealed,
+    unsealed,
+    write_atomically,
+    write_csv,
+    write_parquet,
+)
+from bayesrun.types import SCHEMA_VERSION, Dataset, DiagnosticsOptions, Outcome, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     import numpy as np
     import pandas as pd
     import xarray as xr
 
-__all__ = [
-    "INDEX",
-    "OUTCOME",
-    "POSTERIOR",
-    "SUMMARY",
-    "Store",
-    "distrust",
-    "read_whole",
-    "unsealed",
-    "write_atomically",
-]
+__all__ = ["OUTCOME", "POSTERIOR", "SUMMARY", "Store"]
 
 POSTERIOR = "posterior.nc"
 SUMMARY = "summary.parquet"
@@ -53,192 +53,17 @@ CONFIG = "config.yaml"
 FIGURES = "figures"
 FINDINGS = "findings.json"
 LOCK = "study.lock"
-SEAL = "sha256"
-"""Name under which a JSON file has the digest of its other fields."""
 OF_DRAWS = (
     "attempts", "effort", "steps", "diagnostics_options", "quantity_sources", "observed_hash", "size",
     "checksum", "files", "versions",
 )  # fmt: skip
 """What an outcome says of stored draws and of what was worked out from them, whatever failed later."""
 AGAIN = "the command of its study makes it again"
-LARGE_TABLE = 10_000
-INDEX = "__index_level_0__"
-"""What pandas calls an index without a name in a parquet file."""
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file aside, sync it, and put it under its name in one step.
-
-    Parameters
-    ----------
-    path
-        Final name; its folder is made.
-    write
-        Called with the path of the temporary file, which has the same suffix.
-
-    Raises
-    ------
-    StoreError
-        If the folder cannot be written to.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write to {path.parent}: {error.strerror}; choose another folder: output.dir=DIR"
-        ) from None
-    os.close(handle)
-    aside = Path(name)
-    try:
-        write(aside)
-        aside.chmod(0o644)
-        _sync(aside)
-        aside.replace(path)
-        _sync(path.parent)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _write_parquet(summary: pd.DataFrame, path: Path) -> None:
-    """Write a small table with less ado than pandas, which takes longer than measuring a fit."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = {str(name): values.to_numpy() for name, values in summary.items()}
-    table = pa.table({**columns, INDEX: pa.array(summary.index.to_numpy(dtype=object), pa.string())})
-    index = {"name": None, "field_name": INDEX, "pandas_type": "unicode", "numpy_type": "object", "metadata": None}
-    about = {"index_columns": [INDEX], "columns": [index], "column_indexes": [], "attributes": summary.attrs}
-    pq.write_table(
-        table.replace_schema_metadata({"pandas": json.dumps(about)}), path, compression="none", write_statistics=False
-    )
-
-
-def _write_csv(frame: pd.DataFrame, path: Path, *, index: bool) -> None:
-    """Write a table as text; a large one by Arrow, which takes a twentieth of the time."""
-    if index or len(frame) < LARGE_TABLE:
-        frame.to_csv(path, index=index)
-        return
-    import pyarrow as pa
-    import pyarrow.csv as pc
-
-    pc.write_csv(pa.Table.from_pandas(frame, preserve_index=False), path)
-
-
-def distrust(path: Path) -> None:
-    """Give a file that is not as it was written a new time, so that everybody after this looks at its content."""
-    with contextlib.suppress(OSError):
-        os.utime(path)
-
-
-def read_whole(path: Path, checksum: str) -> tuple[bytes, str]:
-    """Read a file that has to have a checksum.
-
-    Parameters
-    ----------
-    path
-        The file.
-    checksum
-        Its SHA-256; empty: not known.
-
-    Returns
-    -------
-    content : bytes
-        Of the file.
-    harm : str
-        What became of it; empty where nothing did.
-    """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return b"", f"{path.name} is missing"
-    except OSError as error:
-        return b"", f"{path.name} cannot be read: {error.strerror}"
-    if checksum and hashlib.sha256(content).hexdigest() != checksum:
-        distrust(path)
-        return b"", f"{path.name} was changed after it was written"
-    return content, ""
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Make tuples of JSON's lists."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _facts(path: Path) -> tuple[int, str]:
-    return path.stat().st_size, _checksum(path)
-
-
-def _seal(fields: Mapping[str, Any]) -> str:
-    """Write fields as JSON, with the digest of all of them."""
-    plain = json.loads(canonical_json(fields))
-    return json.dumps(plain | {SEAL: _digest(plain)}, indent=1, sort_keys=True) + "\n"
-
-
-def unsealed(text: str) -> dict[str, Any]:
-    """Read what `_seal` wrote.
-
-    Raises
-    ------
-    ValueError
-        If it is no JSON, or was changed since. Without a digest it is taken as it is.
-    """
-    fields = json.loads(text)
-    if not isinstance(fields, dict):
-        raise ValueError("it has no fields")
-    if fields.pop(SEAL, None) not in (None, _digest(fields)):
-        raise ValueError("its content was changed after it was written")
-    return fields
-
-
-def _digest(fields: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(fields).encode()).hexdigest()
-
-
-def _harm(path: Path, size: int, checksum: str, since: int) -> str:
-    """Say what became of a file that was written: empty where nothing did.
-
-    Parameters
-    ----------
-    path
-        The file.
-    size, checksum
-        As they were recorded; without a checksum the file only has to be there.
-    since
-        When they were recorded, in ns since 1970. A newer file is read; if nothing is wrong it gets that time, so that
-        a study that was copied is read once.
-    """
-    try:
-        facts = path.stat()
-        if not checksum:
-            return ""
-        if facts.st_size != size:
-            return f"{path.name} has {facts.st_size} bytes, and was written with {size}"
-        if facts.st_mtime_ns <= since:
-            return ""
-        if _checksum(path) != checksum:
-            return f"{path.name} was changed after it was written"
-    except (FileNotFoundError, NotADirectoryError):
-        return f"{path.name} is missing"
-    except OSError as error:
-        return f"{path.name} cannot be read: {error.strerror}"
-    with contextlib.suppress(OSError):
-        os.utime(path, ns=(facts.st_atime_ns, since))
-    return ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -442,7 +267,7 @@ class Store:
             since = (folder / OUTCOME).stat().st_mtime_ns
         except OSError:
             return f"{OUTCOME} is missing"
-        found = (_harm(folder / name, *recorded.get(name, (0, "")), since) for name in names)
+        found = (harm_of(folder / name, *recorded.get(name, (0, "")), since) for name in names)
         return next(filter(None, found), "")
 
     def verify(self, key: str) -> bool:
@@ -451,7 +276,7 @@ class Store:
         if outcome is None:
             return False
         path = self.fit_folder(key) / POSTERIOR
-        same = _checksum(path) == outcome.checksum
+        same = checksum_of(path) == outcome.checksum
         if not same:
             distrust(path)
         return same
@@ -476,12 +301,12 @@ class Store:
         folder = self.fit_folder(outcome.key)
         if tree is not None:
             write_atomically(folder / POSTERIOR, lambda aside: write_tree(tree, aside))
-            size, checksum = _facts(folder / POSTERIOR)
+            size, checksum = facts_of(folder / POSTERIOR)
             outcome = dataclasses.replace(outcome, size=size, checksum=checksum)
-        write_atomically(folder / SUMMARY, lambda aside: _write_parquet(summary, aside))
+        write_atomically(folder / SUMMARY, lambda aside: write_parquet(summary, aside))
         figures = sorted((folder / FIGURES).glob("*.png")) if outcome.steps.figures else []
         names = (SUMMARY, *(f"{FIGURES}/{path.name}" for path in figures))
-        whole = dataclasses.replace(outcome, files={name: _facts(folder / name) for name in names})
+        whole = dataclasses.replace(outcome, files={name: facts_of(folder / name) for name in names})
         (folder / ERROR).unlink(missing_ok=True)
         self._write_outcome(whole)
         return whole
@@ -527,7 +352,7 @@ class Store:
             return outcome  # the disk may be what failed; the study goes on and shows the outcome
 
     def _write_outcome(self, outcome: Outcome) -> None:
-        text = _seal({"schema": SCHEMA_VERSION} | dataclasses.asdict(outcome))
+        text = sealed({"schema": SCHEMA_VERSION} | dataclasses.asdict(outcome))
         write_atomically(self.fit_folder(outcome.key) / OUTCOME, lambda aside: aside.write_text(text))
 
     def write_config(self, key: str, text: str) -> None:
@@ -600,7 +425,7 @@ class Store:
 
     def write_study(self, facts: Mapping[str, Any]) -> None:
         """Write the study's facts."""
-        text = _seal(facts)
+        text = sealed(facts)
         write_atomically(self.study_file, lambda aside: aside.write_text(text))
 
     def read_findings(self) -> dict[str, Any]:
@@ -612,13 +437,13 @@ class Store:
 
     def write_findings(self, findings: Mapping[str, Any]) -> None:
         """Keep what the tables were made of, and comparisons, which take time."""
-        text = _seal(findings)
+        text = sealed(findings)
         write_atomically(self.tables / FINDINGS, lambda aside: aside.write_text(text))
 
     def write_table(self, name: str, frame: pd.DataFrame, *, index: bool = True) -> None:
         """Write a table as parquet and CSV."""
         write_atomically(self.tables / f"{name}.parquet", lambda aside: frame.to_parquet(aside, index=index))
-        write_atomically(self.tables / f"{name}.csv", lambda aside: _write_csv(frame, aside, index=index))
+        write_atomically(self.tables / f"{name}.csv", lambda aside: write_csv(frame, aside, index=index))
 
     def remove_table(self, name: str) -> None:
         """Remove a table that an earlier command wrote and this one has no rows for."""

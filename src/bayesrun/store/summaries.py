@@ -11,7 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bayesrun.store.folder import INDEX, SUMMARY, distrust, read_whole, write_atomically
+from bayesrun.store.folder import SUMMARY
+from bayesrun.store.whole_files import INDEX, distrust, read_whole, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bayesrun.base.verb_hints import verb
 from bayesrun.errors import StoreError
-from bayesrun.store.folder import write_atomically
+from bayesrun.store.whole_files import write_atomically
 from bayesrun.types import digest
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import numpy as np
 from bayesrun.base.imports import import_target
 from bayesrun.planning.generators import covariates
 from bayesrun.types import canonical_json, digest
-from bayesrun.work.fit import Case
+from bayesrun.work.case import Case
 
 if TYPE_CHECKING:
     from bayesrun.simulate import Simulator, Spread

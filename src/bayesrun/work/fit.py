@@ -1,16 +1,9 @@
-"""data -> model -> sample for the fits of a batch, and the workflow steps around the draws. No files.
-
-The steps never change a draw: each has its own seed, and a step that is wanted later is added to the
-stored draws.
-"""
+"""data -> model -> sample for the fits of a batch, and their steps. No files."""
 
 from __future__ import annotations
 
-import functools
-import logging
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,128 +12,27 @@ import xarray as xr
 from bayesrun.base.alignment import SAMPLE_DIMS, aligned
 from bayesrun.base.beside_bounds import against, exact
 from bayesrun.base.imports import import_target, module_constant, sampler_constant
-from bayesrun.base.seeds import named_seed
 from bayesrun.base.time_limit import LateError, within
 from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.planning.effort import effort
 from bayesrun.planning.fingerprint import graph_digest
-from bayesrun.statistics.prior_sensitivity import log_prior
 from bayesrun.types import canonical_json
+from bayesrun.work.building import builder_of, sharing
+from bayesrun.work.case import Case, Fitted
+from bayesrun.work.steps import do_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pymc as pm
 
-    from bayesrun.base.alignment import Layout
-    from bayesrun.samplers.lanes.graphs import Survey
-    from bayesrun.simulate import Spread
     from bayesrun.types import Dataset, FitSpec, Steps
 
-__all__ = ["Case", "Fitted", "complete", "fit", "fit_case", "fits", "with_terms"]
+__all__ = ["ESCALATED", "complete", "fit", "fit_case", "fits"]
 
-
-LARGEST_ROUNDING = 0.05
-"""Difference of log densities from which the acceptance of a draw is changed by more than 5 %."""
 
 ESCALATED = "after target_accept="
 """What a note at an error begins with that tells of draws which diverged before it."""
-
-POINTWISE = "__pointwise"
-"""What the names of a hook's terms end with while they are variables of the model."""
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A fit with what it is conditioned on.
-
-    Parameters
-    ----------
-    spec
-        The recipe.
-    dataset
-        Real, or simulated.
-    base
-        For simulated data the dataset that the plan was made with; None: `dataset` itself.
-    truth
-        For simulated data the values that they were drawn from, by variable.
-    degenerate
-        For simulated data that do not vary or are not finite: what is wrong with them.
-    timeout
-        Wall-clock seconds that it may take, from building its model to its last step, or of its batch what a sampler
-        counts as its share; None: no bound.
-    form
-        A dataset of the same form as `dataset`, with which it shares what is compiled; None: `base`.
-    layouts
-        Dims and labels of the truth, which are those of the generator; the estimates may have others.
-    spread
-        How far the truth spreads before its data are seen, in the same layouts; None: not known, or not asked for.
-    """
-
-    spec: FitSpec
-    dataset: Dataset
-    base: Dataset | None = None
-    truth: Mapping[str, np.ndarray] = field(default_factory=dict)
-    degenerate: str = ""
-    timeout: float | None = None
-    form: Dataset | None = None
-    layouts: Mapping[str, Layout] = field(default_factory=dict)
-    spread: Spread | None = None
-
-
-@dataclass
-class Fitted:
-    """A posterior with what was met on the way.
-
-    Parameters
-    ----------
-    tree
-        Groups posterior, sample_stats, observed_data, and those of the steps.
-    seconds
-        Wall-clock seconds by stage.
-    attempts
-        One entry for each target_accept that was tried.
-    effort
-        What the sampling consisted of, see `effort.effort`.
-    """
-
-    tree: xr.DataTree
-    seconds: dict[str, float] = field(default_factory=dict)
-    attempts: tuple[Mapping[str, float], ...] = ()
-    effort: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """For people: what the attempts and the sampler say, also of a fit that is completed later."""
-        found = []
-        if len(self.attempts) > 1:
-            told = ", ".join(f"{a['target_accept']:g}: {a['n_divergent']:.0f} divergences" for a in self.attempts)
-            found.append(f"target_accept was raised because of divergences ({told})")
-        effort = float(self.tree.attrs.get("effort", 0.0))
-        if effort:
-            found.append(
-                f"took {effort:.0f} times the leapfrog steps of the median fit of its batch: an extreme dataset, or a "
-                "posterior that this parameterization makes hard; sampler.timeout would bound it"
-            )
-        failed = str(self.tree.attrs.get("log_prior_failed", ""))
-        if failed:
-            found.append(f"whether prior and likelihood disagree is not known: the log density of the prior: {failed}")
-        error = float(self.tree.attrs.get("lp_error", 0.0))
-        if not error <= LARGEST_ROUNDING:
-            found.append(
-                f"single precision moves the log density by up to {error:.2g}, which changes what is accepted; use "
-                "sampler.precision=float64"
-            )
-        return tuple(found)
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add the time of a block to a stage."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 def fits(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
@@ -198,7 +90,7 @@ def _finished(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]
             found.tree["truth"] = xr.DataTree(_truth(found.tree["posterior"].dataset, case))
         if not case.spec.steps.log_likelihood and "log_likelihood" in found.tree.children:
             del found.tree["log_likelihood"]
-        yield case, _do_steps(found, case, case.spec.steps)
+        yield case, do_steps(found, case, case.spec.steps)
 
 
 def fit(spec: FitSpec, dataset: Dataset) -> Fitted:
@@ -244,7 +136,7 @@ def complete(tree: xr.DataTree, had: Steps, case: Case) -> Fitted:
         log_likelihood=spec.steps.log_likelihood and not had.log_likelihood,
     )
     _refuse_other_model(case)
-    return _do_steps(Fitted(tree), case, missing)
+    return do_steps(Fitted(tree), case, missing)
 
 
 def _alike(cases: Sequence[Case]) -> list[list[Case]]:
@@ -261,7 +153,7 @@ def _alike(cases: Sequence[Case]) -> list[list[Case]]:
 def _refuse_other_model(case: Case) -> None:
     """Refuse a model that is not the planned one: its file was edited meanwhile, or this node has another version."""
     spec = case.spec
-    if spec.fingerprint and _graph_digest(_builder(spec), case) != spec.fingerprint.rpartition("-")[2]:
+    if spec.fingerprint and _graph_digest(builder_of(spec), case) != spec.fingerprint.rpartition("-")[2]:
         raise FitError(
             f"{spec.model.path} builds another model here than when the plan was made: its source changed meanwhile, "
             "this node has another version of it, or it draws random numbers; run the command again"
@@ -279,31 +171,6 @@ def _graph_digest(builder: Callable[[Dataset], pm.Model], case: Case) -> str:
 
 
 _digests: dict[tuple[str, str], str] = {}
-
-
-def _builder(spec: FitSpec) -> Callable[[Dataset], pm.Model]:
-    return functools.partial(import_target("model", spec.model.path), **spec.model.params)
-
-
-def _sharing(case: Case, builder: Callable[[Dataset], pm.Model], purpose: str) -> Callable[[Dataset], pm.Model]:
-    """Return a builder whose models of simulated data are compiled once: see `share_data`.
-
-    Real data are fitted once, and theirs stays as it is.
-    """
-    if case.base is None:
-        return builder
-    from bayesrun.samplers.lanes.graphs import survey
-    from bayesrun.samplers.lanes.shared_data import share_data
-
-    joint = case.form is not None
-    name = canonical_json([purpose, case.spec.model, case.spec.data_hash, case.spec.fingerprint, joint])
-    if name not in _surveys:
-        _surveys[name] = survey(builder(case.form or case.base))
-    reference = _surveys[name]
-    return lambda dataset: share_data(builder(dataset), reference)
-
-
-_surveys: dict[str, Survey] = {}
 
 
 def _draw(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
@@ -360,7 +227,7 @@ def _sample(cases: Sequence[Case], target_accept: float) -> Iterator[tuple[Case,
     if not cases:
         return
     spec = cases[0].spec
-    builder = _builder(spec)
+    builder = builder_of(spec)
     for case in cases:
         _refuse_other_model(case)
     sample = import_target("sampler", spec.sampler.path)
@@ -369,7 +236,7 @@ def _sample(cases: Sequence[Case], target_accept: float) -> Iterator[tuple[Case,
     many = module_constant(sample, "fits", None)
     begin = time.perf_counter()
     if many is None:
-        found = ((0, next(iter(sample(_sharing(cases[0], builder, "draws"), datasets, seeds, options)), None)),)
+        found = ((0, next(iter(sample(sharing(cases[0], builder, "draws"), datasets, seeds, options)), None)),)
     else:
         found = many(builder, datasets, seeds, options, like=cases[0].form or cases[0].base, timeout=cases[0].timeout)
     for index, tree in found:
@@ -379,125 +246,3 @@ def _sample(cases: Sequence[Case], target_accept: float) -> Iterator[tuple[Case,
             tree.attrs["target_accept"] = target_accept
         own = getattr(tree, "attrs", {}).get("sampling_seconds") if len(cases) > 1 else None
         yield cases[index], tree, time.perf_counter() - begin if own is None else float(own)
-
-
-def _do_steps(found: Fitted, case: Case, steps: Steps) -> Fitted:
-    spec, tree = case.spec, found.tree
-    hook = module_constant(import_target("model", spec.model.path), "pointwise", None)
-    terms = steps.log_likelihood and (hook is not None or "log_likelihood" not in tree.children)
-    if not (steps.prior_predictive or terms or steps.posterior_predictive):
-        return found
-    with _quiet():
-        if terms:
-            with found.timed("log_likelihood"):
-                _add(tree, {"log_likelihood": _log_likelihood(case, tree)})
-        if not (steps.prior_predictive or steps.posterior_predictive):
-            return found
-        model = _builder(spec)(case.dataset)
-        if steps.prior_predictive:
-            with found.timed("prior_predictive"):
-                _add(tree, _prior_predictive(model, spec))
-                _add(tree, _log_prior(model, tree))
-        if steps.posterior_predictive:
-            with found.timed("posterior_predictive"):
-                _add(tree, _posterior_predictive(model, spec, tree))
-    return found
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep PyMC from announcing each step on the worker's log."""
-    logger = logging.getLogger("pymc")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _add(tree: xr.DataTree, groups: Mapping[str, xr.Dataset]) -> None:
-    for name, dataset in groups.items():
-        tree[name] = xr.DataTree(dataset)
-
-
-def _prior_predictive(model: pm.Model, spec: FitSpec) -> dict[str, xr.Dataset]:
-    import pymc as pm
-
-    seed = named_seed(spec.fit_seed, "prior_predictive")
-    drawn = pm.sample_prior_predictive(spec.steps.prior_draws, model=model, random_seed=seed)
-    return {name: drawn[name].to_dataset() for name in ("prior", "prior_predictive") if name in drawn.children}
-
-
-def _log_prior(model: pm.Model, tree: xr.DataTree) -> dict[str, xr.Dataset]:
-    """Log density of the prior at the draws; a fit goes on without it, and says so (`Fitted.warnings`)."""
-    try:
-        return {"log_prior": log_prior(model, _free(model, tree))}
-    except Exception as error:  # noqa: BLE001 - a prior of the user's may have any op, and may raise anything
-        text = str(error).strip().splitlines() or [""]
-        tree.attrs["log_prior_failed"] = f"{type(error).__name__}: {text[0]}"
-        return {}
-
-
-def _posterior_predictive(model: pm.Model, spec: FitSpec, tree: xr.DataTree) -> dict[str, xr.Dataset]:
-    import pymc as pm
-
-    seed = named_seed(spec.fit_seed, "posterior_predictive")
-    drawn = pm.sample_posterior_predictive(
-        _free(model, tree), model=model, random_seed=seed, progressbar=False, var_names=_observed(model)
-    )
-    return {"posterior_predictive": drawn["posterior_predictive"].to_dataset()}
-
-
-def _observed(model: pm.Model) -> list[str]:
-    return [str(rv.name) for rv in model.observed_RVs]
-
-
-def _free(model: pm.Model, tree: xr.DataTree) -> xr.Dataset:
-    """Draws of the free variables alone: Deterministics follow from them, and cost time to carry along."""
-    return tree["posterior"].to_dataset()[[str(rv.name) for rv in model.free_RVs]]
-
-
-def _log_likelihood(case: Case, tree: xr.DataTree) -> xr.Dataset:
-    """Pointwise log-likelihood, by the model's own hook `pointwise(model, data)` where its module has one."""
-    import pymc as pm
-
-    hook = module_constant(import_target("model", case.spec.model.path), "pointwise", None)
-    model = _sharing(case, functools.partial(with_terms, _builder(case.spec), hook), "terms")(case.dataset)
-    posterior = _free(model, tree)
-    if hook is None:
-        draws = xr.DataTree.from_dict({"posterior": posterior})
-        found: xr.Dataset = pm.compute_log_likelihood(draws, model=model, extend_inferencedata=False, progressbar=False)
-        return found
-    names = [name for name in model.named_vars if name.endswith(POINTWISE)]
-    terms = pm.compute_deterministics(posterior, model=model, var_names=names, progressbar=False)
-    terms = terms.rename({name: name.removesuffix(POINTWISE) for name in names}).assign_attrs(pointwise="hook")
-    found = terms.map(lambda a: a.astype(np.float64), keep_attrs=True)
-    return found
-
-
-def with_terms(
-    builder: Callable[[Dataset], pm.Model], hook: Callable[[pm.Model, Dataset], Mapping[str, Any]] | None, data: Dataset
-) -> pm.Model:
-    """Build a model, with the pointwise terms of its hook as Deterministics.
-
-    Parameters
-    ----------
-    builder, data
-        Of the model.
-    hook
-        ``pointwise(model, data)`` of the model's module; None: it has none, and the model is as it was built.
-
-    Returns
-    -------
-    pm.Model
-        Each term is called like its observed variable, with `POINTWISE` behind it.
-    """
-    import pymc as pm
-
-    model = builder(data)
-    if hook is not None:
-        with model:
-            for name, term in hook(model, data).items():
-                pm.Deterministic(f"{name}{POINTWISE}", term, dims=model.named_vars_to_dims.get(name))
-    return model

@@ -20,7 +20,7 @@ from bayesrun.errors import FitError
 from bayesrun.statistics.calibration import probability_below, rank_truth
 from bayesrun.statistics.fit_summary import Scalars, scalars, summary_of
 from bayesrun.statistics.measures.decisions import parse_decisions
-from bayesrun.work.fit import POINTWISE, with_terms
+from bayesrun.work.steps import POINTWISE, with_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from bayesrun.samplers.lanes.graphs import Survey
     from bayesrun.types import DiagnosticsOptions
-    from bayesrun.work.fit import Case
+    from bayesrun.work.case import Case
 
 __all__ = ["LOG_LIKELIHOOD", "score"]
 

@@ -17,11 +17,11 @@ from bayesrun.base.imports import at_once, import_target, make_importable, sampl
 from bayesrun.base.machine import versions
 from bayesrun.dispatch.attempts import spent, told
 from bayesrun.errors import FitError, FitTimeoutError, StoreError
-from bayesrun.planning.batches import is_complete
+from bayesrun.planning.keys import is_complete
 from bayesrun.store.folder import Store
 from bayesrun.types import Batch, FitSpec, Outcome, Steps, Try
 from bayesrun.work.datasets import Sources
-from bayesrun.work.fit import ESCALATED, Case, Fitted, complete, fits
+from bayesrun.work.fit import ESCALATED, complete, fits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayesrun.statistics.fit_summary import Diagnosis
+    from bayesrun.work.case import Case, Fitted
 
 __all__ = ["Workplace", "execute", "measured"]
 

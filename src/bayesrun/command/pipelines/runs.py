@@ -24,8 +24,9 @@ from typing import IO, TYPE_CHECKING, Any
 from bayesrun import __version__
 from bayesrun.command.pipelines.bounds import held, missing_fits
 from bayesrun.errors import ConfigError, StoreError
-from bayesrun.store.folder import Store, write_atomically
+from bayesrun.store.folder import Store
 from bayesrun.store.table_marks import outdated
+from bayesrun.store.whole_files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

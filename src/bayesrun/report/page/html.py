@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from bayesrun.base.rounding import share
 from bayesrun.figures.outcomes import count_outcomes
 from bayesrun.report.page import sections as texts
-from bayesrun.store.folder import write_atomically
+from bayesrun.store.whole_files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
