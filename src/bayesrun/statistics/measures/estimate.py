@@ -11,13 +11,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
     type Floats = NDArray[np.float64]
     type Integers = NDArray[np.int64]
     type Flags = NDArray[np.bool_]
 
-__all__ = ["NORMAL", "Estimate", "average", "complete", "mean_of", "rate", "variance_of", "wilson", "with_error"]
+__all__ = [
+    "NORMAL",
+    "Estimate",
+    "average",
+    "complete",
+    "each",
+    "mean_of",
+    "rate",
+    "variance_of",
+    "wilson",
+    "with_error",
+]
 
 NORMAL = 1.96
 """Half width of a 95 % interval in standard errors."""
@@ -75,6 +88,30 @@ def complete(*inputs: ArrayLike) -> tuple[list[Floats], Flags]:
     for values in arrays[1:]:
         used = used & np.isfinite(values)
     return [np.where(used, values, 0.0) for values in arrays], used
+
+
+def each(measure: Callable[..., ArrayLike], *inputs: ArrayLike) -> Floats:
+    """Work out a number for each replicate in which no input is missing.
+
+    Parameters
+    ----------
+    measure
+        Takes the inputs as arrays of one shape, and returns a number or a truth value for each element.
+    inputs
+        As for `complete`.
+
+    Returns
+    -------
+    array
+        Dims (..., replicate); NaN where an input is missing.
+
+    Raises
+    ------
+    ValueError
+        As for `complete`.
+    """
+    values, used = complete(*inputs)
+    return np.where(used, measure(*values), np.nan)
 
 
 def average(values: ArrayLike) -> Estimate:

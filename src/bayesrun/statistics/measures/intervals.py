@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesrun.statistics.measures.estimate import Estimate, average, complete, mean_of, rate
+from bayesrun.statistics.measures.estimate import Estimate, average, complete, each, mean_of, rate
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -53,8 +53,7 @@ def coverage(lower: ArrayLike, upper: ArrayLike, truth: ArrayLike) -> Estimate:
     ----------
     Morris, White, Crowther (2019), table 6, doi:10.1002/sim.8086.
     """
-    (low, high, t), used = complete(lower, upper, truth)
-    return rate(np.where(used, (low <= t) & (t <= high), np.nan))
+    return rate(each(lambda low, high, t: (low <= t) & (t <= high), lower, upper, truth))
 
 
 def bias_eliminated_coverage(lower: ArrayLike, upper: ArrayLike, estimate: ArrayLike, truth: ArrayLike) -> Estimate:
@@ -104,8 +103,7 @@ def miss_left(lower: ArrayLike, upper: ArrayLike, truth: ArrayLike) -> Estimate:
     ValueError
         As for `coverage`.
     """
-    (low, _, t), used = complete(lower, upper, truth)
-    return rate(np.where(used, t < low, np.nan))
+    return rate(each(lambda low, _, t: t < low, lower, upper, truth))
 
 
 def miss_right(lower: ArrayLike, upper: ArrayLike, truth: ArrayLike) -> Estimate:
@@ -126,8 +124,7 @@ def miss_right(lower: ArrayLike, upper: ArrayLike, truth: ArrayLike) -> Estimate
     ValueError
         As for `coverage`.
     """
-    (_, high, t), used = complete(lower, upper, truth)
-    return rate(np.where(used, t > high, np.nan))
+    return rate(each(lambda _, high, t: t > high, lower, upper, truth))
 
 
 def width(lower: ArrayLike, upper: ArrayLike) -> Estimate:
@@ -148,8 +145,7 @@ def width(lower: ArrayLike, upper: ArrayLike) -> Estimate:
     ValueError
         As for `coverage`.
     """
-    (low, high), used = complete(lower, upper)
-    return average(np.where(used, high - low, np.nan))
+    return average(each(lambda low, high: high - low, lower, upper))
 
 
 def interval_score(lower: ArrayLike, upper: ArrayLike, truth: ArrayLike, level: float) -> Estimate:
@@ -199,9 +195,12 @@ def interval_scores(lower: ArrayLike, upper: ArrayLike, truth: ArrayLike, level:
     """
     if not 0 < level < 1:
         raise ValueError(f"the level of an interval is in (0, 1), got {level!r}")
-    (low, high, t), used = complete(lower, upper, truth)
-    outside = np.maximum(low - t, 0.0) + np.maximum(t - high, 0.0)
-    return np.where(used, high - low + 2.0 / (1.0 - level) * outside, np.nan)
+
+    def score(low: Floats, high: Floats, t: Floats) -> Floats:
+        outside = np.maximum(low - t, 0.0) + np.maximum(t - high, 0.0)
+        return np.asarray(high - low + 2.0 / (1.0 - level) * outside)
+
+    return each(score, lower, upper, truth)
 
 
 def misses(lower: ArrayLike, upper: ArrayLike, truth: ArrayLike) -> Floats:
@@ -222,5 +221,4 @@ def misses(lower: ArrayLike, upper: ArrayLike, truth: ArrayLike) -> Floats:
     ValueError
         As for `coverage`.
     """
-    (low, high, t), used = complete(lower, upper, truth)
-    return np.where(used, (t < low) | (t > high), np.nan).astype(np.float64)
+    return each(lambda low, high, t: (t < low) | (t > high), lower, upper, truth)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bayesrun.statistics.measures.estimate import Estimate, average, complete, mean_of, variance_of, with_error
+from bayesrun.statistics.measures.estimate import Estimate, average, complete, each, mean_of, variance_of, with_error
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -62,8 +62,7 @@ def bias(estimate: ArrayLike, truth: ArrayLike) -> Estimate:
     Morris, White, Crowther (2019), table 6, doi:10.1002/sim.8086. The error is computed from errors, not from
     estimates, whose spread contains the truth's where it is drawn.
     """
-    (h, t), used = complete(estimate, truth)
-    return average(np.where(used, h - t, np.nan))
+    return average(each(np.subtract, estimate, truth))
 
 
 def relative_bias(estimate: ArrayLike, truth: ArrayLike) -> Estimate:
@@ -160,8 +159,7 @@ def mse(estimate: ArrayLike, truth: ArrayLike) -> Estimate:
     ----------
     Morris, White, Crowther (2019), table 6, doi:10.1002/sim.8086.
     """
-    (h, t), used = complete(estimate, truth)
-    return average(np.where(used, (h - t) ** 2, np.nan))
+    return average(each(lambda h, t: (h - t) ** 2, estimate, truth))
 
 
 def rmse(estimate: ArrayLike, truth: ArrayLike) -> Estimate:
@@ -215,8 +213,7 @@ def mae(estimate: ArrayLike, truth: ArrayLike) -> Estimate:
     ValueError
         As for `bias`.
     """
-    (h, t), used = complete(estimate, truth)
-    return average(np.where(used, np.abs(h - t), np.nan))
+    return average(each(lambda h, t: np.abs(h - t), estimate, truth))
 
 
 def paired_contrast(loss: ArrayLike, reference: ArrayLike) -> Estimate:
@@ -244,8 +241,7 @@ def paired_contrast(loss: ArrayLike, reference: ArrayLike) -> Estimate:
     ----------
     Siepe et al. (2024), doi:10.1037/met0000695: methods on the same datasets are compared in pairs.
     """
-    (own, other), used = complete(loss, reference)
-    return average(np.where(used, own - other, np.nan))
+    return average(each(np.subtract, loss, reference))
 
 
 def _lower_median(size: Floats, used: Flags) -> Floats:
