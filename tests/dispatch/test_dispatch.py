@@ -21,7 +21,7 @@ import fake_samplers
 from bayesrun.base import machine
 from bayesrun.dispatch import ray as on_ray
 from bayesrun.dispatch import serial
-from bayesrun.dispatch.attempts import spent, told
+from bayesrun.dispatch.retries import spent, told
 from bayesrun.errors import ConfigError
 from bayesrun.store.folder import Store
 from bayesrun.types import DispatchOptions, Outcome, Resources, Steps, Target, Try

@@ -33,8 +33,8 @@ from bayesrun.track import (
     verdicts,
 )
 from bayesrun.track.cells import distinct
+from bayesrun.track.fit_runs import legal
 from bayesrun.track.journal import Confirmation, confirm, confirm_rows, confirmations, confirmed_points
-from bayesrun.track.rows import legal
 from tracking_server import Server
 
 if TYPE_CHECKING:

@@ -33,8 +33,8 @@ from bayesrun.track import (
     sync,
     ui_command,
 )
+from bayesrun.track.fit_runs import metrics, params, stage_table
 from bayesrun.track.journal import Confirmation, confirm, confirmations, public_uri
-from bayesrun.track.rows import metrics, params, stage_table
 from bayesrun.track.runs import upload
 from bayesrun.types import Verdict
 from fake_trees import fake_outcome, fake_spec, fake_summary, fake_tree

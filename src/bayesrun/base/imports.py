@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 
-from bayesrun.base.places import PACKAGE
+from bayesrun.base.shipped import PACKAGE
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.errors import ConfigError
 from bayesrun.types import ALL_OPTIONS, Target, canonical_json

@@ -18,7 +18,7 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayesrun.base.places import PACKAGE
+from bayesrun.base.shipped import PACKAGE
 from bayesrun.types import digest
 
 if TYPE_CHECKING:

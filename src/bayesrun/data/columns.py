@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesrun.data.hints import listed, missing, nearest, override, rows
+from bayesrun.data.label_order import set_event, set_order
 from bayesrun.data.parts import OBS, PREDICTOR, Part, Slot, assemble, example, holds_text, is_plain, texts
-from bayesrun.data.ranks import set_event, set_order
 from bayesrun.data.transforms import apply, sought, standardise
 from bayesrun.errors import DataError
 

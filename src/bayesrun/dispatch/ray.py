@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from bayesrun.base import machine
-from bayesrun.base.beside_bounds import against, exact
+from bayesrun.base.digits import against, exact
 from bayesrun.base.imports import at_once, import_target
-from bayesrun.dispatch.attempts import spent, told, tried_again
+from bayesrun.dispatch.retries import next_tries, spent, told, tried_again
 from bayesrun.errors import ConfigError
 from bayesrun.types import Batch, DispatchOptions, Outcome, Resources, Try
 
@@ -293,19 +293,11 @@ def _first_line(error: BaseException) -> str:
 def _again(
     task: _Task, reason: Reason, message: str, options: DispatchOptions, waiting: deque[_Task]
 ) -> Iterator[Outcome]:
-    """Hand a batch out again, or give its fits up.
-
-    What is left of a batch of several fits is cut in halves, until the fit that takes its worker down is alone. Running
-    out of memory or of time is no accident, and a fit that is alone is not tried again for it.
-    """
-    halves = task.broken(reason).halves(task.left)
-    if len(halves) > 1:
-        waiting.extend(_Task(half, task.tries) for half in halves)
-        return
-    if reason == "lost" and task.tries < options.retries:
-        waiting.extend(_Task(half, task.tries + 1) for half in halves)
-        return
-    yield from _given_up(task, reason, message)
+    """Hand a batch out again, or give its fits up."""
+    following = next_tries(task.broken(reason), task.left, reason, task.tries, options.retries)
+    waiting.extend(_Task(batch, tries) for batch, tries in following)
+    if not following:
+        yield from _given_up(task, reason, message)
 
 
 def _given_up(task: _Task, reason: Reason, message: str) -> Iterator[Outcome]:

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from bayesrun.base.cell_labels import labelled
-from bayesrun.base.places import shipped_folder
+from bayesrun.base.shipped import shipped_folder
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.errors import ConfigError
 from bayesrun.planning.option_types import explain

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from bayesrun.base.beside_bounds import against
+from bayesrun.base.digits import against
 from bayesrun.base.imports import bind, import_target, module_constant, sampler_constant
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.dispatch.ray import check_address, check_local
@@ -166,7 +166,7 @@ def _conform(dataset: Dataset, builder: Callable[..., Any], cell: Cell) -> Datas
 def _observed(
     builder: Callable[..., Any], model: pm.Model, dataset: Dataset, data: Target, loo_var: str | None
 ) -> Observed:
-    from bayesrun.planning.likelihood_terms import observed_of
+    from bayesrun.planning.loo_comparable import observed_of
 
     return observed_of(builder, model, dataset, data, loo_var)
 

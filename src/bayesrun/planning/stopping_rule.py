@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesrun.base.beside_bounds import against, exact
+from bayesrun.base.digits import against, exact
 from bayesrun.planning.keys import fit_key
 from bayesrun.statistics.measures import sizes
 from bayesrun.statistics.measures.blocks import numbers

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesrun.base.beside_bounds import against
+from bayesrun.base.digits import against
 from bayesrun.types import Observed
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from bayesrun.base.beside_bounds import exact
+from bayesrun.base.digits import exact
 from bayesrun.base.imports import import_target
 from bayesrun.base.source_code import source_digest
 from bayesrun.errors import ConfigError

@@ -15,9 +15,9 @@ from pytensor.graph.traversal import ancestors
 from bayesrun.base.alignment import model_layouts
 from bayesrun.errors import FitError
 from bayesrun.simulate.arrays import degenerate, observed_values
+from bayesrun.simulate.back_to_arrays import Refused
 from bayesrun.simulate.programs import MODE, Program, compiled, log_density, plain, stream
 from bayesrun.simulate.values import fixed_values, posterior_values, restricted, unreachable
-from bayesrun.simulate.wayback import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

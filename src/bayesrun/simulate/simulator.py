@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from bayesrun.base.imports import module_constant
 from bayesrun.errors import ConfigError
 from bayesrun.simulate.arrays import FromDraws, replaced
+from bayesrun.simulate.back_to_arrays import Refused, way_back
 from bayesrun.simulate.draws import Compiled, compile_model, draw, trial
 from bayesrun.simulate.refusals import from_data, in_graph
 from bayesrun.simulate.spread import Spread, spread
 from bayesrun.simulate.truth import PRIOR, Truth
 from bayesrun.simulate.values import given_names
-from bayesrun.simulate.wayback import Refused, way_back
 
 if TYPE_CHECKING:
     import numpy as np

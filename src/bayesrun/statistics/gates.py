@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bayesrun.base.beside_bounds import against, exact
+from bayesrun.base.digits import against, exact
 from bayesrun.errors import ConfigError
 from bayesrun.types import Gate, Outcome, Verdict
 

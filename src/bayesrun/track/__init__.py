@@ -7,8 +7,8 @@ seconds.
 
 from bayesrun.track.artifacts import aggregates, replicate_metrics, verdicts
 from bayesrun.track.cells import CellRun, StudyRun
+from bayesrun.track.fit_runs import FitsRun, Record, git_commit
 from bayesrun.track.journal import public_uri
-from bayesrun.track.rows import FitsRun, Record, git_commit
 from bayesrun.track.server import check, default_uri, ui_command
 from bayesrun.track.simulations import SimulationTracker, is_written, unsent
 from bayesrun.track.tracker import Tracker, is_closed, pending, sync

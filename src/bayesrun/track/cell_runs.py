@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bayesrun.track.cells import fitting
+from bayesrun.track.fit_runs import MAX_TAG, flat_params, run_status
 from bayesrun.track.journal import (
     Confirmation,
     Points,
@@ -22,7 +23,6 @@ from bayesrun.track.journal import (
     confirmed_points,
     public_uri,
 )
-from bayesrun.track.rows import MAX_TAG, flat_params, run_status
 from bayesrun.track.runs import MAX_METRICS, log, retag
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bayesrun.track.rows import MAX_NAME, MAX_TAG, flat_params, legal
+from bayesrun.track.fit_runs import MAX_NAME, MAX_TAG, flat_params, legal
 from bayesrun.types import digest
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from bayesrun.track.fit_runs import MAX_TAG
 from bayesrun.track.journal import public_uri
-from bayesrun.track.rows import MAX_TAG
 from bayesrun.track.runs import log, quoted
 from bayesrun.track.server import connect, failures, find_experiment, is_refusal, one_line
 

@@ -18,9 +18,9 @@ from bayesrun.errors import TrackError
 from bayesrun.store.turns import whole
 from bayesrun.track.cell_runs import STEP, CellRuns, log_new
 from bayesrun.track.cells import content_hash, distinct, finite
+from bayesrun.track.fit_runs import link_or_copy, run_status
 from bayesrun.track.journal import Points, confirmations, confirmed_points
 from bayesrun.track.link import Link
-from bayesrun.track.rows import link_or_copy, run_status
 from bayesrun.track.runs import MAX_METRICS, retag, upload
 from bayesrun.track.server import sqlite_file
 from bayesrun.types import digest

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 
 from bayesrun.base.verb_hints import verb
 from bayesrun.errors import TrackError
-from bayesrun.track.journal import Confirmation, confirm, confirmations, public_uri
-from bayesrun.track.link import Link
-from bayesrun.track.rows import (
+from bayesrun.track.fit_runs import (
     FitsRun,
     Record,
     finished_at,
@@ -23,6 +21,8 @@ from bayesrun.track.rows import (
     table_tag,
     tags,
 )
+from bayesrun.track.journal import Confirmation, confirm, confirmations, public_uri
+from bayesrun.track.link import Link
 from bayesrun.track.runs import log, quoted, retag, upload
 from bayesrun.track.server import failures, one_line, sqlite_file
 

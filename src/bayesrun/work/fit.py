@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayesrun.base.alignment import SAMPLE_DIMS, aligned
-from bayesrun.base.beside_bounds import against, exact
+from bayesrun.base.digits import against, exact
 from bayesrun.base.imports import import_target, module_constant, sampler_constant
 from bayesrun.base.time_limit import LateError, within
 from bayesrun.errors import FitError, FitTimeoutError

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bayesrun.base.imports import at_once, import_target, make_importable, sampler_constant
 from bayesrun.base.machine import versions
-from bayesrun.dispatch.attempts import spent, told
+from bayesrun.dispatch.retries import spent, told
 from bayesrun.errors import FitError, FitTimeoutError, StoreError
 from bayesrun.planning.keys import is_complete
 from bayesrun.store.folder import Store

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesrun.base.beside_bounds import against, exact
+from bayesrun.base.digits import against, exact
 from bayesrun.base.verb_hints import verb
 from bayesrun.errors import StoreError
 from bayesrun.store.table_marks import outdated, read_table

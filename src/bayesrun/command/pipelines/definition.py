@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayesrun.base.places import shipped_folder
+from bayesrun.base.shipped import shipped_folder
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.errors import ConfigError
 

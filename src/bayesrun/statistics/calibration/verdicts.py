@@ -9,7 +9,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bayesrun.base.beside_bounds import against, exact
+from bayesrun.base.digits import against, exact
 from bayesrun.statistics.calibration.by_cell import holm, one_sided
 from bayesrun.statistics.calibration.views import FEWEST_PER_BIN, histogram_bins, wanted_bins
 

@@ -16,7 +16,7 @@ import bayesrun.models.ar1
 import bayesrun.models.formula
 import bayesrun.models.survival
 import bayesrun.models.survival_lognormal
-from bayesrun.planning.likelihood_terms import observed_of
+from bayesrun.planning.loo_comparable import observed_of
 from bayesrun.report.comparison import Fitted, loo_comparisons
 from bayesrun.types import Dataset, Target
 from model_oracles import default_data

@@ -1,4 +1,4 @@
-"""What is told of the times that a fit was started; it starts none."""
+"""Which fits of a broken batch are tried again, and what is told of the times that each was started; it starts none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,39 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Batch, Try
 
-__all__ = ["spent", "told", "tried_again"]
+__all__ = ["next_tries", "spent", "told", "tried_again"]
+
+
+def next_tries(
+    broken: Batch, left: Collection[str], reason: str, tries: int, retries: int
+) -> tuple[tuple[Batch, int], ...]:
+    """Say what is done of a batch whose worker broke, and which try it will be.
+
+    What is left of a batch of several fits is cut in halves, until the fit that takes its worker down is alone. Running
+    out of memory or of time is no accident, and a fit that is alone is not tried again for it.
+
+    Parameters
+    ----------
+    broken
+        The batch.
+    left
+        Keys of its fits that are not back.
+    reason
+        ``lost``, ``oom``, ``timeout`` or ``error``.
+    tries
+        How often a fit of it was tried again while it was alone.
+    retries
+        How often one may be.
+
+    Returns
+    -------
+    tuple
+        Batches with their number of tries; empty where what is left is given up.
+    """
+    halves = broken.halves(left)
+    if len(halves) > 1:
+        return tuple((half, tries) for half in halves)
+    return tuple((half, tries + 1) for half in halves) if reason == "lost" and tries < retries else ()
 
 
 def spent(tries: Sequence[Try]) -> float:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bayesrun.base.beside_bounds import against, exact
+from bayesrun.base.digits import against, exact
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 SHARES = st.floats(0.0, 1.0)
