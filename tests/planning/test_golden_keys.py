@@ -1,7 +1,7 @@
 """Keys and seeds of studies that were stored earlier: found again, or every user's fits are made anew.
 
-`golden/keys.json` has them as they were. Where keys change on purpose, `python tests/test_golden_keys.py` writes it
-again, and the changelog says so.
+`golden/keys.json` has them as they were. Where keys change on purpose, `python tests/planning/test_golden_keys.py`
+writes it again, and the changelog says so.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Ranks of the draws of several chains: how far each chain is from the others, and how far it may be.
 
-It draws nothing; plots shows what it computes.
+It draws nothing; `one_fit` shows what it computes.
 """
 
 from __future__ import annotations

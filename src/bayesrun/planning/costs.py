@@ -76,7 +76,7 @@ class Fact:
     seconds
         By stage.
     effort
-        What was done in them, see `effort.effort`.
+        What was done in them, see `effort`.
     """
 
     seconds: Mapping[str, float]

@@ -1,6 +1,6 @@
 """What a model means, as a digest, and what its graph shows: narrow integers, centred variables.
 
-The fingerprint has two parts: the sources that build the model (`sourcecode`), and the graph that was built, with its
+The fingerprint has two parts: the sources that build the model (`base.source_code`), and the graph that was built, with its
 constants. It draws nothing and compiles nothing.
 """
 

@@ -1,4 +1,4 @@
-"""Data-generating mechanisms: checked cells of a simulation study -> cells that know what their data are drawn from.
+"""Generators: checked cells of a simulation study -> cells that know what their data are drawn from.
 
 It runs on the driver, before any fit; whatever a generator cannot do honestly is refused here. It draws nothing.
 """

@@ -43,7 +43,7 @@ class Checked:
     models
         The model of each cell as it was built, by cell label.
     datasets
-        The dataset of each cell, by cell label, and those that generators draw from (`mechanisms`).
+        The dataset of each cell, by cell label, and those that generators draw from (see `generators`).
     """
 
     cells: tuple[CheckedCell, ...]

@@ -61,7 +61,7 @@ class Results:
         Cell to its state, by calibration, truths to hold estimates against, gates and the share of failed and not
         converged fits; and to what became of its fits.
     made_of
-        Key of each planned fit to what of it the tables are made of, see `derived.made_of`.
+        Key of each planned fit to what of it the tables are made of, see `table_marks.made_of`.
     """
 
     tables: Mapping[str, pd.DataFrame]

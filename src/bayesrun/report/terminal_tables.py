@@ -145,7 +145,7 @@ def study_tables(frames: Mapping[str, pd.DataFrame], top: int = 12) -> list[tupl
     Parameters
     ----------
     frames
-        ``calibration``, ``measures`` and ``contrasts`` (see `results`).
+        ``calibration``, ``measures`` and ``contrasts`` (see `simulated_data`).
     top
         Rows of a table; those that matter most come first, and the caption says how many more there are.
 

@@ -1,6 +1,6 @@
 """What the config says of one cell beside its targets: how it is drawn, worked on, summarised and judged.
 
-The bounds of the values are in their annotations, which `config` has checked by pydantic.
+The bounds of the values are in their annotations, which `planning.config` has checked by pydantic.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class DiagnosticsOptions:
     ranks
         Draws L that the rank of the truth is counted among; 0: no ranks. Simulated data only.
     quantities
-        Name to importable function ``(draws, data)`` of a further scalar, or of several (see `scores`).
+        Name to importable function ``(draws, data)`` of a further scalar, or of several (see `work.summary_columns`).
     decisions
         Rules such as ``P(beta > 0 | y) > 0.95`` that are decided for every fit.
     """

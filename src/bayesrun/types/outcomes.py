@@ -35,7 +35,7 @@ class Outcome:
         Wall-clock seconds by stage; of a failed fit ``failed``: those until it failed, of everything that was tried. In
         a worker call that draws for many at once, or that was lost, these are the seconds of the call.
     effort
-        What the sampling consisted of, by which the seconds of other fits are predicted: see `effort.effort`.
+        What the sampling consisted of, by which the seconds of other fits are predicted: see `planning.effort`.
     attempts
         One entry for each target_accept tried: target_accept, n_divergent, seconds.
     steps, diagnostics_options, quantity_sources

@@ -74,7 +74,7 @@ class Fitted:
     attempts
         One entry for each target_accept that was tried.
     effort
-        What the sampling consisted of, see `effort.effort`.
+        What the sampling consisted of, see `planning.effort`.
     """
 
     tree: xr.DataTree

@@ -43,7 +43,7 @@ def score(summary: pd.DataFrame, tree: xr.DataTree, case: Case, *, kind: str) ->
     Parameters
     ----------
     summary
-        One row for each scalar of the posterior (`diagnose.Diagnosis`).
+        One row for each scalar of the posterior (`fit_summary.Diagnosis`).
     tree
         The fit.
     case

@@ -1,4 +1,4 @@
-"""The same program on a GPU: JAX_PLATFORMS=cuda pytest -m gpu tests/lanes/test_gpu.py."""
+"""The same program on a GPU: JAX_PLATFORMS=cuda pytest -m gpu tests/samplers/lanes/test_gpu.py."""
 
 import jax
 import numpy as np

@@ -1,6 +1,6 @@
 """Methods on the same simulated datasets, compared replicate by replicate.
 
-Which cells may be compared is said by the caller. Measures of single methods are made in `tables`.
+Which cells may be compared is said by the caller. Measures of single methods are made in `by_cell`.
 """
 
 from __future__ import annotations

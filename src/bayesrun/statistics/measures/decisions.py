@@ -1,6 +1,6 @@
 """Rules that decide by the posterior, such as ``P(beta > 0 | y) > 0.95``: from their text to a decision for draws.
 
-How often a rule decides rightly is measured in `tables`.
+How often a rule decides rightly is measured in `by_cell`.
 """
 
 from __future__ import annotations
