@@ -102,7 +102,7 @@ FAKE_SLURM = {
 
 def batch(name: str, folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     slurm = {"SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODES": "2", "OUTPUT": str(folder.parent / "out")}
-    return shell(["bash", str(FOLDER / "slurm" / f"{name}.sh"), *words], folder, **slurm | environment)
+    return shell(["bash", str(FOLDER / "slurm" / "batch.sh"), name, *words], folder, **slurm | environment)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -139,12 +139,28 @@ def test_slurm_batch_without_a_mark_is_not_good(environment: dict[str, str], tmp
     )
 
 
+def test_slurm_batch_without_a_name_is_refused(tmp_path: Path) -> None:
+    folder = tools(tmp_path / "bin", **FAKE_SLURM)
+    done = shell(["bash", str(FOLDER / "slurm" / "batch.sh")], folder)
+    assert (done.returncode, log(folder)) == (2, [])
+    assert done.stderr.startswith("usage: batch.sh NAME")
+
+
+def test_slurm_batch_without_a_date_is_for_today(tmp_path: Path) -> None:
+    folder = tools(tmp_path / "bin", date="echo 2026-11-23", **FAKE_SLURM)
+    batch("weekly_recovery", folder)
+    assert log(folder)[-1] == (
+        f"bayesrun pipeline run weekly_recovery --date 2026-11-23 dispatch.address=auto output.dir={tmp_path}/out"
+    )
+
+
 @pytest.mark.parametrize("name", SHIPPED)
-def test_slurm_batch_has_its_nodes_alone_and_the_schedule_of_the_pipeline(name: str) -> None:
-    text = (FOLDER / "slurm" / f"{name}.sh").read_text()
-    assert "#SBATCH --exclusive" in text.splitlines()
-    assert f"#SBATCH --job-name={name}" in text.splitlines()
-    assert f"#   {find(name).schedule} " in text
+def test_slurm_batch_has_its_nodes_alone_and_a_line_with_the_schedule_of_the_pipeline(name: str) -> None:
+    lines = (FOLDER / "slurm" / "batch.sh").read_text().splitlines()
+    assert "#SBATCH --exclusive" in lines
+    (line,) = [line for line in lines if line.startswith(f"#   {find(name).schedule} ")]
+    assert f" sbatch --job-name={name} " in line
+    assert line.endswith(f' pipelines/slurm/batch.sh {name} "$(date -I)"')
 
 
 # ---- Kubernetes
@@ -159,8 +175,24 @@ def of_kind(name: str, kind: str) -> dict[str, Any]:
     return found
 
 
+def words(name: str) -> list[str]:
+    """What the CronJob of a pipeline runs."""
+    (container,) = of_kind(name, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    return list(container["command"])
+
+
 def ray_job(name: str) -> dict[str, Any]:
-    return dict(yaml.safe_load(of_kind(name, "ConfigMap")["data"]["rayjob.yaml"].replace("@DATE@", "2026-11-22")))
+    """The RayJob of a date, as the script has to make it of the template."""
+    text = of_kind("shared", "ConfigMap")["data"]["rayjob.yaml"]
+    date, seconds = "2026-11-22", words(name)[-1]
+    for place, value in {
+        "JOB": f"{name.replace('_', '-')}-{date}",
+        "NAME": name,
+        "DATE": date,
+        "SECONDS": seconds,
+    }.items():
+        text = text.replace(f"@{place}@", value)
+    return dict(yaml.safe_load(text))
 
 
 API = {
@@ -174,7 +206,7 @@ API = {
 
 
 def test_kubernetes_objects_have_the_versions_of_their_kinds_and_names_of_their_own() -> None:
-    objects = [item for name in ("account", *SHIPPED) for item in manifests(name)]
+    objects = [item for name in ("shared", *SHIPPED) for item in manifests(name)]
     assert {item["kind"]: item["apiVersion"] for item in objects} == API
     named = [(item["kind"], item["metadata"]["name"]) for item in objects]
     assert len(set(named)) == len(named)
@@ -188,10 +220,9 @@ def test_cronjob_is_one_at_a_time_by_the_schedule_of_the_pipeline(name: str) -> 
     assert spec["concurrencyPolicy"] == "Forbid"
     assert spec["timeZone"] == "Etc/UTC"
     pod = spec["jobTemplate"]["spec"]["template"]["spec"]
-    accounts = [item["metadata"]["name"] for item in manifests("account") if item["kind"] == "ServiceAccount"]
-    assert accounts == [pod["serviceAccountName"]]
+    assert pod["serviceAccountName"] == of_kind("shared", "ServiceAccount")["metadata"]["name"]
     assert [volume["configMap"]["name"] for volume in pod["volumes"]] == [
-        of_kind(name, "ConfigMap")["metadata"]["name"]
+        of_kind("shared", "ConfigMap")["metadata"]["name"]
     ]
     mounted = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
     assert mounted == {volume["name"]: "/pipeline" for volume in pod["volumes"]}
@@ -217,7 +248,7 @@ def test_ray_job_runs_the_pipeline_of_a_date_once(name: str) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_head_and_workers_write_to_the_folder_that_they_share(name: str) -> None:
     cluster = ray_job(name)["spec"]["rayClusterSpec"]
-    (claim,) = [item["metadata"]["name"] for item in manifests("account") if item["kind"] == "PersistentVolumeClaim"]
+    claim = of_kind("shared", "PersistentVolumeClaim")["metadata"]["name"]
     pods = [group["template"]["spec"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
     assert len(pods) == 2
     for pod in pods:
@@ -228,10 +259,9 @@ def test_head_and_workers_write_to_the_folder_that_they_share(name: str) -> None
 
 
 def test_the_account_may_do_what_the_script_does() -> None:
-    (role,) = [item for item in manifests("account") if item["kind"] == "Role"]
-    (rule,) = role["rules"]
+    (rule,) = of_kind("shared", "Role")["rules"]
     assert (rule["apiGroups"], rule["resources"]) == (["ray.io"], ["rayjobs"])
-    script = of_kind("nightly_calibration", "ConfigMap")["data"]["create.sh"]
+    script = of_kind("shared", "ConfigMap")["data"]["create.sh"]
     assert set(re.findall(r"kubectl (\w+)", script)) == set(rule["verbs"])
 
 
@@ -250,11 +280,11 @@ esac
 
 
 def create(name: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the script of the config map as the pod would, with the template where it reads it."""
-    data = of_kind(name, "ConfigMap")["data"]
-    (folder / "rayjob.yaml").write_text(data["rayjob.yaml"])
-    script = data["create.sh"].replace("/pipeline/", f"{folder}/")
-    return shell(["sh", "-c", script], folder, POLL_SECONDS="0", DATE="2026-11-22", **environment)
+    """Run the command of the CronJob as the pod would, with the files of the config map where it reads them."""
+    for file, text in of_kind("shared", "ConfigMap")["data"].items():
+        (folder / file).write_text(text.replace("/pipeline/", f"{folder}/"))
+    command = [word.replace("/pipeline/", f"{folder}/") for word in words(name)]
+    return shell(command, folder, POLL_SECONDS="0", DATE="2026-11-22", **environment)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -284,14 +314,14 @@ def test_second_pod_of_a_date_waits_for_the_job_that_is_there(tmp_path: Path) ->
     assert len([line for line in log(folder) if line.startswith("kubectl create")]) == 1
 
 
-@pytest.mark.parametrize("kind", ["slurm", "kubernetes"])
-def test_deployments_of_the_pipelines_differ_in_name_schedule_and_size_only(kind: str) -> None:
+def test_cronjobs_of_the_pipelines_differ_in_name_schedule_and_size_only() -> None:
     texts = []
     for name in SHIPPED:
-        (path,) = (FOLDER / kind).glob(f"{name}.*")
-        text = path.read_text().replace(name.replace("_", "-"), "NAME").replace(name, "NAME")
-        text = text.replace(find(name).schedule, "SCHEDULE").replace(name.replace("_", " "), "NAME")
-        texts.append(re.sub(r"(eadlineSeconds: |--time=)\S+", r"\1N", text))
+        text = (FOLDER / "kubernetes" / f"{name}.yaml").read_text()
+        for own, word in {name.replace("_", "-"): "NAME", name: "NAME", name.replace("_", " "): "NAME"}.items():
+            text = text.replace(own, word)
+        text = text.replace(find(name).schedule, "SCHEDULE").replace(words(name)[-1], "SECONDS")
+        texts.append(re.sub(r"(eadlineSeconds: )\S+", r"\1N", text))
     assert texts[0] == texts[1]
 
 

@@ -1,21 +1,26 @@
 #!/bin/bash
-# The nightly calibration on Slurm, on a Ray cluster of its own nodes.
-#   sbatch pipelines/slurm/nightly_calibration.sh [DATE] [OVERRIDES...]
+# One date of a pipeline on Slurm, on a Ray cluster of its own nodes.
+#   sbatch --job-name=NAME pipelines/slurm/batch.sh NAME [DATE] [OVERRIDES...]
 # By the calendar, in scrontab -e (date -I, since a % ends a line there):
-#   17 1 * * * cd "$HOME/bayesrun" && PATH="$PWD/.venv/bin:$PATH" sbatch pipelines/slurm/nightly_calibration.sh "$(date -I)"
+#   17 1 * * * cd "$HOME/bayesrun" && PATH="$PWD/.venv/bin:$PATH" sbatch --job-name=nightly_calibration --time=02:00:00 pipelines/slurm/batch.sh nightly_calibration "$(date -I)"
+#   43 2 * * 0 cd "$HOME/bayesrun" && PATH="$PWD/.venv/bin:$PATH" sbatch --job-name=weekly_recovery pipelines/slurm/batch.sh weekly_recovery "$(date -I)"
 # OUTPUT is the folder of the studies, which all nodes share (default: studies in the folder of submission).
-#SBATCH --job-name=nightly_calibration
+#SBATCH --job-name=bayesrun
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
-#SBATCH --time=02:00:00
+#SBATCH --time=04:00:00
 #SBATCH --requeue
 # symmetric-run ends in `ray stop`, which stops every Ray of this user on the node: no other job may be there
 #SBATCH --exclusive
 set -euo pipefail
+if [ $# -lt 1 ]; then
+    echo "usage: batch.sh NAME [DATE] [OVERRIDES...]; bayesrun pipeline list shows the names" >&2
+    exit 2
+fi
 
-name=nightly_calibration
-date=${1:-$(date -I)}
-shift || true
+name=$1
+date=${2:-$(date -I)}
+shift $(($# < 2 ? $# : 2))
 output=$(realpath -m "${OUTPUT:-studies}")
 mark=$output/$name/$date/done.json
 run=(bayesrun pipeline run "$name" --date "$date" dispatch.address=auto "output.dir=$output" "$@")
