@@ -1,7 +1,7 @@
 """What a model means, as a digest, and what its graph shows: narrow integers, centred variables.
 
-The fingerprint has two parts: the sources that build the model (`base.source_code`), and the graph that was built, with its
-constants. It draws nothing and compiles nothing.
+The fingerprint has two parts: the sources that build the model (`base.source_code`), and the graph that was built, with
+its constants. It draws nothing and compiles nothing.
 """
 
 from __future__ import annotations
