@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -15,6 +14,7 @@ import pandas as pd
 
 from bayesrun.base.alignment import SAMPLE_DIMS, aligned
 from bayesrun.base.imports import import_target, module_constant
+from bayesrun.base.recent import Recent
 from bayesrun.base.seeds import named_seed
 from bayesrun.errors import FitError
 from bayesrun.statistics.calibration import probability_below, rank_truth
@@ -23,7 +23,7 @@ from bayesrun.statistics.measures.decisions import parse_decisions
 from bayesrun.work.steps import POINTWISE, with_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
     import xarray as xr
 
@@ -162,9 +162,9 @@ def _asked(
     return values
 
 
-_likelihoods: OrderedDict[Any, Any] = OrderedDict()
 REMEMBERED = 64
 """Compiled likelihoods that a process keeps."""
+_likelihoods: Recent[Hashable, Callable[..., float]] = Recent(REMEMBERED)
 
 
 def _likelihood_at_truth(tree: xr.DataTree, case: Case) -> float:
@@ -180,12 +180,8 @@ def _likelihood_at_truth(tree: xr.DataTree, case: Case) -> float:
     own = survey(with_terms(functools.partial(build, **spec.model.params), hook, case.dataset))
     values = {index: leaf.value for index, leaf in enumerate(own.leaves) if not leaf.infinite}
     name = own.form, tuple(leaf.digest for index, leaf in enumerate(own.leaves) if index not in values)
-    if name not in _likelihoods:
-        _likelihoods[name] = _compiled_likelihood(own, values)
-    _likelihoods.move_to_end(name)
-    while len(_likelihoods) > REMEMBERED:
-        _likelihoods.popitem(last=False)
-    return float(_likelihoods[name](case.truth, _observed(tree), list(values.values())))
+    likelihood = _likelihoods.get(name, lambda: _compiled_likelihood(own, values))
+    return float(likelihood(case.truth, _observed(tree), list(values.values())))
 
 
 def _compiled_likelihood(own: Survey, values: Mapping[int, np.ndarray]) -> Callable[..., float]:

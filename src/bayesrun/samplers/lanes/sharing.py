@@ -6,12 +6,12 @@ does not occur, work numbers out. What is shared is what was compiled for anothe
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytensor
 
+from bayesrun.base.recent import Recent
 from bayesrun.errors import FitError
 from bayesrun.samplers.lanes.density import Density, derive
 from bayesrun.samplers.lanes.graphs import Survey, survey
@@ -125,7 +125,7 @@ def sharing(members: Sequence[Member]) -> list[list[Member]]:
     return list(groups.values())
 
 
-_densities: OrderedDict[Hashable, Density | FitError] = OrderedDict()
+_densities: Recent[Hashable, Density | FitError] = Recent(REMEMBERED)
 
 
 def shared_density(build: Callable[[Dataset], pm.Model], members: Sequence[Member]) -> Density:
@@ -158,17 +158,17 @@ def shared_density(build: Callable[[Dataset], pm.Model], members: Sequence[Membe
 
 def _density(build: Callable[[Dataset], pm.Model], members: Sequence[Member], varying: tuple[int, ...]) -> Density:
     """Derive a density, or find what came of it before."""
-    key = _program(members[0].surveyed, varying)
-    if key not in _densities:
-        try:
-            others = [_built(build, one.dataset) for one in members[1:2]]
-            _densities[key] = derive(_built(build, members[0].dataset), varying, others)
-        except FitError as error:
-            _densities[key] = error
-    _densities.move_to_end(key)
-    while len(_densities) > REMEMBERED:
-        _densities.popitem(last=False)
-    found = _densities[key]
+    found = _densities.get(_program(members[0].surveyed, varying), lambda: _derived(build, members, varying))
     if isinstance(found, FitError):
         raise FitError(*found.args) from found
     return found
+
+
+def _derived(
+    build: Callable[[Dataset], pm.Model], members: Sequence[Member], varying: tuple[int, ...]
+) -> Density | FitError:
+    try:
+        others = [_built(build, one.dataset) for one in members[1:2]]
+        return derive(_built(build, members[0].dataset), varying, others)
+    except FitError as error:
+        return error
