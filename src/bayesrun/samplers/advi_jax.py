@@ -10,8 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import xarray as xr
-from pymc.initial_point import make_initial_point_fn
 
 from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.samplers import variational
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pymc as pm
+    import xarray as xr
 
     from bayesrun.samplers import groups
     from bayesrun.samplers.lanes.ascent import Ascent, Found
@@ -64,7 +63,7 @@ def sample(
     ------
     xarray.DataTree
         One for each dataset, in their order. Groups ``posterior``, ``sample_stats`` (``lp``, ``log_q``),
-        ``observed_data``, ``log_likelihood`` and ``optimization``, and attributes, as `variational.draw` has them.
+        ``observed_data``, ``log_likelihood`` and ``optimization``, and attributes, as `variational.draws` has them.
         ``sampling_seconds`` and ``compile_seconds``, its part, are shares of the batch's wall-clock seconds.
 
     Raises
@@ -88,20 +87,7 @@ def fits(
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
     """Fit like `sample`, but in the order in which fits are done, and with errors as values.
 
-    Parameters
-    ----------
-    like
-        For simulated datasets the one that they are made after: arrays in which their models differ from its model are
-        arguments of what is compiled. None: they are real.
-    timeout
-        Seconds that one dataset may take of its batch; None: no bound.
-
-    Yields
-    ------
-    int
-        Which dataset, counted from 0.
-    xarray.DataTree or FitError
-        What came of it. One that fails leaves the others alone.
+    The arguments `like` and `timeout`, and what is yielded, are as in `bayesrun.samplers.lanes.engine.fits`.
     """
     from bayesrun.samplers.lanes.engine import prepare_jax
     from bayesrun.samplers.lanes.same_form import fit_groups
@@ -133,45 +119,36 @@ def _fit_group(
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
     """Fit datasets that share a density, which took some seconds to derive."""
     from bayesrun.samplers.lanes.ascent import Schedule, Task, ascent, climb
+    from bayesrun.samplers.lanes.starts import drawn_start
     from bayesrun.samplers.lanes.to_xarray import Moulds
 
     begin = time.perf_counter()
-    shapes = tuple((value.shape, value.dtype.str) for value in density.arguments(members[0].surveyed))
-    program = ascent(density, shapes, options.extra.get("obj_n_mc", 1), options.draws * options.chains)
+    program = ascent(
+        density, density.shapes(members[0].surveyed), options.extra.get("obj_n_mc", 1), options.draws * options.chains
+    )
     compile_seconds = (seconds + time.perf_counter() - begin) / len(members)
     averaged = max(1, int(options.iterations * variational.AVERAGED))
     schedule = Schedule(options.iterations, averaged, options.learning_rate)
     moulds = Moulds()
     for first in range(0, len(members), program.width):
         block = members[first : first + program.width]
-        tasks = [Task(m.seed, density.arguments(m.surveyed), None if density.start else _own_start(m)) for m in block]
+        tasks = [
+            Task(m.seed, density.arguments(m.surveyed), None if density.start else drawn_start(m.surveyed, m.seed))
+            for m in block
+        ]
         for member, found in zip(block, climb(program, tasks, schedule, timeout), strict=True):
             if found.late:
                 yield member.index, _late(found, timeout or 0.0, options)
             elif found.failed:
-                yield member.index, _broken(found, options)
+                yield member.index, variational.became_nan(f" in iteration {found.elbo.size + 1}.", options)
             else:
                 yield member.index, _settled(program, moulds, member, found, options, compile_seconds)
-
-
-def _own_start(member: Member) -> np.ndarray:
-    """Draw the start of a model whose initial point is random."""
-    point = make_initial_point_fn(model=member.surveyed.model, jitter_rvs=set(), return_transformed=True)
-    own = np.random.SeedSequence(member.seed).generate_state(1)[0]
-    return np.concatenate([np.ravel(value) for value in point(int(own)).values()], dtype=np.float64)
 
 
 def _late(found: Found, timeout: float, options: SamplerOptions) -> FitTimeoutError:
     return FitTimeoutError(
         f"took longer than {timeout:g} s of its batch for {found.elbo.size} of {options.iterations} iterations; raise "
         "sampler.timeout, or lower sampler.iterations"
-    )
-
-
-def _broken(found: Found, options: SamplerOptions) -> FitError:
-    return FitError(
-        f"the ELBO became NaN in iteration {found.elbo.size + 1}. Try sampler.learning_rate="
-        f"{options.learning_rate / 10:g}, or initial values nearer to the posterior"
     )
 
 
@@ -193,7 +170,7 @@ def _tree(
     density, count = program.density, options.draws * options.chains
     scale = np.logaddexp(0.0, found.rho)
     standard = np.random.default_rng([member.seed, 1]).standard_normal((count, density.size))
-    log_q = -0.5 * (standard**2 + np.log(2 * np.pi)).sum(axis=1) - np.log(scale).sum()
+    log_q = variational.log_density(standard, scale)
     variables, terms, lp = program.describe(found.mu + standard * scale, density.arguments(member.surveyed))
     arrays = {
         "posterior": {name: np.asarray(v)[None] for name, v in zip(density.variables, variables, strict=True)},
@@ -205,12 +182,6 @@ def _tree(
         "sampler_version": VERSION,
         "sampling_seconds": found.seconds + compile_seconds + time.perf_counter() - begin,
         "compile_seconds": compile_seconds,
-        "converged": int(variational.elbo_converged(found.elbo)),
-        **variational.elbo_of(np.asarray(lp), log_q),
+        **variational.judgement(found.elbo, np.asarray(lp), log_q),
     }
-    result = moulds.tree(member.surveyed.model, arrays, attrs)
-    optimization = xr.Dataset(
-        {"elbo": ("iteration", found.elbo)}, coords={"iteration": np.arange(found.elbo.size)}, attrs=attrs
-    )
-    result["optimization"] = xr.DataTree(optimization)
-    return result
+    return variational.with_elbo(moulds.tree(member.surveyed.model, arrays, attrs), found.elbo, attrs)

@@ -29,26 +29,8 @@ def sample(
     seeds: Iterable[int],
     options: SamplerOptions,
 ) -> Iterator[xr.DataTree]:
-    """Fit a multivariate normal by ADVI and draw from it; see `bayesrun.samplers.variational.draw`.
+    """Fit a multivariate normal by ADVI and draw from it.
 
-    Parameters
-    ----------
-    build
-        Builds the model of one dataset; its free variables are continuous.
-    datasets, seeds
-        One of each for a fit.
-    options
-        ``iterations``, ``learning_rate``, ``draws``, ``chains``; ``extra`` goes to ``pymc.fit``.
-
-    Yields
-    ------
-    xarray.DataTree
-        Groups ``posterior``, ``sample_stats`` (``lp``, ``log_q``), ``observed_data``, ``optimization``.
-
-    Raises
-    ------
-    FitError
-        If the optimisation meets NaN.
+    What the options mean, what is in the trees and what is raised: `bayesrun.samplers.variational.draws`.
     """
-    for dataset, seed in zip(datasets, seeds, strict=True):
-        yield variational.draw("fullrank_advi", VERSION, build(dataset), seed, options)
+    return variational.draws("fullrank_advi", VERSION, build, datasets, seeds, options)

@@ -103,20 +103,8 @@ def fits(
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
     """Draw like `sample`, but in the order in which fits are done, and with errors as values.
 
-    Parameters
-    ----------
-    like
-        For simulated datasets the one that they are made after: arrays in which their models differ from its model are
-        arguments of what is compiled. None: they are real.
-    timeout
-        Seconds that one dataset may take of its batch; the batched engine keeps it, NumPyro's own does not.
-
-    Yields
-    ------
-    int
-        Which dataset, counted from 0.
-    xarray.DataTree or FitError
-        What came of it. One that fails leaves the others alone.
+    The arguments `like` and `timeout`, and what is yielded, are as in `bayesrun.samplers.lanes.engine.fits`; NumPyro's
+    own kernel compiles each model alone and keeps no timeout.
     """
     if options.engine == "lanes":
         from bayesrun.samplers.lanes import engine

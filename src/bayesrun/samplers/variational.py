@@ -1,4 +1,4 @@
-"""What advi and fullrank_advi share: the fit, its draws and the judgement of its optimisation.
+"""What the variational samplers share: PyMC's fit and its draws, densities, and the judgement of an optimisation.
 
 It computes no k-hat; it keeps the densities that the diagnostics need for it.
 """
@@ -18,9 +18,11 @@ from bayesrun.errors import FitError
 from bayesrun.samplers import groups
 
 if TYPE_CHECKING:
-    from bayesrun.types import SamplerOptions
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["draw", "elbo_converged", "elbo_of"]
+    from bayesrun.types import Dataset, SamplerOptions
+
+__all__ = ["AVERAGED", "became_nan", "draws", "elbo_converged", "judgement", "log_density", "with_elbo"]
 
 AVERAGED: Final = 0.25
 """Share of the iterations, at the end, over which the variational parameters are averaged."""
@@ -61,9 +63,14 @@ class _Watch:
         return self.sums[name] / self.count
 
 
-def draw(
-    method: Literal["advi", "fullrank_advi"], version: int, model: pm.Model, seed: int, options: SamplerOptions
-) -> xr.DataTree:
+def draws(
+    method: Literal["advi", "fullrank_advi"],
+    version: int,
+    build: Callable[[Dataset], pm.Model],
+    datasets: Iterable[Dataset],
+    seeds: Iterable[int],
+    options: SamplerOptions,
+) -> Iterator[xr.DataTree]:
     """Fit a normal approximation in the unconstrained space and draw from it (Kucukelbir et al. 2017, JMLR 18:14).
 
     The optimiser is Adam with a constant step. The approximation that is kept has the mean of the parameters
@@ -76,16 +83,16 @@ def draw(
         Independent normals (``advi``) or one multivariate normal (``fullrank_advi``).
     version
         The sampler's version, for the attributes.
-    model
-        What to fit; its free variables are continuous.
-    seed
-        Seed of the optimisation and of the draws.
+    build
+        Builds the model of one dataset; its free variables are continuous.
+    datasets, seeds
+        One of each for a fit: the seed is that of the optimisation and of the draws.
     options
         ``iterations``, ``learning_rate``, and ``draws`` x ``chains`` independent draws, which form one chain.
         ``extra`` goes to ``pymc.fit`` (``obj_n_mc``, ``start``, ...).
 
-    Returns
-    -------
+    Yields
+    ------
     xarray.DataTree
         Groups ``posterior`` (chain of length 1), ``sample_stats`` (``lp``: log density of the model with the
         Jacobian, ``log_q``: log density of the approximation, both in the unconstrained space),
@@ -98,6 +105,11 @@ def draw(
     FitError
         If the optimisation meets NaN, or no draw has a finite log density.
     """
+    for dataset, seed in zip(datasets, seeds, strict=True):
+        yield _draw(method, version, build(dataset), seed, options)
+
+
+def _draw(method: str, version: int, model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
     start = time.perf_counter()
     watch = _Watch(options.iterations)
     with groups.quiet(), warnings.catch_warnings():
@@ -114,10 +126,7 @@ def draw(
                 **{"backend": _backend(options), **options.extra},
             )
         except FloatingPointError as error:
-            raise FitError(
-                f"the ELBO became NaN: {str(error).splitlines()[-1]} Try sampler.learning_rate="
-                f"{options.learning_rate / 10:g}, or initial values nearer to the posterior"
-            ) from error
+            raise became_nan(f": {str(error).splitlines()[-1]}", options) from error
     unconstrained, log_q = _independent_draws(fitted, watch, seed, options.draws * options.chains)
     compiling = time.perf_counter()
     evaluate = groups.evaluator(model)
@@ -131,13 +140,9 @@ def draw(
         "sampler_version": version,
         "sampling_seconds": seconds,
         "compile_seconds": compile_seconds,
-        "converged": int(elbo_converged(elbo)),
-        **elbo_of(lp, log_q),
+        **judgement(elbo, lp, log_q),
     }
-    result = groups.tree(model, posterior, {"lp": lp, "log_q": log_q}, attrs)
-    optimization = xr.Dataset({"elbo": ("iteration", elbo)}, coords={"iteration": np.arange(elbo.size)}, attrs=attrs)
-    result["optimization"] = xr.DataTree(optimization)
-    return result
+    return with_elbo(groups.tree(model, posterior, {"lp": lp, "log_q": log_q}, attrs), elbo, attrs)
 
 
 def _backend(options: SamplerOptions) -> str | None:
@@ -163,12 +168,11 @@ def _independent_draws(fitted: Any, watch: _Watch, seed: int, count: int) -> tup
         np.fill_diagonal(scale, _softplus(np.diag(scale)))
     standard = np.random.default_rng([seed, 1]).standard_normal((count, mu.size))
     flat = mu + standard @ scale.T
-    log_q = -0.5 * (standard**2 + np.log(2 * np.pi)).sum(axis=1) - np.log(np.diag(scale)).sum()
     values = {
         name: flat[:, where].reshape(1, count, *shape).astype(dtype)
         for name, where, shape, dtype in group.ordering.values()
     }
-    return values, log_q[None]
+    return values, log_density(standard, np.diag(scale))[None]
 
 
 def _softplus(x: np.ndarray) -> np.ndarray:
@@ -176,18 +180,53 @@ def _softplus(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.logaddexp(0.0, x))
 
 
-def elbo_of(lp: np.ndarray, log_q: np.ndarray) -> dict[str, float]:
-    """Estimate the ELBO of an approximation from its draws.
+def became_nan(where: str, options: SamplerOptions) -> FitError:
+    """Say that an optimisation met NaN, where, and what to try; `where` follows the word NaN."""
+    return FitError(
+        f"the ELBO became NaN{where} Try sampler.learning_rate={options.learning_rate / 10:g}, or initial values "
+        "nearer to the posterior"
+    )
+
+
+def log_density(standard: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Log density of a normal at its draws.
 
     Parameters
     ----------
+    standard
+        The draws before they were scaled and moved, dims (draw, coordinate).
+    scale
+        Diagonal of the triangular matrix that scaled them, dims (coordinate,).
+
+    Returns
+    -------
+    array
+        In nats, dims (draw,).
+    """
+    return np.asarray(-0.5 * (standard**2 + np.log(2 * np.pi)).sum(axis=1) - np.log(scale).sum())
+
+
+def with_elbo(tree: xr.DataTree, elbo: np.ndarray, attrs: groups.Attributes) -> xr.DataTree:
+    """Add the group ``optimization`` to a tree: the ELBO of each iteration, with the attributes of the fit."""
+    optimization = xr.Dataset({"elbo": ("iteration", elbo)}, coords={"iteration": np.arange(elbo.size)}, attrs=attrs)
+    tree["optimization"] = xr.DataTree(optimization)
+    return tree
+
+
+def judgement(elbo: np.ndarray, lp: np.ndarray, log_q: np.ndarray) -> groups.Attributes:
+    """Judge an optimisation, and estimate the ELBO of what it found from its draws.
+
+    Parameters
+    ----------
+    elbo
+        The estimate of each iteration, in nats, dims (iteration,).
     lp, log_q
         Log densities of the model and of the approximation at the draws, in nats, any shape.
 
     Returns
     -------
     dict
-        ``elbo`` and ``elbo_se``, its Monte Carlo standard error.
+        ``converged``, 0 or 1 (`elbo_converged`); ``elbo`` and ``elbo_se``, its Monte Carlo standard error.
 
     Raises
     ------
@@ -201,7 +240,8 @@ def elbo_of(lp: np.ndarray, log_q: np.ndarray) -> dict[str, float]:
             "in the support of the likelihood"
         )
     with np.errstate(invalid="ignore"):
-        return {"elbo": float(gain.mean()), "elbo_se": float(gain.std(ddof=1) / np.sqrt(gain.size))}
+        found = {"elbo": float(gain.mean()), "elbo_se": float(gain.std(ddof=1) / np.sqrt(gain.size))}
+    return {"converged": int(elbo_converged(elbo)), **found}
 
 
 def elbo_converged(elbo: np.ndarray) -> bool:

@@ -93,6 +93,10 @@ class Density:
         """Return the arguments of one dataset, from the survey of its model."""
         return tuple(surveyed.leaves[index].value for index in self.varying)
 
+    def shapes(self, surveyed: Survey) -> tuple[tuple[tuple[int, ...], str], ...]:
+        """Return shape and dtype of each of these arguments, for which a program is compiled."""
+        return tuple((value.shape, value.dtype.str) for value in self.arguments(surveyed))
+
 
 def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] = ()) -> Density:
     """Derive the functions of a model.

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import os
 import time
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import jax
 import numpy as np
-from pymc.initial_point import make_initial_point_fn
 
 from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.samplers import groups
 from bayesrun.samplers.lanes.fleet import SQUARE, Chains, Work, draw, whole
 from bayesrun.samplers.lanes.program import ATTEMPTS, Program, Settings, program
 from bayesrun.samplers.lanes.same_form import fit_groups
+from bayesrun.samplers.lanes.starts import drawn_start
 from bayesrun.samplers.lanes.state import CUT_OFF, DIVERGING
 from bayesrun.samplers.lanes.to_xarray import Moulds
 
@@ -123,17 +123,11 @@ def _fit_group(
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
     """Fit datasets that share a density, which took some seconds to derive."""
     begin = time.perf_counter()
-    shapes = tuple((value.shape, value.dtype.str) for value in density.arguments(members[0].surveyed))
-    compiled = program(density, _settings(density, options, len(members)), shapes)
+    compiled = program(density, _settings(density, options, len(members)), density.shapes(members[0].surveyed))
     compile_seconds = (seconds + time.perf_counter() - begin) / len(members)
     by_index = {member.index: member for member in members}
     moulds = Moulds()
-    work = (
-        Work(
-            m.index, m.seed, density.arguments(m.surveyed), None if density.start else _prior_start(m.surveyed, m.seed)
-        )
-        for m in members
-    )
+    work = (Work(m.index, m.seed, density.arguments(m.surveyed), _start(density, m)) for m in members)
     for chains, share in draw(compiled, work, timeout):
         member = by_index[chains.work.index]
         if not chains.started:
@@ -155,6 +149,13 @@ def _fit_group(
         if options.precision == "float32":
             attrs["lp_error"] = _rounding(density, member, chains)
         yield member.index, _tree(compiled, moulds, member, chains, attrs)
+
+
+def _start(density: Density, member: Member) -> Callable[[int], np.ndarray] | None:
+    """Give the start of each chain of a model whose initial point is random; None: the density has one."""
+    if density.start:
+        return None
+    return lambda chain: drawn_start(member.surveyed, (member.seed, chain), jittered=True)
 
 
 def _late(chains: Chains, timeout: float) -> FitTimeoutError:
@@ -196,25 +197,6 @@ def _settings(density: Density, options: SamplerOptions, n_datasets: int) -> Set
         dense_mass=dense,
         precision=options.precision,
     )
-
-
-@lru_cache(maxsize=8)
-def _start_function(surveyed: Survey) -> Callable[[int], dict[str, np.ndarray]]:
-    model = surveyed.model
-    found: Callable[[int], dict[str, np.ndarray]] = make_initial_point_fn(
-        model=model, jitter_rvs=set(model.free_RVs), return_transformed=True
-    )
-    return found
-
-
-def _prior_start(surveyed: Survey, seed: int) -> Callable[[int], np.ndarray]:
-    """Draw starts with PyMC, for models whose initial point is random."""
-
-    def start(chain: int) -> np.ndarray:
-        own = np.random.SeedSequence((seed, chain)).generate_state(1)[0]
-        return np.concatenate([np.ravel(value) for value in _start_function(surveyed)(int(own)).values()])
-
-    return start
 
 
 def _tree(compiled: Program, moulds: Moulds, member: Member, chains: Chains, attrs: groups.Attributes) -> xr.DataTree:
