@@ -26,9 +26,9 @@ __all__ = [
     "default_uri",
     "failures",
     "find_experiment",
+    "is_gone",
     "is_refusal",
     "one_line",
-    "sqlite_file",
     "ui_command",
 ]
 
@@ -87,7 +87,7 @@ def check(uri: str, timeout: float = 4.0) -> None:
     TrackError
         If the address cannot be used, with the remedy.
     """
-    if (database := sqlite_file(uri)) is not None:
+    if (database := _sqlite_file(uri)) is not None:
         _check_sqlite(database)
         return
     parts = urlsplit(uri)
@@ -145,7 +145,13 @@ def one_line(error: Exception) -> str:
     return CREDENTIALS.sub("", line)[:300]
 
 
-def sqlite_file(uri: str) -> Path | None:
+def is_gone(uri: str) -> bool:
+    """Whether an address is a SQLite file that is not there: then it has confirmed nothing."""
+    database = _sqlite_file(uri)
+    return database is not None and not database.exists()
+
+
+def _sqlite_file(uri: str) -> Path | None:
     """File of a SQLite address; None for other addresses."""
     if not uri.startswith("sqlite:///"):
         return None
@@ -172,7 +178,7 @@ def find_experiment(client: MlflowClient, uri: str, name: str) -> str:
     """Find or make the experiment; artifacts of a SQLite address lie beside the database."""
     found = client.get_experiment_by_name(name)
     if found is None:
-        database = sqlite_file(uri)
+        database = _sqlite_file(uri)
         location = None if database is None else (database.parent / "mlartifacts").as_uri()
         created: str = client.create_experiment(name, artifact_location=location)
         return created

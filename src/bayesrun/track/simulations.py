@@ -7,26 +7,24 @@ what of them is there. It computes no measure, and single fits are tracked by `b
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayesrun.base.verb_hints import verb
 from bayesrun.errors import TrackError
 from bayesrun.store.turns import whole
 from bayesrun.track.cell_runs import STEP, CellRuns, log_new
 from bayesrun.track.cells import content_hash, distinct, finite
 from bayesrun.track.fit_runs import link_or_copy, run_status
 from bayesrun.track.journal import Points, confirmations, confirmed_points
-from bayesrun.track.link import Link
 from bayesrun.track.runs import MAX_METRICS, retag, upload
-from bayesrun.track.server import sqlite_file
+from bayesrun.track.server import is_gone
+from bayesrun.track.writer import Writer
 from bayesrun.types import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from mlflow import MlflowClient
     from mlflow.entities import Run
@@ -58,7 +56,7 @@ def unsent(store: Store, uri: str, study: StudyRun) -> int:
     study
         The study as it is now.
     """
-    points = {} if _is_gone(uri) else confirmed_points(store.journal, uri)
+    points = {} if is_gone(uri) else confirmed_points(store.journal, uri)
     return sum(len(points.get(cell.identity, Points("")).missing(cell.rows)) for cell in study.cells)
 
 
@@ -74,14 +72,9 @@ def is_written(store: Store, uri: str, study: StudyRun) -> bool:
     study
         The study as it is now.
     """
-    known = None if _is_gone(uri) else confirmations(store.journal, uri).get(WHOLE)
+    known = None if is_gone(uri) else confirmations(store.journal, uri).get(WHOLE)
     with whole(store.root):
         return known is not None and known.digest == study.digest(_hashes(study.files(store.root)))
-
-
-def _is_gone(uri: str) -> bool:
-    database = sqlite_file(uri)
-    return database is not None and not database.exists()
 
 
 def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
@@ -97,23 +90,8 @@ class _Arrived:
     size: int = 0
 
 
-class SimulationTracker:
-    """The one writer of a simulation study's runs; it connects when there is something to send.
-
-    Parameters
-    ----------
-    store
-        The study's folder.
-    uri
-        Tracking address.
-    experiment
-        Name of the MLflow experiment; it is made when it does not exist.
-    study
-        Name of the study, which is the name of the parent run.
-    description
-        What the parent run says of the study until it is finished, Markdown.
-    tags
-        More tags for all runs (git commit, versions).
+class SimulationTracker(Writer):
+    """Writes the run of each cell, whose steps are its replicates, and that of their study; see `Writer`.
 
     Examples
     --------
@@ -123,41 +101,11 @@ class SimulationTracker:
     >>> tracker.finish(StudyRun(cells, description))  # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        store: Store,
-        uri: str,
-        experiment: str,
-        study: str,
-        description: str = "",
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        self.store = store
-        self.uri = uri
-        self.study = study
-        self._link = Link(uri, experiment, study, description, tags)
-        self._runs = CellRuns(store, self._link)
+    def _begin(self) -> None:
+        self._runs = CellRuns(self.store, self._link)
         self._arrived: dict[str, _Arrived] = {}
         self._closed = False
         self._due = time.monotonic() + PACE
-
-    @property
-    def problem(self) -> str | None:
-        """Why nothing can be written, one line; None while all is well.
-
-        A server that cannot be reached is left alone for a minute, so that the study goes on, and then tried again.
-        """
-        return self._link.problem
-
-    @property
-    def refused(self) -> list[str]:
-        """One line for each thing that the server would not take, and for each file that does not exist."""
-        return self._link.refused
-
-    @property
-    def experiment_id(self) -> str:
-        """MLflow's id of the experiment; empty before the first use."""
-        return self._link.experiment_id
 
     def record(self, label: str, replicate: int, metrics: Mapping[str, float], *, key: str = "") -> None:
         """Take note of one replicate; it is sent when a request is full, or after half a minute.
@@ -239,8 +187,7 @@ class SimulationTracker:
             return None
         left = unsent(self.store, self.uri, study)
         what = f"{left} replicates are" if left else "some findings are"
-        why = self.problem or "; ".join(self.refused[:3]) or "the study was stopped"
-        return f"{what} not in MLflow yet ({why}); later: {verb('sync', self.store.root)}"
+        return self._not_yet(what)
 
     def _send(self, identities: Sequence[str]) -> None:
         for identity in identities:
@@ -277,9 +224,9 @@ class SimulationTracker:
     def _close(self, client: MlflowClient, study: StudyRun, *, complete: bool) -> None:
         """Write and close the parent run; `complete`: the runs of all cells are written."""
         run = client.get_run(self._link.parent)
-        with tempfile.TemporaryDirectory(prefix=".artifacts-", dir=self.store.root) as staged:
-            hashes = self._stage(study, Path(staged))
-            self._upload(client, run, hashes, study.texts, Path(staged))
+        with self._staged() as staged:
+            hashes = self._stage(study, staged)
+            self._upload(client, run, hashes, study.texts, staged)
         step = log_new(client, run, study.values, max((len(cell.rows) for cell in study.cells), default=0))
         retag(client, run, self._link.said("study") | study.tags | {STEP: str(step)}, ("bayesrun.", "study."))
         client.set_terminated(run.info.run_id, run_status(study.state))

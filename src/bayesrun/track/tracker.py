@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayesrun.base.verb_hints import verb
 from bayesrun.errors import TrackError
 from bayesrun.track.fit_runs import (
     FitsRun,
@@ -22,12 +19,12 @@ from bayesrun.track.fit_runs import (
     tags,
 )
 from bayesrun.track.journal import Confirmation, confirm, confirmations, public_uri
-from bayesrun.track.link import Link
 from bayesrun.track.runs import log, quoted, retag, upload
-from bayesrun.track.server import failures, one_line, sqlite_file
+from bayesrun.track.server import failures, is_gone, one_line
+from bayesrun.track.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from mlflow import MlflowClient
     from mlflow.entities import Run
@@ -52,9 +49,7 @@ def pending(store: Store, uri: str, records: Iterable[Record]) -> list[Record]:
     records
         Every finished fit of the study.
     """
-    database = sqlite_file(uri)
-    gone = database is not None and not database.exists()
-    known = {} if gone else confirmations(store.journal, uri)
+    known = {} if is_gone(uri) else confirmations(store.journal, uri)
     return [r for r in records if r.spec.key not in known or known[r.spec.key].digest != r.digest]
 
 
@@ -91,63 +86,12 @@ def sync(tracker: Tracker, records: Sequence[Record]) -> int:
     return sent
 
 
-class Tracker:
-    """The one writer of a study's runs; it connects when the first fit is recorded.
+class Tracker(Writer):
+    """Writes the run of each fit and that of their study; see `Writer`."""
 
-    Parameters
-    ----------
-    store
-        The study's folder.
-    uri
-        Tracking address.
-    experiment
-        Name of the MLflow experiment; it is made when it does not exist.
-    study
-        Name of the study, which is the name of the parent run.
-    description
-        What the parent run says of the study, Markdown.
-    tags
-        More tags for all runs (git commit, versions).
-
-    Attributes
-    ----------
-    problem
-        Why nothing can be written, one line; None while all is well. A server that cannot be reached is
-        left alone for a minute, so that the study goes on, and then tried again.
-    refused
-        One line for each fit that the server would not take.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        uri: str,
-        experiment: str,
-        study: str,
-        description: str = "",
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
-        self.store = store
-        self.uri = uri
-        self.study = study
-        self._link = Link(uri, experiment, study, description, tags)
+    def _begin(self) -> None:
         self._fresh = False
         self._known: dict[str, Confirmation] | None = None  # not read yet
-
-    @property
-    def problem(self) -> str | None:
-        """Why nothing can be written; None while all is well."""
-        return self._link.problem
-
-    @property
-    def refused(self) -> list[str]:
-        """One line for each fit that the server would not take."""
-        return self._link.refused
-
-    @property
-    def experiment_id(self) -> str:
-        """MLflow's id of the experiment; empty before the first use."""
-        return self._link.experiment_id
 
     def record(self, record: Record) -> bool:
         """Write the run of one fit, new or again; whether the server has confirmed it.
@@ -167,8 +111,7 @@ class Tracker:
         left = len(pending(self.store, self.uri, study.records))
         if not left and self.problem is None and not self.refused:
             return None
-        why = self.problem or "; ".join(self.refused[:3]) or "the study was stopped"
-        return f"{left} fits are not in MLflow yet ({why}); later: {verb('sync', self.store.root)}"
+        return self._not_yet(f"{left} fits are")
 
     def recorded(self) -> set[str]:
         """Keys of the fits of this study that the server has a run of.
@@ -222,9 +165,9 @@ class Tracker:
             retag(client, run, said)
             wanted = {name: value for name, value in wanted.items() if name not in run.data.params}  # never change
         log(client, run.info.run_id, metrics(outcome), wanted)
-        with tempfile.TemporaryDirectory(prefix=".artifacts-", dir=self.store.root) as staged:
-            stage_fit(folder, Path(staged), failed=outcome.status == "failed")
-            upload(client, run, Path(staged))
+        with self._staged() as staged:
+            stage_fit(folder, staged, failed=outcome.status == "failed")
+            upload(client, run, staged)
         client.set_terminated(run.info.run_id, "FINISHED" if outcome.status == "done" else "FAILED", end)
         confirmation = Confirmation(public_uri(self.uri), outcome.key, run.info.run_id, record.digest)
         confirm(self.store.journal, confirmation)
@@ -234,10 +177,10 @@ class Tracker:
         parent = client.get_run(self._link.parent)
         run_id, tables = parent.info.run_id, study.tables
         log(client, run_id, study.counts)
-        with tempfile.TemporaryDirectory(prefix=".artifacts-", dir=self.store.root) as staged:
+        with self._staged() as staged:
             for name, frame in tables.items():
-                stage_table(frame, Path(staged), name)
-            upload(client, parent, Path(staged))
+                stage_table(frame, staged, name)
+            upload(client, parent, staged)
         said = {"bayesrun.verdict": study.state}
         log(client, run_id, tags=said | ({"mlflow.loggedArtifacts": table_tag(tables)} if tables else {}))
         client.set_terminated(run_id, run_status(study.state))
