@@ -224,3 +224,28 @@ def test_a_misspelt_verb_names_the_right_one(workdir):
     assert ran.code == 2
     assert "staus: no verb of that name; did you mean status? there are compare, pipeline, plan, " in ran.err
     assert "replay, report, status, sync, ui, or KEY=VALUE" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("--confg-dir=x model=linear", "--confg-dir=x: there is no such flag; did you mean --config-dir? there are "),
+        ("model=linear -x", "-x: there is no such flag; there are --cfg, "),
+        ("--cfg jb", "--cfg/-c: invalid choice: 'jb' (choose from 'job', 'hydra', 'all'); bayesrun --help names "),
+        ("model=linear --config-dir", "--config-dir: it has no value; wanted --config-dir VALUE"),
+        ("-m --cfg job", "--multirun and --cfg: one at a time; leave out all but one"),
+        ("--resolve", "--resolve: it says how a config is printed; add --cfg job"),
+        ("--config-dir nosuch", "nosuch' not found"),
+    ],
+)  # fmt: skip
+def test_a_wrong_flag_is_refused_in_one_line_with_the_nearest_right_one(workdir, typed, message):
+    told = refused(*typed.split())
+    assert message in told
+    assert len(told.splitlines()) == 1
+
+
+def test_flags_of_hydra_may_stand_anywhere_and_be_short(workdir):
+    for words in ("--cfg job model=linear", "model=linear --cfg job", "model=linear -c job", "model=linear --cfg=job"):
+        ran = bayesrun(*words.split())
+        assert (ran.code, ran.err) == (0, "")
+        assert "bayesrun.models.linear.build" in ran.out

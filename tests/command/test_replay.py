@@ -12,7 +12,7 @@ import xarray as xr
 
 import fake_samplers
 from bayesrun.base.imports import users_place
-from bayesrun.command import main
+from bayesrun.command import wording
 from bayesrun.command.replay import differences
 from bayesrun.store.folder import Store
 from command_line import bayesrun
@@ -131,11 +131,11 @@ def test_a_users_exception_in_any_verb_has_its_file_and_line_and_ours_is_a_defec
     (tmp_path / "users_hook.py").write_text("import json\n\ndef hook():\n    json.loads('{')\n")
     import users_hook
 
-    assert main._reported(users_hook.hook) == 1
+    assert wording.reported(users_hook.hook) == 1
     told = capsys.readouterr().err
     assert told.startswith("bayesrun: JSONDecodeError: Expecting property name")
     assert f"(line 4 of {tmp_path / 'users_hook.py'}); this is code of yours" in told
-    assert main._reported(functools.partial(json.loads, "{")) == 1
+    assert wording.reported(functools.partial(json.loads, "{")) == 1
     assert "; this is a defect of bayesrun, and verbose=true shows where" in capsys.readouterr().err
 
 

@@ -7,19 +7,26 @@ nearest right spelling.
 
 from __future__ import annotations
 
+import argparse
 import re
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from bayesrun.command.wording import nearest
+from bayesrun.errors import ConfigError
 
-__all__ = ["to_hydra"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["VALUED", "flags", "refuse_wrong_flags", "to_hydra"]
 
 DOTTED = re.compile(r"^(?!hydra\.)[A-Za-z_]\w*(\.[\w-]+)+$")
 VALUED = frozenset(
     ["--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c"]
 )
 """Flags of Hydra whose value is the next word."""
+
+ALONE = ("run", "multirun", "cfg", "info", "shell_completion")
+"""What Hydra does one of at a time."""
 
 OPENING, CLOSING, QUOTES = "([{", ")]}", "'\""
 
@@ -28,6 +35,11 @@ def to_hydra(arguments: Iterable[str]) -> list[str]:
     """Rewrite overrides so that Hydra's grammar takes them, and put flags before them.
 
     Flags may stand anywhere on the line, which Hydra's own parser does not allow.
+
+    Raises
+    ------
+    ConfigError
+        If a flag at the end lacks its value.
 
     Examples
     --------
@@ -42,7 +54,48 @@ def to_hydra(arguments: Iterable[str]) -> list[str]:
         else:
             overrides.append(_one(argument))
         valued = argument in VALUED
+    if valued:  # Hydra would take an override for it
+        raise ConfigError(f"{argument}: it has no value; wanted {argument} VALUE")
     return flags + overrides
+
+
+def flags() -> list[str]:
+    """List the flags of Hydra in full."""
+    return sorted(name for action in _parser()._actions for name in action.option_strings if name.startswith("--"))
+
+
+def refuse_wrong_flags(words: Sequence[str]) -> None:
+    """Refuse flags that Hydra does not have or cannot do together; itself it prints its whole usage.
+
+    Parameters
+    ----------
+    words
+        In Hydra's grammar, flags first.
+
+    Raises
+    ------
+    ConfigError
+        With the nearest right flag.
+    """
+    try:
+        read, unknown = _parser().parse_known_args(words)
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"{error.argument_name}: {error.message}; bayesrun --help names the flags") from None
+    if unknown:
+        raise ConfigError(f"{unknown[0]}: there is no such flag; {nearest(unknown[0], [*flags(), '-m'])}")
+    asked = [f"--{name.replace('_', '-')}" for name in ALONE if getattr(read, name)]
+    if len(asked) > 1:
+        raise ConfigError(f"{' and '.join(asked)}: one at a time; leave out all but one")
+    if read.resolve and not (read.cfg or read.help):
+        raise ConfigError("--resolve: it says how a config is printed; add --cfg job")
+
+
+def _parser() -> argparse.ArgumentParser:
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    return parser
 
 
 def _one(argument: str) -> str:

@@ -37,7 +37,7 @@ class BayesrunLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the study; one return value for each job, which optimising sweepers read."""
-        from bayesrun.command.main import launch
+        from bayesrun.command.hydra_app import launch
 
         composed: list[Any] = []
         for index, overrides in enumerate(job_overrides):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bayesrun.command.pipelines import Gates, Pipeline, find, names
-from bayesrun.command.verbs.pipeline import pipeline
+from bayesrun.command.verbs import call
 from bayesrun.errors import ConfigError
 from places import ROOT
 
@@ -56,7 +56,7 @@ def test_pipeline_of_the_working_directory_is_found_beside_the_shipped(workdir: 
 
 def test_list_shows_all(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(workdir, "mine", STATED)
-    assert pipeline(["list"]) == 0
+    assert call("pipeline", ["list"]) == 0
     assert "mine  [5 4 * * *]  Mine." in capsys.readouterr().out.splitlines()
 
 
@@ -128,4 +128,4 @@ def test_gate_that_is_no_probability_is_refused(gates: dict[str, object], told: 
 @pytest.mark.parametrize("date", ["2026-11-31", "20261122", "2026-W47-7", "today"])
 def test_date_that_is_none_is_refused(date: str, workdir: Path) -> None:
     with pytest.raises(ConfigError, match="wanted YYYY-MM-DD"):
-        pipeline(["run", "nightly_calibration", "--date", date])
+        call("pipeline", ["run", "nightly_calibration", "--date", date])

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from bayesrun.command.overrides import to_hydra
 from bayesrun.command.pipelines import Ended, Gates, Pipeline, folder_of, run
-from bayesrun.command.verbs.pipeline import pipeline as command_line
+from bayesrun.command.verbs import call
 from bayesrun.errors import BayesrunError, ConfigError, StoreError
 from bayesrun.statistics.measures import failures_table
 from bayesrun.store.folder import Store
@@ -361,13 +361,13 @@ def test_folder_without_locks_is_an_error(fake: Fake, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def shipped(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    monkeypatch.setattr("bayesrun.command.verbs.pipeline.run", lambda p, d, o: run(p, d, o, fake.command))
+    monkeypatch.setattr("bayesrun.command.pipelines.runs.run", lambda p, d, o: run(p, d, o, fake.command))
     return fake
 
 
 def test_words_are_passed_on_in_their_order(shipped: Fake) -> None:
     words = ["--config-dir", "conf", "-m", "data.n=20,50", "study.replicates=8"]
-    command_line(["run", "weekly_recovery", *words[:3], "--date", "2026-11-22", *words[3:]])
+    call("pipeline", ["run", "weekly_recovery", *words[:3], "--date", "2026-11-22", *words[3:]])
     (called,) = shipped.calls
     assert [word for word in called if word in words] == words
     assert "--date" not in called
@@ -375,7 +375,7 @@ def test_words_are_passed_on_in_their_order(shipped: Fake) -> None:
 
 def test_without_a_date_it_is_that_of_today(shipped: Fake) -> None:
     before = datetime.date.today()
-    command_line(["run", "weekly_recovery"])
+    call("pipeline", ["run", "weekly_recovery"])
     named = shipped.calls[0][-1]
     assert named in {f"study.name={day.isoformat()}" for day in (before, datetime.date.today())}
 
@@ -383,10 +383,10 @@ def test_without_a_date_it_is_that_of_today(shipped: Fake) -> None:
 def test_verdict_is_printed_good_to_the_output_and_bad_to_the_errors(
     shipped: Fake, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert command_line(["run", "weekly_recovery", "--date", "2026-11-22"]) == 0
+    assert call("pipeline", ["run", "weekly_recovery", "--date", "2026-11-22"]) == 0
     assert capfd.readouterr().out == "weekly_recovery 2026-11-22: within its bounds, 1 cell, 100 fits.\n"
     shipped.leaves(covered=0.5)
-    assert command_line(["run", "weekly_recovery", "--date", "2026-11-29"]) == 1
+    assert call("pipeline", ["run", "weekly_recovery", "--date", "2026-11-29"]) == 1
     captured = capfd.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("weekly_recovery 2026-11-29: a/b/c does not cover as it should")
@@ -399,7 +399,7 @@ def test_everything_it_refuses_is_an_error_of_bayesrun(shipped: Fake) -> None:
         ["run", "weekly_recovery", "study.name=a"],
     ):
         with pytest.raises(BayesrunError):
-            command_line(words)
+            call("pipeline", words)
     shutil.rmtree(shipped.folder)
 
 

@@ -1,0 +1,55 @@
+"""`bayesrun status`: what a study has, what failed, and what is missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bayesrun.command.verbs.stored_study import STUDY, named_study, open_study, report_on
+from bayesrun.command.verbs.usage import verb
+
+if TYPE_CHECKING:
+    from bayesrun.command.verbs.stored_study import StoredStudy
+
+__all__ = ["command"]
+
+
+@verb("status", "bayesrun status hierarchical-eight_schools", "bayesrun status my_study --verify", words=STUDY)
+@named_study
+@click.option("--verify", is_flag=True, help="Read every posterior and check that it is unchanged.")
+def command(study: str, output_dir: str, *, verify: bool) -> int:
+    """Tell the state of a study."""
+    found = open_study(study, output_dir)
+    return (report_on if found.simulated else _status_of)(found, verify=verify)
+
+
+def _status_of(study: StoredStudy, *, verify: bool) -> int:
+    """Print what there is of a study of real data, and its state."""
+    from bayesrun.command import terminal
+    from bayesrun.report import real_data, terminal_tables
+    from bayesrun.report.inventory import inventory, lacking_lines
+    from bayesrun.statistics import states
+
+    store, rows = study.store, real_data.rows(study.known, study.store, {})
+    standings = real_data.standings(study.known, rows)
+    state = states.study_state(real_data.states(standings).values())
+    pairs = [(row.outcome, row.verdict) for row in rows]
+    done = sum(row.outcome.status == "done" for row in rows)
+    console = terminal.console()
+    total = len(study.known)
+    counts = f"{total} fits, {done} done, {len(rows) - done} failed, {total - len(rows)} not done or damaged"
+    console.print(f"study {store.root.name}: {counts}", markup=False)
+    console.print(terminal_tables.outcome_table(pairs))
+    changed = [row.spec for row in rows if verify and row.outcome.status == "done"]
+    changed = [spec for spec in changed if not store.verify(spec.key)]
+    lost = [f"{spec.cell}: posterior.nc of {spec.key} was changed after it was written" for spec in changed]
+    harmed = lacking_lines(inventory(study.known, store).lacking, study.known)
+    for line in (
+        *terminal_tables.verdict_lines(pairs),
+        *harmed,
+        *lost,
+        states.sentence(store.root.name, state, standings.values()),
+    ):
+        console.print(line, markup=False, soft_wrap=True)
+    return int(bool(states.EXIT_CODES[state] or changed))

@@ -1,0 +1,112 @@
+"""A stored study as verbs see it: the words that name it, how it is opened, and what is said of a simulated one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from bayesrun.base.verb_hints import STUDIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bayesrun.report.real_data import Known
+    from bayesrun.store.folder import Store
+    from bayesrun.types import StudyOptions, TrackOptions
+
+__all__ = ["STUDY", "StoredStudy", "named_study", "names", "open_study", "output_dir", "report_on", "store_of"]
+
+STUDY = "STUDY is the name of a study, or the path of its folder."
+
+
+def names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Complete the name of a study in the folder of the studies, or the path of one anywhere."""
+    del parameter
+    if "/" in incomplete:
+        return [CompletionItem(incomplete, type="dir")]
+    folder = Path(context.params.get("output_dir") or STUDIES).expanduser()
+    found = sorted(path.parent.name for path in folder.glob("*/study.json"))
+    return [CompletionItem(name) for name in found if name.startswith(incomplete)]
+
+
+def output_dir(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a verb the option --output-dir."""
+    return click.option(
+        "--output-dir",
+        default=STUDIES,
+        show_default=True,
+        metavar="DIR",
+        help="The folder of the studies.",
+        shell_complete=_folders,
+    )(function)
+
+
+def _folders(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    del context, parameter
+    return [CompletionItem(incomplete, type="dir")]
+
+
+def named_study(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a verb the argument STUDY, the name of a study or the path of its folder, and --output-dir."""
+    return click.argument("study", metavar="STUDY", shell_complete=names)(output_dir(function))
+
+
+def store_of(study: str, output_dir: str) -> Store:
+    """Return the store of a study that is named, or whose folder is given."""
+    from bayesrun.store.folder import Store
+
+    path = Path(study)
+    named = Path(output_dir).expanduser().absolute() / study
+    return Store(path.absolute() if (path / "study.json").exists() else named)
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study as it is stored: where, what it asks, how it is tracked, and every planned fit."""
+
+    store: Store
+    options: StudyOptions
+    track: TrackOptions
+    known: Known
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its data are simulated."""
+        return self.options.kind != "fit"
+
+
+def open_study(study: str, output_dir: str) -> StoredStudy:
+    """Read the design of a study.
+
+    Raises
+    ------
+    BayesrunError
+        If there is none, with those that there are.
+    """
+    from bayesrun.base.imports import make_importable
+    from bayesrun.planning.keys import specs_of
+    from bayesrun.report import study_file
+
+    make_importable(Path.cwd())  # the sources of quantities are held against those that the fits were summarised by
+    store = store_of(study, output_dir)
+    seed, tracked, cells = study_file.read_design(store)
+    return StoredStudy(store, study_file.read_study(store), tracked, specs_of(cells, seed))
+
+
+def report_on(study: StoredStudy, *, verify: bool = False) -> int:
+    """Make the tables and the page of a simulation study again, and print what they say."""
+    from bayesrun.command import terminal
+    from bayesrun.report.verdict import ending
+
+    console, store = terminal.console(), study.store
+    end = ending(study.known, store, study.options)
+    end.show(console)
+    changed = [key for key in study.known if verify and store.done(key) is not None and not store.verify(key)]
+    for key in changed:
+        console.print(f"posterior.nc of {key} was changed after it was written", markup=False, soft_wrap=True)
+    console.print(f"report: {end.files[0]}", markup=False, soft_wrap=True)
+    return int(bool(end.exit_code or changed))

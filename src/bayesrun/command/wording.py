@@ -1,0 +1,103 @@
+"""Errors in plain words: every one the user can make is one line or a few, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from bayesrun.errors import BayesrunError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+__all__ = ["FAILED", "INTERRUPTED", "OK", "REFUSED", "asks_for_more", "hydra_errors", "nearest", "reported", "say"]
+
+OK, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+
+
+def reported(action: Callable[[], Any]) -> int:
+    """Do something that ends with an exit code, and word its errors."""
+    try:
+        return int(action())
+    except BrokenPipeError:
+        # whoever read the output has gone, as `| head` does; nothing more is to be said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:
+        if any(map(asks_for_more, sys.argv[1:])):
+            raise
+        if isinstance(error, BayesrunError):
+            return say(str(error))
+        if isinstance(error, hydra_errors()):
+            return say(_hydra_words(error))
+        say(_unexpected(error))
+        return FAILED
+    except KeyboardInterrupt:
+        say("interrupted; finished fits are kept, and the same command goes on from there")
+        return INTERRUPTED
+
+
+def asks_for_more(argument: str) -> bool:
+    """Whether a word of the command line asks for tracebacks."""
+    return argument.lstrip("+") == "verbose=true"
+
+
+def say(text: str) -> int:
+    """Say on the standard error what is refused, and return the exit code of that."""
+    for line in text.splitlines():
+        sys.stderr.write(f"bayesrun: {line}\n")
+    return REFUSED
+
+
+def hydra_errors() -> tuple[type[Exception], ...]:
+    """Return what Hydra and OmegaConf raise; the verbs do without both, whose import takes longer than some of them."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    return HydraException, OmegaConfBaseException
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """Name the option that was meant, where one is near, and all there are."""
+    from bayesrun.base.spelling import did_you_mean
+
+    known = sorted(options)
+    return f"{did_you_mean(name, known)}there are {', '.join(known)}"
+
+
+def _unexpected(error: Exception) -> str:
+    """Word what nobody foresaw: a user's code may raise anything, and the rest is ours."""
+    from bayesrun.base.imports import users_place
+
+    place = users_place(error)
+    if place is None:
+        return f"unexpected {type(error).__name__}: {error}; this is a defect of bayesrun, and verbose=true shows where"
+    return f"{type(error).__name__}: {error} ({place}); this is code of yours, and verbose=true shows how it got there"
+
+
+def _hydra_words(error: BaseException) -> str:
+    """Say in one line what Hydra found, with the nearest right spelling."""
+    text = str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    options: Sequence[str] | None = getattr(error, "options", None)
+    missing = getattr(error, "missing_cfg_file", None)
+    if options is not None and missing:
+        group, _, name = str(missing).rpartition("/")
+        return f"{group}={name}: there is no {group} {name!r}; {nearest(name, options)}"
+    match = re.search(r"Could not override '([^']+)'", text)
+    if match:
+        return _unknown_override(match.group(1))
+    if "Ambiguous value for argument" in text:
+        given = re.search(r"'(.*)'", lines[0])
+        return f"{(given.group(1) if given else lines[0]).lstrip('+')}: several values are a sweep: add -m"
+    if type(error).__name__ == "OverrideParseException":
+        return f"{lines[0]}; put quotes around values with blanks, commas, parentheses, '=' or '~': \"key='value'\""
+    return lines[0]
+
+
+def _unknown_override(key: str) -> str:
+    from bayesrun.planning.config import TOP_LEVEL
+
+    return f"{key}: unknown key; {nearest(key, TOP_LEVEL)}"
