@@ -1,4 +1,4 @@
-"""Can a model be judged by the data of another one that generates them: told before any fit starts.
+"""Misspecification: can a model be judged by the data that another one generates; told before any fit starts.
 
 What the two have to do with each other is found in `simulate`; here it is said, and refused where a study would have no
 answer or a wrong one.

@@ -1,4 +1,4 @@
-"""The fit whose posterior truth is drawn from: whether it is of the generating model, and how good its draws are.
+"""The original, from whose posterior truth is drawn: is it of the generating model, and how good are its draws.
 
 It reads what lies beside the posterior, and else what the file itself says; it fits nothing.
 """

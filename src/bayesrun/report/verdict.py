@@ -1,4 +1,4 @@
-"""How a study ends: its tables, what is said of them, and the exit code; one way for real data, one for simulated.
+"""What a study comes to: its tables, what is said of them, its state; one way for real data, one for simulated.
 
 It reads the store and fits nothing, so that an ending can be made again at any time.
 """

@@ -1,6 +1,6 @@
 """Verdicts on calibration for people: one sentence a cell, and what limits it.
 
-It reads the tables of `by_cell` and `symmetry`, and tests nothing itself.
+It reads the tables of `by_cell` and tests nothing itself.
 """
 
 from __future__ import annotations
