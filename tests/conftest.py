@@ -1,6 +1,7 @@
 """Settings that every test shares."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Read when the libraries are imported, in this process and in those it starts: nothing is shown on a screen or sent
@@ -33,3 +34,18 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def interpreted() -> Iterator[None]:
+    """PyTensor in Python: few evaluations of a tiny model cost less than its compilation."""
+    import pytensor
+
+    with pytensor.config.change_flags(mode="FAST_COMPILE"):
+        yield
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One folder of compiled programs for all tests that ask for it, and none of the developer's."""
+    monkeypatch.setenv("BAYESRUN_CACHE", str(tmp_path_factory.getbasetemp() / "programs"))

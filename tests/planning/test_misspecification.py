@@ -10,7 +10,10 @@ from scipy import stats
 from bayesrun.store.folder import Store
 from command_line import bayesrun
 
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS installation:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS installation:UserWarning"),
+    pytest.mark.usefixtures("own_cache"),
+]
 
 MODEL = """
 import numpy as np
@@ -47,11 +50,6 @@ def mean_of_either(draws, data):
 """
 EACH, REPLICATES = 11, 30
 COVERED = stats.binom(REPLICATES, 0.95).ppf(0.001) / REPLICATES
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("BAYESRUN_CACHE", str(tmp_path_factory.getbasetemp() / "programs"))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import pytensor
 import pytest
 
 from bayesrun.store.folder import Store
@@ -12,16 +11,12 @@ from bayesrun.work.datasets import Sources
 from bayesrun.work.worker import execute
 from tiny_models import batch, spec, stored
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 COUNTS = Dataset({"y": np.array([0, 2, 1, 0])}, coords={"obs": tuple("abcd")}, dims={"y": ("obs",)})
 RARE = Target("rare", "tiny_models.rare")
 CONSTANT = {1, 3, 4, 6, 8}
 """Replicates whose four counts are all equal, by the seeds of this file."""
-
-
-@pytest.fixture(autouse=True)
-def interpreted():
-    with pytensor.config.change_flags(mode="FAST_COMPILE"):
-        yield
 
 
 @pytest.fixture

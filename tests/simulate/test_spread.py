@@ -18,12 +18,7 @@ from bayesrun.work.datasets import Sources
 from bayesrun.work.worker import execute
 from tiny_models import DATA, batch, spec, stored
 
-
-@pytest.fixture(autouse=True)
-def interpreted():
-    with pytensor.config.change_flags(mode="FAST_COMPILE"):
-        yield
-
+pytestmark = pytest.mark.usefixtures("interpreted")
 
 KNOWN = {
     "normal": lambda: pm.Normal.dist([1.0, 2.0], 2.0),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,13 +19,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import _validate_metric_name
 
 from bayesrun.errors import TrackError
-from bayesrun.store.folder import Store
 from bayesrun.track import (
     CellRun,
     SimulationTracker,
     StudyRun,
     aggregates,
-    default_uri,
     is_written,
     replicate_metrics,
     unsent,
@@ -35,12 +32,12 @@ from bayesrun.track import (
 from bayesrun.track.cells import distinct
 from bayesrun.track.fit_runs import legal
 from bayesrun.track.journal import Confirmation, confirm, confirm_rows, confirmations, confirmed_points
-from tracking_server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mlflow.entities import Run
+
+    from bayesrun.store.folder import Store
+    from tracking_server import Server
 
 # MLflow 3.17 under SQLAlchemy 2.1, when it reads its own tables
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -52,27 +49,6 @@ CLOSED = "http://127.0.0.1:9"
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that cannot be reached is given up at once."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "out" / "demo")
-    store.prepare()
-    return store
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables, which take it seconds to make."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments(max_results=1)
-    return path
-
-
-@pytest.fixture
-def uri(store: Store, empty_database: Path) -> str:
-    shutil.copy(empty_database, store.root.parent / "mlflow.db")
-    return default_uri(store.root.parent)
 
 
 def diagnostics(n: int, seed: int = 1) -> pd.DataFrame:
@@ -715,19 +691,6 @@ def test_the_journal_holds_both_kinds_of_lines(tmp_path: Path) -> None:
 
 
 # ---- a real server
-
-
-@pytest.fixture
-def server(tmp_path: Path, empty_database: Path) -> Iterator[Server]:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    shutil.copy(empty_database, folder / "server.db")
-    server = Server(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
 
 
 @pytest.mark.slow

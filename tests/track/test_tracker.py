@@ -38,40 +38,17 @@ from bayesrun.track.journal import Confirmation, confirm, confirmations, public_
 from bayesrun.track.runs import upload
 from bayesrun.types import Verdict
 from fake_trees import fake_outcome, fake_spec, fake_summary, fake_tree
-from tracking_server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mlflow.entities import Run
 
     from bayesrun.statistics.states import State
+    from tracking_server import Server
 
 PASS = Verdict(True)
 
 # MLflow 3.17 under SQLAlchemy 2.1, when it reads its own tables
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "out" / "demo")
-    store.prepare()
-    return store
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables, which take it seconds to make."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments(max_results=1)
-    return path
-
-
-@pytest.fixture
-def uri(store: Store, empty_database: Path) -> str:
-    shutil.copy(empty_database, store.root.parent / "mlflow.db")
-    return default_uri(store.root.parent)
 
 
 def done(store: Store, key: str, **fields: object) -> Record:
@@ -398,18 +375,6 @@ def test_the_commit_of_the_users_folder(tmp_path: Path) -> None:
     assert len(commit) == 40
     (tmp_path / "x").write_text("2")
     assert git_commit(tmp_path) == f"{commit}-dirty"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    server = Server(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS installation:UserWarning"),
     # MLflow's SQL store uses a relationship that SQLAlchemy deprecates
     pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning"),
+    pytest.mark.usefixtures("own_cache"),
 ]
 
 MODEL = """
@@ -35,12 +36,6 @@ def largest(draws, data):
 QUIET = ("dispatch=serial", "track=off", "sampler=numpyro")
 SHORT = ("sampler.draws=150", "sampler.tune=150", "sampler.chains=2", "sampler.target_accept=0.8")
 TIMES = ["seconds", "sampling_seconds", "ess_per_second"]
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """One folder of compiled programs for the tests of this file, and none of the developer's."""
-    monkeypatch.setenv("BAYESRUN_CACHE", str(tmp_path_factory.getbasetemp() / "programs"))
 
 
 @pytest.fixture

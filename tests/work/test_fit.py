@@ -22,15 +22,10 @@ from model_oracles import default_data, model_config
 from places import CONF
 from tiny_models import DATA, NO_STEPS, build, spec
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 SHIPPED = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 LIKELIHOOD = dataclasses.replace(NO_STEPS, log_likelihood=True)
-
-
-@pytest.fixture(autouse=True)
-def interpreted():
-    """Few evaluations cost less in Python than their compilation."""
-    with pytensor.config.change_flags(mode="FAST_COMPILE"):
-        yield
 
 
 def test_steps_change_no_draw():

@@ -7,7 +7,6 @@ import re
 import time
 
 import numpy as np
-import pytensor
 import pytest
 
 import fake_samplers
@@ -18,14 +17,9 @@ from bayesrun.work.worker import Workplace, execute
 from fake_samplers import calls
 from tiny_models import NO_STEPS, batch, spec, stored
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 ALL = Steps(prior_draws=30)
-
-
-@pytest.fixture(autouse=True)
-def interpreted():
-    """The models are tiny: compiling them would take longer than running them in Python."""
-    with pytensor.config.change_flags(mode="FAST_COMPILE"):
-        yield
 
 
 @pytest.fixture
