@@ -5,6 +5,7 @@ The store is the truth; MLflow is told afterwards, by the driver alone.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from bayesrun.errors import TrackError
 from bayesrun.planning.keys import fit_key
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bayesrun.report.real_data import Row
     from bayesrun.report.verdict import Ending
     from bayesrun.store.folder import Store
@@ -60,7 +63,7 @@ class Synced:
         return ", ".join(parts)
 
 
-class Recorder:
+class _Recorder[T: track.Tracker | track.SimulationTracker]:
     """Tells MLflow of a study, or nothing where tracking is off.
 
     Parameters
@@ -73,19 +76,46 @@ class Recorder:
         The output folder, where the default database lies.
     """
 
+    kind: type[T]
+
     def __init__(self, store: Store, options: TrackOptions, output: Path) -> None:
         self.store = store
         self.uri = options.uri or track.default_uri(output)
-        self.tracker = (
-            track.Tracker(store, self.uri, options.experiment, store.root.name, tags=_commit())
-            if options.enabled
-            else None
-        )
+        self.tracker: T | None = None
+        if options.enabled:
+            self.tracker = self.kind(store, self.uri, options.experiment, store.root.name, tags=_commit())
 
     def check(self) -> None:
         """Make sure, before any fit, that runs can be written."""
         if self.tracker is not None:
             track.check(self.uri)
+
+    def where(self) -> str:
+        """Say how to look at the runs."""
+        return track.ui_command(self.uri, self.tracker.experiment_id if self.tracker else "")
+
+    @property
+    def shown(self) -> str:
+        """The address as it may be shown: without credentials."""
+        return track.public_uri(self.uri)
+
+    def _lines(self, left: str | None) -> list[str]:
+        """Say what is not in MLflow, or else where to look at what is."""
+        return [left] if left else [f"runs: {self.where()}"]
+
+    @contextlib.contextmanager
+    def _turn(self, end: Ending) -> Iterator[None]:
+        """Wait for the turn to tell the server what was read, or raise where a later command has told it."""
+        with end.turn.at(self.uri) as latest:
+            if not latest:
+                raise TrackError(f"nothing was sent: {OLDER}")
+            yield
+
+
+class Recorder(_Recorder[track.Tracker]):
+    """Tells MLflow of a study of fits, each of which has a run."""
+
+    kind = track.Tracker
 
     def tell(self, row: Row) -> None:
         """Record one fit."""
@@ -111,17 +141,7 @@ class Recorder:
                 for record in waiting:
                     self.tracker.record(record)
                 self.tracker.finish(found)
-        line = self.tracker.closing_line(found)
-        return [line] if line else [f"runs: {self.where()}"]
-
-    def where(self) -> str:
-        """Say how to look at the runs."""
-        return track.ui_command(self.uri, self.tracker.experiment_id if self.tracker else "")
-
-    @property
-    def shown(self) -> str:
-        """The address as it may be shown: without credentials."""
-        return track.public_uri(self.uri)
+        return self._lines(self.tracker.closing_line(found))
 
     def sync(self, end: Ending) -> Synced:
         """Send everything that the server does not have; return how many fits it has, and had.
@@ -135,32 +155,21 @@ class Recorder:
             return Synced()
         self.check()
         found = _fits(end)
-        with end.turn.at(self.uri) as latest:
-            if not latest:
-                raise TrackError(f"nothing was sent: {OLDER}")
+        with self._turn(end):
             sent = track.sync(self.tracker, found.records)
             self.tracker.finish(found)
         left = len(track.pending(self.store, self.uri, found.records))
         return Synced(sent, len(found.records) - left - sent, left, "; ".join(self.tracker.refused[:3]))
 
 
-class SimulationRecorder:
-    """Tells MLflow of a simulation study, or nothing where tracking is off; see `Recorder`."""
+class SimulationRecorder(_Recorder[track.SimulationTracker]):
+    """Tells MLflow of a simulation study, each cell of which has a run."""
+
+    kind = track.SimulationTracker
 
     def __init__(self, store: Store, options: TrackOptions, output: Path) -> None:
-        self.store = store
-        self.uri = options.uri or track.default_uri(output)
+        super().__init__(store, options, output)
         self._identities: dict[str, str] = {}
-        self.tracker = (
-            track.SimulationTracker(store, self.uri, options.experiment, store.root.name, tags=_commit())
-            if options.enabled
-            else None
-        )
-
-    def check(self) -> None:
-        """Make sure, before any fit, that runs can be written."""
-        if self.tracker is not None:
-            track.check(self.uri)
 
     def tell(self, row: Row) -> None:
         """Record one replicate."""
@@ -178,31 +187,19 @@ class SimulationRecorder:
             if not latest:
                 return [OLDER]
             self.tracker.finish(study)
-        line = self.tracker.closing_line(study)
-        return [line] if line else [f"runs: {self.where()}"]
+        return self._lines(self.tracker.closing_line(study))
 
     def sync(self, end: Ending) -> Synced:
         """Send everything that the server does not have; return how many replicates it has, and had."""
         if self.tracker is None:
             return Synced()
         self.check()
-        with end.turn.at(self.uri) as latest:
-            if not latest:
-                raise TrackError(f"nothing was sent: {OLDER}")
+        with self._turn(end):
             study = self._study(end)
             sent = self.tracker.sync(study)
         left = track.unsent(self.store, self.uri, study)
         there = sum(len(cell.rows) for cell in study.cells)
         return Synced(sent, there - left - sent, left, "; ".join(self.tracker.refused[:3]))
-
-    def where(self) -> str:
-        """Say how to look at the runs."""
-        return track.ui_command(self.uri, self.tracker.experiment_id if self.tracker else "")
-
-    @property
-    def shown(self) -> str:
-        """The address as it may be shown: without credentials."""
-        return track.public_uri(self.uri)
 
     def _identity(self, checked: CheckedCell) -> str:
         """Return what stands for a cell: the key of its first replicate."""
