@@ -26,7 +26,16 @@ from bayesrun.types import ALL_OPTIONS, Target, canonical_json
 if typing.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["at_once", "bind", "import_target", "make_importable", "module_constant", "sampler_constant", "users_place"]
+__all__ = [
+    "at_once",
+    "bind",
+    "import_target",
+    "make_importable",
+    "module_constant",
+    "sampler_constant",
+    "users_place",
+    "with_defaults",
+]
 
 HERE = (__file__, importlib.__file__)
 LIBRARIES = tuple({Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -171,6 +180,21 @@ def bind(node: str, function: Callable[..., Any], target: Target, given: int) ->
     if lines:
         raise ConfigError("\n".join(lines))
     return Target(target.name, target.path, params)
+
+
+def with_defaults(function: Callable[..., Any], target: Target) -> Target:
+    """Add to a bound target the function's own defaults, as far as a file can state them."""
+    stated = inspect.signature(function).parameters.values()
+    own = {p.name: p.default for p in stated if p.default is not p.empty and _is_plain(p.default)}
+    return Target(target.name, target.path, {**own, **target.params})
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(inner) for key, inner in value.items())
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _parameters(node: str, function: Callable[..., Any], target: Target) -> list[inspect.Parameter]:

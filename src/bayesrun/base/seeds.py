@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from bayesrun.types import Target, canonical_json
+from bayesrun.types import canonical_json
 
 __all__ = ["data_seed", "fit_seed", "named_seed"]
 
@@ -32,17 +32,15 @@ def named_seed(study_seed: int, *names: Any) -> int:
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
 
 
-def data_seed(study_seed: int, generator: Target, replicate: int) -> int:
-    """Seed of the dataset of one replicate: the same for every model and sampler that is fitted to it."""
-    return named_seed(study_seed, "data", generator.path, generator.params, replicate)
+def data_seed(study_seed: int, replicate: int) -> int:
+    """Seed of the dataset of one replicate: the same for every generator, model and sampler.
 
-
-def fit_seed(study_seed: int, model: Target, sampler: Target, options: Any, data: str, replicate: int) -> int:
-    """Seed of one fit, from what the fit is and not from where it stands.
-
-    `data` is the digest of the dataset, or of the recipe of a simulated one. The names of configs do not
-    count, only targets and parameters do, so that renaming a file changes no draw.
+    Cells with other generators or covariates have common random numbers, so that what is compared between them is more
+    precise.
     """
-    return named_seed(
-        study_seed, "fit", model.path, model.params, sampler.path, sampler.params, options, data, replicate
-    )
+    return named_seed(study_seed, "data", replicate)
+
+
+def fit_seed(study_seed: int, key: str) -> int:
+    """Seed of one fit, from its key: fits of one key have one seed."""
+    return named_seed(study_seed, "fit", key)

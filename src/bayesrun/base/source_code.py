@@ -1,7 +1,7 @@
-"""The source of a user's function, as a digest: of its module and of all modules of the user's own that it can reach.
+"""The source of a user's function, as a digest: of what it can reach in its own module, and of the user's modules.
 
-Comments, docstrings and layout do not count. Nothing is imported and nothing is run: what a function imports when it is
-called is found in its text, so that it counts before the first call as after it.
+Comments, docstrings, layout and other functions of the same file do not count. Nothing is imported and nothing is run:
+what a function imports when it is called is found in its text, so that it counts before the first call as after it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["executed", "is_library", "source_digest"]
 
-FORMERLY = {"bayesrun.base.spelling": "bayesrun.spelling"}
-"""Modules that shipped models import, by the names that their keys were made with."""
-
 IMPORTERS = ("import_module", "__import__")
 """Functions that import what their first argument names."""
+
+BY_NAME = frozenset({"globals", "vars", "eval", "exec", "locals"})
+"""Functions by which code reaches what its text does not name."""
 
 
 @contextlib.contextmanager
@@ -46,7 +46,11 @@ def executed() -> Iterator[set[str]]:
 
 
 def source_digest(function: Callable[..., object], files: Iterable[str] = ()) -> str:
-    """Digest of the module that a function is in and of the user's own modules that it imports, at any place of them.
+    """Digest of what a function can reach: definitions of its own module, and the user's own modules that it imports.
+
+    Of its module count the function itself, what is named in what counts, and statements that are run at import. All of
+    it counts where that cannot be told from the text: for a function inside another one, a lambda, and code that looks
+    names up. Of a module that is imported all counts.
 
     Parameters
     ----------
@@ -73,14 +77,18 @@ def _sources(function: Callable[..., object]) -> dict[tuple[str, Path], str]:
     file = getattr(start, "__file__", None)
     if start is None or not file or not file.endswith(".py"):
         return {}
-    waiting = [(start.__name__, _real(file))]
+    own = (start.__name__, _real(file))
+    waiting = [own]
     texts: dict[tuple[str, Path], str] = {}
     while waiting:
         name, path = waiting.pop()
         if (name, path) in texts:
             continue
-        texts[name, path] = _text(path)
-        for other in _imported(_tree(path, path.stat().st_mtime_ns), name, path):
+        tree = _tree(path, path.stat().st_mtime_ns)
+        if (name, path) == own:
+            tree = _reached(tree, getattr(inspect.unwrap(function), "__qualname__", ""))
+        texts[name, path] = _hashed(tree)
+        for other in _imported(tree, name, path):
             origin = _file_of(other)
             if other.split(".")[0] != "bayesrun" and origin is not None and _is_users(origin):
                 waiting.append((other, origin))
@@ -92,7 +100,68 @@ def _real(file: str) -> Path:
 
 
 def _text(path: Path) -> str:
-    return hashlib.sha256(_meaning(_tree(path, path.stat().st_mtime_ns)).encode()).hexdigest()
+    return _hashed(_tree(path, path.stat().st_mtime_ns))
+
+
+def _hashed(tree: ast.Module) -> str:
+    return hashlib.sha256(_meaning(tree).encode()).hexdigest()
+
+
+def _reached(tree: ast.Module, qualname: str) -> ast.Module:
+    """Leave out what a function of a module cannot reach; nothing where that is not sure."""
+    first = qualname.split(".")[0]
+    definitions: dict[str, list[ast.stmt]] = {}
+    kept: list[ast.stmt] = []
+    for statement in tree.body:
+        names = _defined(statement)
+        for name in names:
+            definitions.setdefault(name, []).append(statement)
+        if not names and not _is_main(statement):
+            kept.append(statement)
+    if "<" in qualname or first not in definitions:
+        return tree
+    waiting, seen = [*kept, *definitions[first]], set[int]()
+    while waiting:
+        statement = waiting.pop()
+        if id(statement) in seen:
+            continue
+        seen.add(id(statement))
+        named = set(_named(statement))
+        if named & BY_NAME:
+            return tree
+        waiting += [other for name in named & definitions.keys() for other in definitions[name]]
+    return ast.Module([statement for statement in tree.body if id(statement) in seen], [])
+
+
+def _defined(statement: ast.stmt) -> list[str]:
+    """Names that a statement binds and that matter by their use alone; none where running it does something."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        return [] if statement.decorator_list else [statement.name]
+    if isinstance(statement, ast.ClassDef):
+        return [] if statement.decorator_list or statement.keywords else [statement.name]
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        names = [alias.asname or alias.name.split(".")[0] for alias in statement.names]
+        return [] if "*" in names else names
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        names = [target.id for target in targets if isinstance(target, ast.Name)]
+        return names if len(names) == len(targets) else []
+    return []
+
+
+def _is_main(statement: ast.stmt) -> bool:
+    """Whether a statement is run only where its file is the program itself."""
+    return isinstance(statement, ast.If) and ast.unparse(statement.test) in ("__name__ == '__main__'", "TYPE_CHECKING")
+
+
+def _named(node: ast.AST) -> Iterator[str]:
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Name):
+            yield inner.id
+        elif isinstance(inner, ast.Global | ast.Nonlocal):
+            yield from inner.names
+        elif isinstance(inner, ast.Constant) and isinstance(inner.value, str) and inner.value.isidentifier():
+            yield inner.value  # getattr(module, "name"), annotations in quotes
 
 
 @functools.lru_cache(maxsize=256)
@@ -168,8 +237,6 @@ def _meaning(tree: ast.Module) -> str:
     """Text of a module without its docstrings."""
     copy = ast.parse(ast.unparse(tree))
     for node in ast.walk(copy):
-        if isinstance(node, ast.ImportFrom) and node.module in FORMERLY:
-            node.module = FORMERLY[node.module]
         body = getattr(node, "body", None)
         if not isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef) or not body:
             continue

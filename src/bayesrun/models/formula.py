@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 
+from bayesrun.base.spelling import EXACT, known_order
 from bayesrun.errors import ConfigError, DataError
-
-from bayesrun.base.spelling import EXACT, known_order  # isort: skip
 
 if TYPE_CHECKING:
     from bayesrun.types import Dataset, Role

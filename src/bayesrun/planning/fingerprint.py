@@ -1,7 +1,7 @@
 """What a model means, as a digest, and what its graph shows: narrow integers, centred variables.
 
-The fingerprint has two parts: the sources that build the model (`base.source_code`), and the graph that was built, with
-its constants. It draws nothing and compiles nothing.
+It is the graph that was built, with its constants, names, dims and coords. Source text counts only where the graph
+holds Python code that it cannot show (`hidden_code`). It draws nothing and compiles nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
 from scipy import sparse
 
 from bayesrun.base.source_code import source_digest
+from bayesrun.planning.hidden_code import ops_with_code
 from bayesrun.simulate.arrays import equal
 from bayesrun.types import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pymc as pm
 
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
 __all__ = [
     "centred_variables",
     "fingerprint",
+    "from_source",
     "graph_digest",
     "narrow_constants",
+    "observed_digest",
+    "outputs",
 ]
 
 NARROW = ("int8", "int16", "uint8", "uint16")
@@ -45,10 +49,51 @@ SHAPING = ("MakeVector", "Alloc", "SpecifyShape", "Reshape", "Shape_i", "ScalarF
 
 
 def fingerprint(
-    builder: Callable[..., Any], model: pm.Model, data: Dataset | None = None, files: Iterable[str] = ()
+    builder: Callable[..., Any],
+    model: pm.Model,
+    data: Dataset | None = None,
+    params: Mapping[str, Any] | None = None,
+    files: Iterable[str] = (),
 ) -> str:
-    """Digest of a model's meaning, ``SOURCES-GRAPH``: of `source_digest`, and of `graph_digest`."""
-    return f"{source_digest(builder, files)}-{graph_digest(model, data)}"
+    """Digest of a model's meaning, ``HIDDEN-GRAPH``.
+
+    Parameters
+    ----------
+    builder, data, params
+        What made the model.
+    model
+        What was built.
+    files
+        Paths of sources that were run to build it.
+
+    Returns
+    -------
+    str
+        Behind the hyphen `graph_digest`; before it, where ops hold Python code of the user's, a digest of its sources
+        and of all that it could have been made with, and nothing elsewhere.
+    """
+    graph = graph_digest(model, data)
+    if not ops_with_code(outputs(model)):
+        return f"-{graph}"
+    return f"{from_source(builder, params or {}, data.digest() if data is not None else '', files)}-{graph}"
+
+
+def from_source(
+    builder: Callable[..., Any], params: Mapping[str, Any], data: str = "", files: Iterable[str] = ()
+) -> str:
+    """Digest of what a model is made from, for one that its graph does not tell: source, parameters and data."""
+    return digest([source_digest(builder, files), params, data])
+
+
+def outputs(model: pm.Model) -> list[Variable]:
+    """All that a model's graph ends in: its variables, and the terms of its log density."""
+    return [*_outputs(model), *model.logp(sum=False)]
+
+
+def observed_digest(model: pm.Model) -> str:
+    """Digest of the values that a model is conditioned on, by the names of its observed variables."""
+    values = {str(rv.name): model.rvs_to_values[rv] for rv in model.observed_RVs}
+    return digest({name: _graph([value]) for name, value in values.items()})
 
 
 def graph_digest(model: pm.Model, data: Dataset | None = None) -> str:
@@ -88,7 +133,16 @@ def _names(model: pm.Model) -> list[Any]:
         [v.name for v in _outputs(model)],
         transforms,
         {k: list(map(str, v or ())) for k, v in model.coords.items()},
+        {str(name): list(map(str, dims)) for name, dims in sorted(model.named_vars_to_dims.items())},
+        [_start(model.rvs_to_initial_values.get(rv)) for rv in model.free_RVs],
     ]
+
+
+def _start(value: Any) -> str:
+    """Digest of where a chain begins, as the user set it."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return _graph([value]) if isinstance(value, Variable) else _bytes(np.asarray(value))
 
 
 def _graph(outputs: list[Variable], unread: Sequence[Variable] = ()) -> str:

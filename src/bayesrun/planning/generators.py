@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bayesrun.base.imports import bind, import_target, module_constant
+from bayesrun.base.imports import bind, import_target, module_constant, with_defaults
 from bayesrun.base.seeds import named_seed
 from bayesrun.errors import BayesrunError, ConfigError
 from bayesrun.planning.estimands import check_estimands, quantity_sources, unknown_nulls
@@ -18,10 +18,10 @@ from bayesrun.planning.misspecification import check_compared, check_pair
 from bayesrun.planning.model_check import build, check_other
 from bayesrun.planning.option_types import shell
 from bayesrun.planning.posterior_sbc import check_same_model, doubts, facts_of
-from bayesrun.types import Cell, CheckedCell, DiagnosticsOptions, Original, Simulation, StudyOptions, Target
+from bayesrun.types import Cell, CheckedCell, DiagnosticsOptions, Original, Simulation, StudyOptions, Target, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pymc as pm
 
@@ -78,12 +78,17 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
         try:
             if name not in made:
                 model = checked.models[label] if generator is None else None
-                made[name] = _simulation(target, dataset, truth, model, joint=joint)
+                made[name] = _simulation(
+                    target, dataset, truth, model, joint=joint, redrawn=_redrawn(one.cell.data) is not None
+                )
             recipe, _, ready = made[name]
             _check_observed(one, checked.models[label], dataset, target, ready.replaced)
             design = _redrawn(one.cell.data)
             simulation = dataclasses.replace(
-                recipe, truth={"posterior": truth.path} if truth.path else study.truth, design=design
+                recipe,
+                truth={"posterior": truth.path} if truth.path else study.truth,
+                design=design,
+                design_source=_own_source(design),
             )
             pair = f"{name} {_words(one.cell.model)}"
             if pair not in told:
@@ -96,6 +101,7 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
             cells.append(
                 dataclasses.replace(
                     one,
+                    fingerprint=_meaning(one.fingerprint, one.cell.model, ready, dataset if design else None),
                     warnings=(*one.warnings, *told[pair], *_doubts(recipe.original, study)),
                     simulation=simulation,
                     replicates=1 if study.replicates == "auto" else study.replicates,
@@ -174,6 +180,15 @@ def _unpaired(cells: Sequence[CheckedCell]) -> list[str]:
     ]
 
 
+def _own_source(design: Target | None) -> str:
+    """Digest of the source of a user's function that draws covariates; a shipped one is known by its parameters."""
+    from bayesrun.base.source_code import source_digest
+
+    if design is None or design.path == DESIGN:
+        return ""
+    return source_digest(import_target("data", design.path))
+
+
 def _words(target: Target) -> str:
     return f"{target.path} {sorted(target.params.items())!r}"
 
@@ -223,14 +238,14 @@ def _refused(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
 
 
 def _simulation(
-    target: Target, dataset: Dataset, truth: Truth, model: pm.Model | None, *, joint: bool
+    target: Target, dataset: Dataset, truth: Truth, model: pm.Model | None, *, joint: bool, redrawn: bool
 ) -> tuple[Simulation, Dataset, Simulator]:
     """Check that a generator can draw datasets like this one; return its own form of it, and what draws them."""
     from bayesrun.data import conform
     from bayesrun.simulate import identity, simulator
 
     function = import_target("study.generator", target.path)
-    bound = bind("study.generator", function, target, 1)
+    bound = with_defaults(function, bind("study.generator", function, target, 1))
     try:
         base = conform(dataset, module_constant(function, "DATA", {}), used=())
     except BayesrunError as error:
@@ -243,12 +258,45 @@ def _simulation(
     free = [str(rv.name) for rv in ready.model.free_RVs]
     original = None if truth.path is None else facts_of(truth.path, free)
     what = identity(truth, free) | ({"joint": True} if joint else {})
-    recipe = Simulation(bound, found.fingerprint, identity=what, base_hash=base.digest(), original=original)
+    hook = module_constant(function, "from_draws", None)
+    meaning = _meaning(found.fingerprint, bound, ready, base if redrawn else None, hook)
+    recipe = Simulation(bound, meaning, identity=what, base_hash=base.digest(), original=original)
     if original is not None and joint:
-        recipe = dataclasses.replace(recipe, original=check_same_model(original, ready.model, bound, found.fingerprint))
+        recipe = dataclasses.replace(recipe, original=check_same_model(original, ready.model, bound, meaning))
         _check_drawn(bound, recipe, ready)
         _check_together(ready, base)
     return recipe, base, ready
+
+
+def _meaning(
+    fingerprint: str, model: Target, ready: Simulator, redrawn: Dataset | None, hook: Callable[..., Any] | None = None
+) -> str:
+    """Add to a fingerprint what the graph on one dataset does not tell of those on simulated ones.
+
+    Parameters
+    ----------
+    fingerprint
+        Of the model on the dataset that covariates are taken from.
+    model
+        With its parameters.
+    ready
+        Draws the datasets.
+    redrawn
+        The dataset, where its covariates are drawn anew too.
+    hook
+        The generator's ``from_draws``.
+    """
+    from bayesrun.base.source_code import source_digest
+    from bayesrun.planning.fingerprint import from_source
+    from bayesrun.planning.hidden_code import reads_values
+
+    hidden, _, graph = fingerprint.rpartition("-")
+    builder = import_target("model", model.path)
+    if not hidden and reads_values(builder, set(redrawn or ()) | set(ready.replaced)):
+        hidden = from_source(builder, model.params)
+    if hook is not None:
+        hidden = digest([hidden, source_digest(hook)])
+    return f"{hidden}-{graph}"
 
 
 def _check_drawn(fitted: Target, simulation: Simulation, ready: Simulator) -> None:

@@ -1,4 +1,4 @@
-"""What a fit is called: its key, the recipe that goes with it, and whether what is stored under it is complete.
+"""What a fit is called: its key, and the recipe that goes with it.
 
 Pure. A key is the hash of what changes the draws of a fit; resources, batch, worker, time, workflow steps and gates are
 not in it.
@@ -10,12 +10,12 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from bayesrun.base.seeds import data_seed, fit_seed
-from bayesrun.types import SCHEMA_VERSION, CheckedCell, FitSpec, Outcome, digest
+from bayesrun.types import SCHEMA_VERSION, CheckedCell, FitSpec, digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["data_digest", "fit_key", "fit_spec", "is_complete", "specs_of"]
+__all__ = ["data_digest", "fit_key", "fit_spec", "specs_of"]
 
 NEUTRAL: Mapping[str, Any] = {"escalate": (), "extra": {}, "engine": "lanes", "precision": "float64"}
 """Values under which an option does nothing. An option that comes later is listed here, so that it changes no key."""
@@ -24,27 +24,34 @@ NEUTRAL: Mapping[str, Any] = {"escalate": (), "extra": {}, "engine": "lanes", "p
 def _changing(checked: CheckedCell) -> dict[str, Any]:
     """Options that change the draws of this sampler."""
     given = dataclasses.asdict(checked.cell.options)
+    given["extra"] = {k: v for k, v in given["extra"].items() if k not in checked.same_draws}
     return {k: given[k] for k in checked.sampler_options if not (k in NEUTRAL and given[k] == NEUTRAL[k])}
 
 
 def data_digest(checked: CheckedCell) -> str:
-    """Digest of the dataset, or of the recipe of a simulated one."""
+    """Digest of the dataset, or of the recipe of a simulated one: cells of one digest see the same data."""
     simulation = checked.simulation
     if simulation is None:
         return checked.data_hash
-    generator = [simulation.generator.path, simulation.generator.params, simulation.fingerprint]
-    design = simulation.design and [simulation.design.path, simulation.design.params]
-    return digest([checked.data_hash, generator, simulation.identity, simulation.base_hash, design])
+    design = simulation.design and [simulation.design.path, simulation.design.params, simulation.design_source]
+    return digest([simulation.fingerprint, simulation.identity, design])
 
 
 def fit_key(checked: CheckedCell, study_seed: int, replicate: int) -> str:
-    """Content hash of one fit: 16 hexadecimal digits."""
-    cell = checked.cell
+    """Content hash of one fit: 16 hexadecimal digits.
+
+    A model is what its graph shows, and what it is conditioned on are the values that it observes. No name of a file,
+    column or Python variable, no parameter and no source text counts unless it reaches these; see `fingerprint`.
+    """
+    cell, simulation = checked.cell, checked.simulation
+    simulated = None if simulation is None else data_digest(checked)
+    conditioned = checked.conditioned if simulation is None or simulation.joint else ""
     return digest(
         {
             "schema": SCHEMA_VERSION,
-            "model": [cell.model.path, cell.model.params, checked.fingerprint],
-            "data": data_digest(checked),
+            "model": checked.fingerprint,
+            "observed": conditioned,
+            "simulated": simulated,
             "sampler": [cell.sampler.path, checked.sampler_version, _changing(checked)],
             "divergence_limit": cell.gate.n_divergent if cell.options.escalate else None,
             "seed": study_seed,
@@ -56,37 +63,27 @@ def fit_key(checked: CheckedCell, study_seed: int, replicate: int) -> str:
 def fit_spec(checked: CheckedCell, study_seed: int, replicate: int) -> FitSpec:
     """Write the recipe of one fit."""
     cell = checked.cell
+    key = fit_key(checked, study_seed, replicate)
     return FitSpec(
-        key=fit_key(checked, study_seed, replicate),
+        key=key,
         cell=cell.label,
         replicate=replicate,
-        fit_seed=fit_seed(study_seed, cell.model, cell.sampler, _changing(checked), data_digest(checked), replicate),
+        fit_seed=fit_seed(study_seed, key),
         data_hash=checked.data_hash,
         observed_hash=digest(checked.observed),
         model=cell.model,
         sampler=cell.sampler,
         options=cell.options,
-        steps=cell.steps,
+        steps=cell.steps if checked.asked is None else checked.asked.steps,
         diagnostics=cell.diagnostics,
         divergence_limit=cell.gate.n_divergent,
         fingerprint=checked.fingerprint,
         simulation=checked.simulation,
-        data_seed=data_seed(study_seed, checked.simulation.generator, replicate) if checked.simulation else 0,
+        data_seed=data_seed(study_seed, replicate) if checked.simulation else 0,
         quantity_sources=checked.quantity_sources,
+        step_sources=checked.step_sources,
+        asked=None if checked.asked is None else checked.asked.diagnostics,
     )
-
-
-def is_complete(outcome: Outcome | None, spec: FitSpec) -> bool:
-    """Whether a stored fit needs nothing more: every step that is wanted, and the summaries, by the same sources."""
-    if outcome is None or outcome.diagnostics_options != spec.diagnostics:
-        return False
-    if dict(outcome.quantity_sources) != dict(spec.quantity_sources):
-        return False
-    had, wanted = outcome.steps, spec.steps
-    switches = ("prior_predictive", "posterior_predictive", "log_likelihood", "figures")
-    if any(getattr(wanted, name) and not getattr(had, name) for name in switches):
-        return False
-    return not wanted.prior_predictive or had.prior_draws == wanted.prior_draws
 
 
 def specs_of(cells: Sequence[CheckedCell], study_seed: int) -> dict[str, tuple[FitSpec, CheckedCell]]:

@@ -17,7 +17,7 @@ from bayesrun.errors import BayesrunError, ConfigError, DataError
 from bayesrun.planning.casts import casts, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import pymc as pm
 
@@ -34,6 +34,8 @@ class Built:
     fingerprint: str
     centred: Mapping[str, tuple[str, ...]]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    conditioned: str = ""
 
 
 def build(target: Target, dataset: Dataset) -> Built:
@@ -44,7 +46,15 @@ def build(target: Target, dataset: Dataset) -> Built:
     ConfigError
         If it cannot, with the reason and the remedy.
     """
-    from bayesrun.planning.fingerprint import centred_variables, fingerprint, graph_digest, narrow_constants
+    from bayesrun.planning.fingerprint import (
+        centred_variables,
+        fingerprint,
+        graph_digest,
+        narrow_constants,
+        observed_digest,
+        outputs,
+    )
+    from bayesrun.planning.hidden_code import ops_with_code
 
     builder = import_target("model", target.path)
     model = _first(builder, target, dataset)
@@ -57,10 +67,13 @@ def build(target: Target, dataset: Dataset) -> Built:
         raise ConfigError(f"model={target.name}: it has no free variable, so there is nothing to fit")
     _check_dims(model, target.name)
     _check_names(model, target.name)
-    with executed() as files:
-        again = build_model(builder, target, dataset)
+    again = build_model(builder, target, dataset)
     try:
-        found = fingerprint(builder, model, dataset, files)
+        found = fingerprint(builder, model, dataset, target.params)
+        if hidden := ops_with_code(outputs(model)):
+            with executed() as files:
+                build_model(builder, target, dataset)
+            found = fingerprint(builder, model, dataset, target.params, files)
     except Exception as error:  # shapes that are known before anything is evaluated, and do not fit
         raise ConfigError(f"model={target.name}: its log density cannot be written down: {_where(error)}") from error
     if not found.endswith(graph_digest(again, dataset)):
@@ -68,6 +81,7 @@ def build(target: Target, dataset: Dataset) -> Built:
             f"model={target.name}: two builds of it differ, so a fit could not be found again; give the random numbers "
             "that it draws a fixed seed"
         )
+    notes = () if not hidden else (_untold(target.name, hidden),)
     warnings = [
         f"model={target.name}: {name} computes with a narrow integer, which overflows silently; write the number "
         "as a float (36.0)"
@@ -77,7 +91,14 @@ def build(target: Target, dataset: Dataset) -> Built:
         names = ", ".join(str(p.name) for p in model.potentials)
         warnings.append(f"model={target.name}: LOO and predictive checks do not see the Potential {names}")
     centred = {name: tuple(parents) for name, parents in centred_variables(model).items()}
-    return Built(model, found, centred, tuple(warnings))
+    return Built(model, found, centred, tuple(warnings), notes, observed_digest(model))
+
+
+def _untold(name: str, hidden: Sequence[str]) -> str:
+    return (
+        f"model={name}: {', '.join(hidden)} holds Python code that no graph shows: any edit of what it can reach, any "
+        "parameter and any value of the data makes its fits anew"
+    )
 
 
 def _first(builder: Callable[..., Any], target: Target, dataset: Dataset) -> pm.Model:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from bayesrun.base.digits import against
-from bayesrun.base.imports import bind, import_target, module_constant, sampler_constant
+from bayesrun.base.imports import bind, import_target, module_constant, sampler_constant, with_defaults
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.dispatch.ray import check_address, check_local
 from bayesrun.errors import BayesrunError, ConfigError, DataError
@@ -86,7 +86,7 @@ def check(cells: Sequence[Cell]) -> Checked:
             _check_options(found.model, cell, sampler[0])
             about = (cell.data, cell.diagnostics.loo_var)
             terms = observed(builder, found.model, dataset, *about, key=(model_target, dataset.digest(), *about))
-            bound = dataclasses.replace(cell, model=model_target)
+            bound = dataclasses.replace(cell, model=with_defaults(builder, model_target))
             dataset = dataset.noted(*_taken(model_target, dataset))
             checked.append(dataclasses.replace(_checked(bound, dataset, found, sampler), observed=terms))
             built[cell.label], datasets[cell.label] = found.model, dataset
@@ -204,14 +204,25 @@ def _checked(cell: Cell, dataset: Dataset, built: Built, sampler: tuple[Any, int
         cell=cell,
         data_hash=dataset.digest(),
         fingerprint=built.fingerprint,
+        step_sources=_step_sources(cell.model),
+        conditioned=built.conditioned,
+        same_draws=tuple(module_constant(function, "SAME_DRAWS", ())),
         sampler_version=_identity(function, version),
         sampler_options=tuple(sampler_constant(function, "OPTIONS")),
         kind=kind,
         batched=module_constant(function, "fits", None) is not None and cell.options.engine == "lanes",
         centred=built.centred,
         warnings=(*built.warnings, *_coded(cell, dataset)),
-        notes=tuple(f"data={cell.data.name}: {note}" for note in dataset.origin.notes),
+        notes=(*built.notes, *(f"data={cell.data.name}: {note}" for note in dataset.origin.notes)),
     )
+
+
+def _step_sources(model: Target) -> dict[str, str]:
+    """Digest the source of a model's own function for a step, where its module has one: an edited one is done again."""
+    from bayesrun.base.source_code import source_digest
+
+    hook = module_constant(import_target("model", model.path), "pointwise", None)
+    return {} if hook is None else {"log_likelihood": source_digest(hook)}
 
 
 def _taken(model: Target, dataset: Dataset) -> list[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, SamplerOptions
 
-__all__ = ["DISCRETE", "KIND", "OPTIONS", "VERSION", "sample"]
+__all__ = ["DISCRETE", "EXTRA", "KIND", "OPTIONS", "SAME_DRAWS", "VERSION", "sample"]
 
 VERSION: Final = 2
 KIND: Final = "nuts"
@@ -26,6 +26,8 @@ OPTIONS: Final = ("draws", "tune", "chains", "target_accept", "max_treedepth", "
 """Options that change the draws."""
 EXTRA: Final = ("init", "n_init", "jitter_max_retries", "initvals", "cores", "blas_cores", "mp_ctx")
 """Keys of ``extra``: `pymc.sample` takes others without a word and does nothing with them."""
+SAME_DRAWS: Final = ("cores", "mp_ctx")
+"""Keys of ``extra`` that say where chains run, and change no draw."""
 
 
 def sample(

@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["SCHEMA_VERSION", "canonical_json", "digest"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of what is stored and hashed; raised when a key or a stored field changes its meaning."""
 
 

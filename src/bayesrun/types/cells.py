@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bayesrun.types.options import ALL_OPTIONS, DiagnosticsOptions, Gate, Resources, SamplerOptions, Steps
+from bayesrun.types.options import ALL_OPTIONS, Asked, DiagnosticsOptions, Gate, Resources, SamplerOptions, Steps
 from bayesrun.types.simulations import Simulation
 from bayesrun.types.targets import Target
 
@@ -35,6 +35,8 @@ class Cell:
         The values by which this cell differs from its neighbours, by config path.
     config
         The resolved configuration as YAML, kept beside the fit.
+    words
+        What was typed and chosen for it, by config path; not what files contain.
     """
 
     label: str
@@ -49,6 +51,7 @@ class Cell:
     gate: Gate = Gate()
     overrides: Mapping[str, Any] = field(default_factory=dict)
     config: str = ""
+    words: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,15 @@ class CheckedCell:
     data_hash
         Digest of the dataset, which the store holds under that name.
     fingerprint
-        Digest of what the model means: its sources and its graph.
+        Digest of what the model means: its graph, and where that does not show all its sources and parameters.
+    conditioned
+        Digest of the values that the model observes.
     sampler_version
         The version constant of a shipped sampler; for a user's own also the digest of its sources.
     sampler_options
         Names of the options that change this sampler's draws; the others have no part in its key and seed.
+    same_draws
+        Keys of ``sampler.extra`` that change no draw.
     observed
         What the terms of its likelihood are about, by which comparable cells are found.
     kind
@@ -113,12 +120,21 @@ class CheckedCell:
         How the data were read: events, missing words, rows left out.
     quantity_sources
         Digest of the source of each quantity, by its name.
+    step_sources
+        Digest of the source of the model's own function for a step, by the name of the step.
+    asked
+        In a study that asked for more before, what the latest command asks of `cell`, which has the steps and
+        diagnostics of all commands together; None: all of it.
     batched
         Whether the sampler fits many datasets at once.
     simulation
         What its datasets are drawn from; None: they are real.
     replicates
         How many there are.
+    meant_by
+        In the design of a study, all words that mean it now.
+    superseded
+        In the design of a study, what its words mean now instead; empty: it is current.
     """
 
     cell: Cell
@@ -135,3 +151,9 @@ class CheckedCell:
     replicates: int = 1
     notes: tuple[str, ...] = ()
     quantity_sources: Mapping[str, str] = field(default_factory=dict)
+    conditioned: str = ""
+    same_draws: tuple[str, ...] = ()
+    meant_by: tuple[Mapping[str, Any], ...] = ()
+    superseded: str = ""
+    step_sources: Mapping[str, str] = field(default_factory=dict)
+    asked: Asked | None = None

@@ -68,6 +68,8 @@ class Simulation:
         Digest of the dataset whose covariates are kept; the store holds it.
     design
         For covariates that are drawn anew for every replicate, the data target that draws them; None: kept.
+    design_source
+        Digest of the source of a user's function that draws them.
     original
         For truth from a posterior, what is known of that fit. It is not part of the key.
     """
@@ -78,6 +80,7 @@ class Simulation:
     identity: Mapping[str, Any] = field(default_factory=lambda: {"kind": "prior"})
     base_hash: str = ""
     design: Target | None = None
+    design_source: str = ""
     original: Original | None = None
 
     @property
