@@ -20,7 +20,7 @@ from bayesrun.errors import FitError
 from bayesrun.samplers import groups, variational
 from bayesrun.statistics.fit_summary import diagnose, psis_khat
 from bayesrun.types import Dataset, DiagnosticsOptions, SamplerOptions
-from conjugate_models import FIRST, INTERPRETED, SECOND, conjugate, constrained, exact
+from conjugate_models import FIRST, INTERPRETED, SECOND, conjugate, constrained, counted, exact
 
 SAMPLERS = ("nuts", "numpyro", "metropolis", "smc", "advi", "advi_jax", "fullrank_advi")
 BATCHED = ("numpyro", "advi_jax")
@@ -146,6 +146,8 @@ def test_density_in_unconstrained_space(name):
     assert tree["posterior"]["share"].dims == ("chain", "draw", "part")
     assert set(tree["observed_data"].data_vars) == {"y", "counts"}
     assert list(tree["constant_data"].data_vars) == ["known"]
+    if name in BATCHED:
+        assert tree["log_likelihood"]["counts"].dims == ("chain", "draw")
     np.testing.assert_allclose(tree["posterior"]["share"].sum("part"), 1.0)
     model = constrained(FIRST)
     # an oracle of its own: PyTensor's Python mode, from the constrained draws back to the unconstrained space
@@ -158,6 +160,21 @@ def test_density_in_unconstrained_space(name):
         normal = stats.multivariate_normal(flat.mean(axis=0), np.cov(flat.T))
         assert np.corrcoef(normal.logpdf(flat), tree["sample_stats"]["log_q"].values[0])[0, 1] > 0.8
         assert abs(normal.logpdf(flat) - tree["sample_stats"]["log_q"].values[0]).mean() < 1.0
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_a_model_that_cannot_be_built_leaves_the_others(name):
+    def build(data):
+        if data["y"][0] > 50:
+            raise ValueError("too large")
+        return conjugate(data)
+
+    short = SamplerOptions(draws=50, tune=50, chains=2, iterations=300, learning_rate=0.05)
+    bad = Dataset({"y": FIRST["y"] + 100.0}, coords=FIRST.coords)
+    results = dict(module(name).fits(build, [FIRST, bad, SECOND], [1, 2, 3], short))
+    assert "ValueError: too large" in str(results[1])
+    for index in (0, 2):
+        assert results[index]["posterior"]["theta"].size == 100
 
 
 @pytest.mark.parametrize("name", ["advi", "advi_jax", "fullrank_advi"])
@@ -218,20 +235,13 @@ def test_tree_depth_is_bounded(name):
 
 
 def test_metropolis_and_smc_take_discrete_variables():
-    """k ~ Binomial(10, 0.5), y ~ N(k, 1): the posterior is a sum over eleven values."""
-
-    def build(data):
-        with pm.Model() as model:
-            k = pm.Binomial("k", 10, 0.5)
-            pm.Normal("y", 1.0 * k, 1.0, observed=data["y"])
-        return model
-
+    """The posterior of a count is a sum over eleven values."""
     y, values = np.array([3.2, 4.1]), np.arange(11)
     weights = np.exp(stats.norm(values[:, None], 1.0).logpdf(y).sum(axis=1)) * stats.binom(10, 0.5).pmf(values)
     truth = (weights * values).sum() / weights.sum()
     for name in ("metropolis", "smc"):
         assert module(name).DISCRETE
-        tree = next(module(name).sample(build, [Dataset({"y": y})], [2], OPTIONS))
+        tree = next(module(name).sample(counted, [Dataset({"y": y})], [2], OPTIONS))
         assert tree["posterior"]["k"].dtype == np.int64
         assert abs(float(tree["posterior"]["k"].mean()) - truth) < 0.15
 

@@ -40,3 +40,11 @@ def constrained(data):
         pm.Multinomial("counts", 12, share, observed=np.array([2, 3, 7]))
         pm.Data("known", np.arange(3.0), dims="part")
     return model
+
+
+def counted(data):
+    """k ~ Binomial(10, 0.5), y ~ N(k, 1): no gradient."""
+    with pm.Model() as model:
+        k = pm.Binomial("k", 10, 0.5)
+        pm.Normal("y", 1.0 * k, 1.0, observed=data["y"])
+    return model

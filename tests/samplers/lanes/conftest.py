@@ -3,6 +3,8 @@
 import jax
 import pytest
 
+from bayesrun.samplers.lanes.engine import prepare_jax
+
 
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory):
@@ -18,6 +20,12 @@ def compilation_cache(tmp_path_factory: pytest.TempPathFactory):
         yield
     for name, value in before.items():
         jax.config.update(name, value)
+
+
+@pytest.fixture(scope="session")
+def double_precision(compilation_cache: None) -> None:
+    """JAX set as before every fit, for tests that use it without one."""
+    prepare_jax()
 
 
 @pytest.fixture

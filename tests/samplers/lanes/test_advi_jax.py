@@ -13,7 +13,7 @@ from bayesrun.samplers import advi, advi_jax
 from bayesrun.samplers.lanes.ascent import LANES
 from bayesrun.statistics.fit_summary import diagnose
 from bayesrun.types import Dataset, DiagnosticsOptions, SamplerOptions
-from conjugate_models import FIRST, SECOND, conjugate, constrained, exact
+from conjugate_models import FIRST, SECOND, conjugate, constrained, counted, exact
 from eight_schools import SCHOOLS, eight_schools, simulated
 
 SHORT = SamplerOptions(draws=20, chains=2, iterations=300, learning_rate=0.05)
@@ -244,27 +244,9 @@ def test_an_optimisation_that_comes_to_nan_late_says_when():
     assert 2 <= int(str(error).split("iteration ")[1].split(".")[0]) <= 300
 
 
-def test_a_model_that_cannot_be_built_leaves_the_others():
-    def build(data):
-        if data["y"][0] > 50:
-            raise ValueError("too large")
-        return conjugate(data)
-
-    bad = Dataset({"y": FIRST["y"] + 100.0}, coords=FIRST.coords)
-    results = dict(advi_jax.fits(build, [FIRST, bad, SECOND], [1, 2, 3], SHORT))
-    assert "ValueError: too large" in str(results[1])
-    assert results[2]["posterior"].sizes["draw"] == 40
-
-
 def test_discrete_variables_are_refused():
-    def build(data):
-        with pm.Model() as model:
-            k = pm.Binomial("k", 10, 0.5)
-            pm.Normal("y", 1.0 * k, 1.0, observed=data["y"])
-        return model
-
     with pytest.raises(FitError, match="k is discrete, and this sampler needs a gradient"):
-        drawn(build, [FIRST], [1])
+        drawn(counted, [FIRST], [1])
 
 
 @pytest.mark.parametrize(

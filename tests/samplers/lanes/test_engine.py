@@ -12,7 +12,6 @@ import pymc as pm
 import pytensor.tensor as pt
 import pytest
 import xarray as xr
-from pymc.model.transform_values import unconstrain_values
 
 from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.samplers import groups, numpyro
@@ -81,21 +80,6 @@ def test_statistics_mean_what_they_say(fitted):
     draws = [0, 7, 399]
     expected = [logp({"theta": fitted[0]["posterior"]["theta"].values[1, i]}) for i in draws]
     np.testing.assert_allclose(found["lp"].values[1, draws], expected, rtol=1e-9)
-
-
-def test_transformed_and_multivariate_variables():
-    tree = drawn(constrained, [FIRST], [3], SHORT)[0]
-    assert list(tree["posterior"].data_vars) == ["scale", "share", "chol", "chol_corr", "chol_stds"]
-    assert tree["posterior"]["share"].dims == ("chain", "draw", "part")
-    assert set(tree["observed_data"].data_vars) == {"y", "counts"}
-    assert list(tree["constant_data"].data_vars) == ["known"]
-    assert tree["log_likelihood"]["counts"].dims == ("chain", "draw")
-    np.testing.assert_allclose(tree["posterior"]["share"].sum("part"), 1.0)
-    model = constrained(FIRST)
-    values = unconstrain_values(tree["posterior"].to_dataset(), model=model, compile_kwargs=INTERPRETED)
-    logp = model.compile_logp(**INTERPRETED)
-    expected = [logp({key: np.asarray(values[key][0, i]) for key in values.data_vars}) for i in range(20)]
-    np.testing.assert_allclose(tree["sample_stats"]["lp"].values[0, :20], expected, rtol=1e-6)
 
 
 def test_draws_do_not_depend_on_the_batch(fitted):
@@ -305,18 +289,6 @@ def test_a_number_worked_out_of_the_data_is_that_of_each_dataset():
     for index, data in enumerate(datasets):
         variance = 1 / (data["y"].size + (0.1 * data["y"].std()) ** -2)
         assert_moments(results[index], {"theta": (data["y"].sum() * variance, variance**0.5)})
-
-
-def test_a_model_that_cannot_be_built_leaves_the_others():
-    def build(data):
-        if data["y"][0] > 50:
-            raise ValueError("too large")
-        return conjugate(data)
-
-    bad = Dataset({"y": FIRST["y"] + 100.0}, coords=FIRST.coords)
-    results = dict(engine.fits(build, [FIRST, bad, SECOND], [1, 2, 3], SHORT))
-    assert "ValueError: too large" in str(results[1])
-    assert results[2]["posterior"].sizes["draw"] == 50
 
 
 def test_datasets_of_other_shapes_are_fitted_too():

@@ -20,7 +20,7 @@ def setting():
     density = derive(conjugate(FIRST), [i for i, leaf in enumerate(survey(conjugate(FIRST)).leaves) if leaf.observed])
     surveys = [survey(conjugate(data)) for data in (FIRST, SECOND)]
     arguments = [density.arguments(surveys[i % 2]) for i in range(N)]
-    shapes = tuple((value.shape, value.dtype.str) for value in arguments[0])
+    shapes = density.shapes(surveys[0])
 
     def drawn(lanes, widths=(), order=range(N)):
         settings = Settings(lanes, chains=2, tune=60, draws=40, target_accept=0.8, max_treedepth=10)

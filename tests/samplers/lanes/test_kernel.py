@@ -10,11 +10,13 @@ import pytest
 import xarray as xr
 from numpyro.infer import MCMC, NUTS
 
-from bayesrun.samplers.lanes import engine, state, streams
+from bayesrun.samplers.lanes import state, streams
 from bayesrun.samplers.lanes.adaptation import schedule
 from bayesrun.samplers.lanes.density import Density
 from bayesrun.samplers.lanes.fleet import Work, draw
 from bayesrun.samplers.lanes.program import Settings, program
+
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 SETTINGS = Settings(lanes=16, chains=4, tune=500, draws=1000, target_accept=0.8, max_treedepth=10, dense_mass=False)
 SPREAD = np.linspace(0.5, 3.0, 20)
@@ -53,11 +55,6 @@ def density(logp, size):
         log_likelihood=lambda z, arguments: {},
         start=lambda jitter, arguments: jitter,
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def double_precision():
-    engine.prepare_jax()
 
 
 def centred_schools(z):

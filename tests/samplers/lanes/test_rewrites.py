@@ -12,12 +12,8 @@ from scipy import special
 
 from bayesrun.samplers.lanes import rewrites
 from bayesrun.samplers.lanes.density import _optimised
-from bayesrun.samplers.lanes.engine import prepare_jax
 
-
-@pytest.fixture(scope="module", autouse=True)
-def double_precision():
-    prepare_jax()
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 def test_softplus_is_exact_everywhere():
