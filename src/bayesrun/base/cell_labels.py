@@ -8,7 +8,7 @@ from typing import Any
 
 from bayesrun.types import Cell, canonical_json
 
-__all__ = ["labelled"]
+__all__ = ["flat", "labelled", "leaves", "short"]
 
 
 def labelled(cells: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -25,21 +25,22 @@ def labelled(cells: Sequence[Cell]) -> tuple[Cell, ...]:
         With label and overrides. Cells that state the same get the same label.
     """
     bases = [(cell.model.name, cell.data.name, cell.sampler.name) for cell in cells]
-    leaves = [_leaves(cell) for cell in cells]
+    stated = [leaves(cell) for cell in cells]
     found = []
-    for cell, base, own in zip(cells, bases, leaves, strict=True):
-        peers = [other for other, peer in zip(leaves, bases, strict=True) if peer == base]
+    for cell, base, own in zip(cells, bases, stated, strict=True):
+        peers = [other for other, peer in zip(stated, bases, strict=True) if peer == base]
         keys = dict.fromkeys(key for peer in peers for key in peer)
         differing = {key: own.get(key) for key in sorted(keys) if any(peer.get(key) != own.get(key) for peer in peers)}
         words = [
-            f"{key.removeprefix('model.').removeprefix('data.')}={_short(value)}" for key, value in differing.items()
+            f"{key.removeprefix('model.').removeprefix('data.')}={short(value)}" for key, value in differing.items()
         ]
         label = " ".join(["/".join(base), *words])
         found.append(dataclasses.replace(cell, label=label, overrides=differing))
     return tuple(found)
 
 
-def _leaves(cell: Cell) -> dict[str, Any]:
+def leaves(cell: Cell) -> dict[str, Any]:
+    """Return what a cell states, by config path."""
     nested = {
         "model": {"_target_": cell.model.path, **cell.model.params},
         "data": {"_target_": cell.data.path, **cell.data.params},
@@ -48,18 +49,18 @@ def _leaves(cell: Cell) -> dict[str, Any]:
         "diagnostics": dataclasses.asdict(cell.diagnostics),
         "gate": dataclasses.asdict(cell.gate),
     }
-    return _flat(nested, "")
+    return flat(nested, "")
 
 
-def _flat(values: Any, path: str) -> dict[str, Any]:
+def flat(values: Any, path: str) -> dict[str, Any]:
+    """Flatten nested mappings to dotted paths below `path`."""
     if isinstance(values, Mapping) and values:
         return {
-            k: v
-            for key, inner in values.items()
-            for k, v in _flat(inner, f"{path}.{key}" if path else str(key)).items()
+            k: v for key, inner in values.items() for k, v in flat(inner, f"{path}.{key}" if path else str(key)).items()
         }
     return {path: list(values) if isinstance(values, tuple) else values}
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Write a value as it stands in a label."""
     return value if isinstance(value, str) else canonical_json(value)

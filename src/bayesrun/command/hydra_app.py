@@ -77,7 +77,7 @@ def _single(config: DictConfig) -> Any:
 
     try:
         hydra = HydraConfig.get()
-        return _study([config], hydra.runtime, [hydra.overrides.task])[0]
+        return _study([config], hydra, [hydra.overrides.task])[0]
     except Exception as error:  # noqa: BLE001 - it is raised again outside of Hydra
         _ended.append(error)
         return None
@@ -102,7 +102,7 @@ def launch(configs: Sequence[DictConfig], overrides: Sequence[list[str]]) -> lis
 
     values = _study(
         configs,
-        configs[0].hydra.runtime,
+        configs[0].hydra,
         [config.hydra.overrides.task for config in configs],
         [config.hydra.runtime.choices for config in configs],
     )
@@ -123,7 +123,7 @@ def _with_model(name: str) -> Composed:
 
 def _study(
     configs: Sequence[DictConfig],
-    runtime: Any,
+    hydra: Any,
     overrides: Sequence[Sequence[str]],
     choices: Sequence[Any] | None = None,
 ) -> list[float | None]:
@@ -131,7 +131,7 @@ def _study(
 
     from bayesrun.planning.config import Composed, as_overridden, generator_target, to_cells, user_shadows
 
-    folders = [Path(source.path) for source in runtime.config_sources if source.schema == "file"]
+    folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
     shadowed = user_shadows(folders)
     if shadowed:
         raise ConfigError(
@@ -145,8 +145,9 @@ def _study(
         own = as_overridden(config, overrides[index]).copy()
         with open_dict(own):
             own.pop("hydra", None)
-        chosen = choices[index] if choices is not None else runtime.choices
-        composed.append(Composed(own, {str(k): str(v) for k, v in chosen.items()}))
+        chosen = choices[index] if choices is not None else hydra.runtime.choices
+        named = {str(k): str(v) for k, v in chosen.items()} | {"config": str(hydra.job.config_name)}
+        composed.append(Composed(own, named, tuple(overrides[index])))
     settings, cells, labels = to_cells(composed)
     settings = dataclasses.replace(settings, generator=generator_target(settings.study, _with_model))
 

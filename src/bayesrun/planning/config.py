@@ -58,6 +58,10 @@ SAFE_NAME = re.compile(r"[\w+-][\w+.-]*")
 NODES = ("model", "data", "sampler")
 FLAGS = ("dry_run", "verbose")
 PER_CELL: Mapping[str, type] = {"steps": Steps, "diagnostics": DiagnosticsOptions, "gate": Gate}
+SAME_DRAWS = ("hydra", "dispatch", "track", "gate")
+"""Groups whose choice changes no draw."""
+OF_CELLS = (*(f"{node}." for node in NODES), "study.truth.", "study.generator.")
+NO_DRAWS = ("sampler.resources.", "sampler.timeout.", "sampler.batch_size.")
 TOP_LEVEL = (*NODES, *SECTIONS, *PER_CELL, *FLAGS)
 
 
@@ -71,10 +75,13 @@ class Composed:
         The configuration without Hydra's own node.
     choices
         Which file was chosen from each group.
+    typed
+        The overrides of the command line, those of its job where it is a sweep.
     """
 
     config: DictConfig
     choices: Mapping[str, str]
+    typed: Sequence[str] = ()
 
 
 def shipped_conf() -> Path:
@@ -291,7 +298,27 @@ def _cell(item: Composed, values: Mapping[str, Any], found: _Problems) -> Cell:
         timeout=timeout,
         **rest,
         config=OmegaConf.to_yaml(item.config, resolve=True),
+        words=_words(item),
     )
+
+
+def _words(item: Composed) -> dict[str, Any]:
+    """Return what was typed and chosen for a cell; what cannot change a draw is left out."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    chosen = {group: name for group, name in item.choices.items() if group.split("/")[0] not in SAME_DRAWS}
+    parsed = OverridesParser.create().parse_overrides(list(item.typed))
+    keys = dict.fromkeys(str(one.key_or_group) for one in parsed)
+    judged = ("gate.n_divergent",) if OmegaConf.select(item.config, "sampler.escalate") else ()
+    typed = [
+        key for key in keys if key in judged or (f"{key}.".startswith(OF_CELLS) and not f"{key}.".startswith(NO_DRAWS))
+    ]
+    return chosen | {key: _value(item.config, key) for key in typed if key not in chosen}
+
+
+def _value(config: DictConfig, key: str) -> Any:
+    found = OmegaConf.select(config, key)
+    return OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
 
 
 def _target(node: str, values: Any, choices: Mapping[str, str], found: _Problems) -> Target:
