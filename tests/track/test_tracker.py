@@ -468,3 +468,28 @@ def test_tables_on_the_server_have_significant_digits(tmp_path: Path) -> None:
     assert [row[1] for row in shown["data"]] == [3.01e-7, -1.23457e-20, 123457000.0, None, None]
     assert shown["data"][1] == [1, -1.23457e-20, 2, False]
     assert pd.read_csv(tmp_path / "summary.csv")["mean"].tolist()[:3] == values[:3]
+
+
+def test_superseded_runs_are_tagged_until_they_are_current_again(store: Store, uri: str) -> None:
+    def tagged() -> set[str]:
+        return {key for key, run in children(uri).items() if run.data.tags.get("bayesrun.superseded") == "true"}
+
+    tracker = Tracker(store, uri, "bayesrun", "demo")
+    sync(tracker, [done(store, "k1"), done(store, "k2"), done(store, "k3")])
+    tracker.finish(FitsRun([]))
+    assert tracker.mark_superseded({"k1", "k2"}, {"k3"}, "pass")
+    assert tagged() == {"k1", "k2"}
+    assert parent(uri).info.status == "FINISHED"
+    assert Tracker(store, uri, "bayesrun", "demo").mark_superseded({"k2"}, {"k1", "k3"}, "fail")
+    assert tagged() == {"k2"}
+    assert parent(uri).info.status == "FAILED"
+    assert tracker.mark_superseded(set(), {"k1", "k3"}, "pass")  # k2 was forgotten
+    assert tagged() == {"k2"}
+    assert set(children(uri)) == {"k1", "k2", "k3"}
+
+
+def test_a_server_is_left_alone_where_its_tags_are_right(store: Store, tmp_path: Path) -> None:
+    nowhere = Tracker(store, f"sqlite:///{tmp_path / 'none' / 'm.db'}", "bayesrun", "demo")
+    assert nowhere.mark_superseded(set(), {"k1"}, "pass")
+    assert nowhere.problem is None
+    assert not (tmp_path / "none").exists()

@@ -74,7 +74,8 @@ def replay(store: Store, wanted: str, console: Console, *, data_only: bool) -> i
 
 def _chosen(store: Store, wanted: str) -> FitSpec:
     seed, _, cells = study_file.read_design(store)
-    chosen = [s for k, (s, _) in specs_of(cells, seed).items() if k == wanted or str(s.replicate) == wanted]
+    fits = specs_of(cells, seed)
+    chosen = [s for k, (s, c) in fits.items() if k == wanted or (str(s.replicate) == wanted and not c.superseded)]
     if len(chosen) != 1:
         raise ConfigError(
             f"{wanted}: study {store.root.name} has {len(chosen)} fits of that key or number; wanted one key, "

@@ -6,6 +6,7 @@ tables and runs say the same. It opens no posterior, unless one is newer than it
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from bayesrun.store.folder import Store
     from bayesrun.types import CheckedCell, FitSpec, Outcome
 
-__all__ = ["Inventory", "inventory", "lacking_lines"]
+__all__ = ["Inventory", "inventory", "lacking_lines", "open_lines"]
 
 MOST_LINES, MOST_NAMED = 5, 3
 DRAWN_AGAIN = (POSTERIOR, OUTCOME)
@@ -68,6 +69,22 @@ def inventory(known: Known, store: Store, fresh: Mapping[str, Outcome] | None = 
         if why:
             lacking[key] = why
     return Inventory(outcomes, lacking)
+
+
+def open_lines(found: Inventory, known: Known) -> list[str]:
+    """Name the cells whose fits failed or are not done, with the number of these: a line for each of the two."""
+    counts: dict[str, Counter[str]] = {"failed": Counter(), "not done": Counter()}
+    for key, (spec, _) in known.items():
+        outcome = found.outcomes.get(key)
+        if outcome is not None and outcome.status == "failed":
+            counts["failed"][spec.cell] += 1
+        elif outcome is None and key not in found.lacking:
+            counts["not done"][spec.cell] += 1
+    return [
+        f"{what}: " + ", ".join(f"{cell} ({n} {'fit' if n == 1 else 'fits'})" for cell, n in cells.items())
+        for what, cells in counts.items()
+        if cells
+    ]
 
 
 def lacking_lines(lacking: Mapping[str, str], known: Known) -> list[str]:

@@ -18,6 +18,7 @@ from bayesrun.base.imports import import_target
 from bayesrun.base.source_code import source_digest
 from bayesrun.errors import ConfigError
 from bayesrun.planning.keys import data_digest
+from bayesrun.planning.meanings import superseded_part
 from bayesrun.planning.posterior_sbc import doubts, originals
 from bayesrun.report.comparison import SAMPLER_ORDER
 from bayesrun.report.inventory import inventory, lacking_lines
@@ -130,7 +131,7 @@ def _design(cells: Sequence[CheckedCell]) -> pd.DataFrame:
     rows = [
         {
             "cell": checked.cell.label,
-            "model": checked.cell.model.name,
+            "model": " ".join(filter(None, (checked.cell.model.name, superseded_part(checked.cell.label)))),
             "data": checked.cell.data.name,
             "sampler": checked.cell.sampler.name,
             "kind": checked.kind,

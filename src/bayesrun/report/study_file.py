@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from bayesrun.base.cell_labels import labelled
 from bayesrun.base.machine import versions
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.errors import ConfigError, StoreError
-from bayesrun.planning.keys import fit_key
-from bayesrun.types import CheckedCell, Settings, StudyOptions, TrackOptions, canonical_json, digest
+from bayesrun.planning import meanings
+from bayesrun.planning.keys import fit_key, specs_of
+from bayesrun.types import CheckedCell, Settings, StudyOptions, TrackOptions, canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from bayesrun.store.folder import Store
 
 __all__ = [
     "check_reference",
+    "drop_cells",
     "extend_design",
     "read_design",
     "read_study",
@@ -83,7 +84,7 @@ def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]
     Returns
     -------
     tuple of CheckedCell
-        Every cell of the study, under labels that tell all of them apart.
+        Every current cell of the study, under labels that tell all of them apart.
 
     Raises
     ------
@@ -91,12 +92,8 @@ def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]
         If ``study.reference`` is none of them.
     """
     seed = settings.study.seed
-    known = {fit_key(cell, seed, 0): cell for cell in _cells(store.read_study())}
-    for cell in cells:
-        key = fit_key(cell, seed, 0)
-        replicates = max(cell.replicates, known[key].replicates if key in known else 1)
-        known[key] = dataclasses.replace(cell, replicates=replicates)
-    design = _named(list(known.values()))
+    whole = meanings.extended(_cells(store.read_study()), cells, seed)
+    design = meanings.current(whole)
     check_reference(design, settings.study.reference)
     for cell in cells:
         store.write_config(fit_key(cell, seed, 0), cell.cell.config)
@@ -109,10 +106,35 @@ def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]
             "track": settings.track,
             "versions": versions(),
             "host": {"name": socket.gethostname(), "machine": platform.machine(), "system": platform.system()},
-            "cells": [dataclasses.asdict(cell) for cell in design],
+            "cells": [dataclasses.asdict(cell) for cell in whole],
         }
     )
     return design
+
+
+def drop_cells(store: Store, forgotten: Container[str]) -> list[str]:
+    """Take the cells out of the design that a removal has left without a fit, and label the others anew.
+
+    Parameters
+    ----------
+    store
+        The study's folder.
+    forgotten
+        Keys of the fits that were removed.
+
+    Returns
+    -------
+    list of str
+        Labels of the cells that were taken out.
+    """
+    facts = store.read_study()
+    left, out = list[CheckedCell](), list[CheckedCell]()
+    for cell in _cells(facts):
+        keys = list(specs_of([cell], int(facts["seed"])))
+        gone = any(key in forgotten for key in keys) and not any(map(store.has_fit, keys))
+        (out if gone else left).append(cell)
+    store.write_study(facts | {"cells": [dataclasses.asdict(cell) for cell in meanings.named(left)]})
+    return [cell.cell.label for cell in out]
 
 
 def replicates(store: Store, seed: int) -> dict[str, int]:
@@ -126,7 +148,7 @@ def read_study(store: Store) -> StudyOptions:
 
 
 def read_design(store: Store) -> tuple[int, TrackOptions, tuple[CheckedCell, ...]]:
-    """Read the design of a study: seed, tracking, and every cell.
+    """Read the design of a study: seed, tracking, and every cell, superseded ones too.
 
     Raises
     ------
@@ -142,16 +164,3 @@ def read_design(store: Store) -> tuple[int, TrackOptions, tuple[CheckedCell, ...
 
 def _cells(facts: Mapping[str, Any]) -> tuple[CheckedCell, ...]:
     return TypeAdapter(tuple[CheckedCell, ...]).validate_python(facts.get("cells", ()))
-
-
-def _named(cells: Sequence[CheckedCell]) -> tuple[CheckedCell, ...]:
-    """Label all cells anew; two recipes that state the same, since a source or the data changed, get their key."""
-    names = labelled([checked.cell for checked in cells])
-    twice = {cell.label for cell in names if [other.label for other in names].count(cell.label) > 1}
-    return tuple(
-        dataclasses.replace(
-            checked,
-            cell=dataclasses.replace(cell, label=f"{cell.label} {digest(checked, 8)}") if cell.label in twice else cell,
-        )
-        for checked, cell in zip(cells, names, strict=True)
-    )

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from bayesrun.base.verb_hints import verb
 from bayesrun.planning.keys import specs_of
+from bayesrun.planning.meanings import current
 from bayesrun.types import CheckedCell
 
 if TYPE_CHECKING:
@@ -19,16 +20,22 @@ if TYPE_CHECKING:
     from bayesrun.store.folder import Store
     from bayesrun.types import FitSpec
 
-__all__ = ["superseded", "superseded_lines"]
+__all__ = ["both", "superseded", "superseded_lines"]
 
 type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
 
 
-def superseded(store: Store) -> dict[str, tuple[FitSpec, CheckedCell]]:
+def superseded(store: Store) -> Known:
     """Return the superseded fits of a study by key, those that never came back too."""
+    return both(store)[1]
+
+
+def both(store: Store) -> tuple[Known, Known]:
+    """Return the fits of a study by key: those of current cells, and those of superseded ones."""
     facts = store.read_study()
     cells = TypeAdapter(tuple[CheckedCell, ...]).validate_python(facts.get("cells", ()))
-    return specs_of([cell for cell in cells if cell.superseded], int(facts.get("seed", 0)))
+    seed = int(facts.get("seed", 0))
+    return specs_of(current(cells), seed), specs_of([cell for cell in cells if cell.superseded], seed)
 
 
 def superseded_lines(old: Known, store: Store) -> list[str]:

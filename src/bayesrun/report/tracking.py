@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bayesrun import track
 from bayesrun.errors import TrackError
 from bayesrun.planning.keys import fit_key
+from bayesrun.report.superseded import both
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,6 +104,11 @@ class _Recorder[T: track.Tracker | track.SimulationTracker]:
         """Say what is not in MLflow, or else where to look at what is."""
         return [left] if left else [f"runs: {self.where()}"]
 
+    def _mark(self, tracker: T, end: Ending) -> None:
+        """Tag the runs of what is superseded."""
+        current, old = both(self.store)
+        tracker.mark_superseded(old, current, end.state)
+
     @contextlib.contextmanager
     def _turn(self, end: Ending) -> Iterator[None]:
         """Wait for the turn to tell the server what was read, or raise where a later command has told it."""
@@ -141,6 +147,7 @@ class Recorder(_Recorder[track.Tracker]):
                 for record in waiting:
                     self.tracker.record(record)
                 self.tracker.finish(found)
+            self._mark(self.tracker, end)
         return self._lines(self.tracker.closing_line(found))
 
     def sync(self, end: Ending) -> Synced:
@@ -158,6 +165,7 @@ class Recorder(_Recorder[track.Tracker]):
         with self._turn(end):
             sent = track.sync(self.tracker, found.records)
             self.tracker.finish(found)
+            self._mark(self.tracker, end)
         left = len(track.pending(self.store, self.uri, found.records))
         return Synced(sent, len(found.records) - left - sent, left, "; ".join(self.tracker.refused[:3]))
 
@@ -187,6 +195,7 @@ class SimulationRecorder(_Recorder[track.SimulationTracker]):
             if not latest:
                 return [OLDER]
             self.tracker.finish(study)
+            self._mark(self.tracker, end)
         return self._lines(self.tracker.closing_line(study))
 
     def sync(self, end: Ending) -> Synced:
@@ -197,6 +206,7 @@ class SimulationRecorder(_Recorder[track.SimulationTracker]):
         with self._turn(end):
             study = self._study(end)
             sent = self.tracker.sync(study)
+            self._mark(self.tracker, end)
         left = track.unsent(self.store, self.uri, study)
         there = sum(len(cell.rows) for cell in study.cells)
         return Synced(sent, there - left - sent, left, "; ".join(self.tracker.refused[:3]))

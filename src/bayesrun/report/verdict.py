@@ -17,6 +17,7 @@ from bayesrun.report import real_data, simulated_data
 from bayesrun.report.ademp import ademp, text_of
 from bayesrun.report.inventory import inventory, lacking_lines
 from bayesrun.report.page import StudyReport, write_report
+from bayesrun.report.superseded import superseded, superseded_lines
 from bayesrun.statistics.calibration import JOINT_LOG_LIKELIHOOD
 from bayesrun.statistics.states import EXIT_CODES, sentence, study_state
 from bayesrun.store.turns import TABLES, take
@@ -66,6 +67,8 @@ class Ending:
         Whether its tables are in the folder; False where a command that read later had written its own.
     lacking
         Of real data: which fits do not count since they are not whole, and why; of simulated data the results say it.
+    superseded
+        Which cells are left out since their words mean something else now.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Ending:
     told: Ademp | None = None
     latest: bool = True
     lacking: tuple[str, ...] = ()
+    superseded: tuple[str, ...] = ()
 
     @property
     def state(self) -> State:
@@ -111,6 +115,8 @@ class Ending:
             console.print(line, markup=False, soft_wrap=True)
         if self.results is not None:
             real_data.show_results(console, self.results)
+        for line in self.superseded:
+            console.print(line, markup=False, soft_wrap=True)
         console.print(sentence(self.name, self.state, self.standings.values()), markup=False, soft_wrap=True)
         if not self.latest:
             console.print(
@@ -142,7 +148,9 @@ def ending(
     """
     turn = take(store.root)
     make = _real if study.kind == "fit" else _simulated
+    left_out = {key: fit for key, fit in superseded(store).items() if key not in known}
     made = make(known, store, study, fresh or {}, turn)
+    made = dataclasses.replace(made, superseded=tuple(superseded_lines(left_out, store)))
     if plan is None:
         return made
     own = tuple(dict.fromkeys(known[spec.key][1].cell.label for spec in plan.specs))

@@ -14,6 +14,7 @@ import fcntl
 import io
 import json
 import os
+import shutil
 import socket
 import tempfile
 import zipfile
@@ -360,6 +361,35 @@ class Store:
         path = self.fit_folder(key) / CONFIG
         if not path.exists() or path.read_bytes() != text.encode():
             write_atomically(path, lambda aside: aside.write_bytes(text.encode()))
+
+    def has_fit(self, key: str) -> bool:
+        """Whether anything of a fit is stored, whole or not, beside its config."""
+        return any((self.fit_folder(key) / name).exists() for name in (OUTCOME, POSTERIOR, SUMMARY, ERROR))
+
+    def size_of(self, key: str) -> int:
+        """Bytes of the files of a fit."""
+        return sum(path.lstat().st_size for path in self.fit_folder(key).rglob("*") if not path.is_dir())
+
+    def forget_fit(self, key: str) -> None:
+        """Remove a fit: its outcome first, so that one that is half removed is never taken for whole.
+
+        Raises
+        ------
+        StoreError
+            If its folder is not in that of the study, or cannot be removed.
+        """
+        folder = self.fit_folder(key)
+        if folder.is_symlink() or not folder.resolve().is_relative_to(self.root.resolve()):
+            raise StoreError(f"{folder} is a link to another place, which is left alone; remove it by hand")
+        try:
+            (folder / OUTCOME).unlink(missing_ok=True)
+            if folder.exists():
+                shutil.rmtree(folder)
+        except OSError as error:
+            raise StoreError(
+                f"{folder} cannot be removed: {error.strerror}; what is left of it counts for nothing, and the same "
+                "command removes it once that is mended"
+            ) from None
 
     def read_tree(self, key: str) -> xr.DataTree:
         """Read a posterior into memory, and compare its checksum: 3 ms for 5 MB.

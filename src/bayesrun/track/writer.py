@@ -8,14 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bayesrun.base.verb_hints import verb
+from bayesrun.track.fit_runs import run_status
+from bayesrun.track.journal import Confirmation, confirm, confirmations, public_uri
 from bayesrun.track.link import Link
+from bayesrun.track.server import is_gone
+from bayesrun.types import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
+    from mlflow import MlflowClient
+
+    from bayesrun.statistics.states import State
     from bayesrun.store.folder import Store
 
 __all__ = ["Writer"]
+
+SUPERSEDED = "superseded"
+"""Stands for the tags of all superseded runs where the journal has the key of a fit."""
+TAG = "bayesrun.superseded"
 
 
 class Writer:
@@ -64,6 +75,37 @@ class Writer:
     def experiment_id(self) -> str:
         """MLflow's id of the experiment; empty before the first use."""
         return self._link.experiment_id
+
+    def mark_superseded(self, keys: Collection[str], current: Collection[str], state: State) -> bool:
+        """Tag the runs of superseded fits and cells; whether the server has confirmed it.
+
+        No run is deleted; one of a fit that was forgotten keeps the tag. It does not connect where the server has these
+        tags already.
+
+        Parameters
+        ----------
+        keys, current
+            Of the superseded fits, and of those that are current, maybe again.
+        state
+            Of the study, whose run is left as it ended.
+        """
+        said = digest(sorted(keys))
+        known = {} if is_gone(self.uri) else confirmations(self.store.journal, self.uri)
+        if (known[SUPERSEDED].digest == said) if SUPERSEDED in known else not keys:
+            return True
+        return self._link.reach(self.study, lambda client: self._mark(client, keys, current, state, said))
+
+    def _mark(
+        self, client: MlflowClient, keys: Collection[str], current: Collection[str], state: State, said: str
+    ) -> None:
+        for run in (run for role in ("fit", "cell") for run in self._link.search(client, role)):
+            key, tagged = run.data.tags.get("bayesrun.key"), TAG in run.data.tags
+            if key in keys and not tagged:
+                client.set_tag(run.info.run_id, TAG, "true")
+            elif key in current and tagged:
+                client.delete_tag(run.info.run_id, TAG)
+        client.set_terminated(self._link.parent, run_status(state))
+        confirm(self.store.journal, Confirmation(public_uri(self.uri), SUPERSEDED, self._link.parent, said))
 
     def _not_yet(self, what: str) -> str:
         """Say what is not in MLflow yet, why, and what to do."""

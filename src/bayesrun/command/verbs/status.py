@@ -20,8 +20,21 @@ __all__ = ["command"]
 @click.option("--verify", is_flag=True, help="Read every posterior and check that it is unchanged.")
 def command(study: str, output_dir: str, *, verify: bool) -> int:
     """Tell the state of a study."""
+    from bayesrun.command import terminal
+
     found = open_study(study, output_dir)
-    return (report_on if found.simulated else _status_of)(found, verify=verify)
+    if not found.simulated:
+        return _status_of(found, verify=verify)
+    code = report_on(found, verify=verify)
+    for line in _open(found):
+        terminal.console().print(line, markup=False, soft_wrap=True)
+    return code
+
+
+def _open(study: StoredStudy) -> list[str]:
+    from bayesrun.report.inventory import inventory, open_lines
+
+    return open_lines(inventory(study.known, study.store), study.known)
 
 
 def _status_of(study: StoredStudy, *, verify: bool) -> int:
@@ -29,6 +42,7 @@ def _status_of(study: StoredStudy, *, verify: bool) -> int:
     from bayesrun.command import terminal
     from bayesrun.report import real_data, terminal_tables
     from bayesrun.report.inventory import inventory, lacking_lines
+    from bayesrun.report.superseded import superseded_lines
     from bayesrun.statistics import states
 
     store, rows = study.store, real_data.rows(study.known, study.store, {})
@@ -49,6 +63,8 @@ def _status_of(study: StoredStudy, *, verify: bool) -> int:
         *terminal_tables.verdict_lines(pairs),
         *harmed,
         *lost,
+        *_open(study),
+        *superseded_lines(study.superseded, store),
         states.sentence(store.root.name, state, standings.values()),
     ):
         console.print(line, markup=False, soft_wrap=True)

@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from bayesrun.base.verb_hints import STUDIES
+from bayesrun.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,17 @@ if TYPE_CHECKING:
     from bayesrun.store.folder import Store
     from bayesrun.types import StudyOptions, TrackOptions
 
-__all__ = ["STUDY", "StoredStudy", "named_study", "names", "open_study", "output_dir", "report_on", "store_of"]
+__all__ = [
+    "STUDY",
+    "StoredStudy",
+    "named_study",
+    "names",
+    "open_study",
+    "output_dir",
+    "report_on",
+    "store_of",
+    "with_superseded",
+]
 
 STUDY = "STUDY is the name of a study, or the path of its folder."
 
@@ -55,6 +66,13 @@ def named_study(function: Callable[..., int]) -> Callable[..., int]:
     return click.argument("study", metavar="STUDY", shell_complete=names)(output_dir(function))
 
 
+def with_superseded(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a verb the option --superseded."""
+    return click.option(
+        "--superseded", is_flag=True, help="With the fits whose words mean something else now, labelled as such."
+    )(function)
+
+
 def store_of(study: str, output_dir: str) -> Store:
     """Return the store of a study that is named, or whose folder is given."""
     from bayesrun.store.folder import Store
@@ -66,12 +84,18 @@ def store_of(study: str, output_dir: str) -> Store:
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """A study as it is stored: where, what it asks, how it is tracked, and every planned fit."""
+    """A study as it is stored: where, what it asks, how it is tracked, every planned fit, and those superseded."""
 
     store: Store
     options: StudyOptions
     track: TrackOptions
     known: Known
+    superseded: Known
+
+    @property
+    def everything(self) -> Known:
+        """Every fit, superseded ones last."""
+        return {**self.known, **self.superseded}
 
     @property
     def simulated(self) -> bool:
@@ -85,25 +109,34 @@ def open_study(study: str, output_dir: str) -> StoredStudy:
     Raises
     ------
     BayesrunError
-        If there is none, with those that there are.
+        If there is none, with those that there are, or all of its cells were forgotten or are superseded.
     """
     from bayesrun.base.imports import make_importable
     from bayesrun.planning.keys import specs_of
+    from bayesrun.planning.meanings import current
     from bayesrun.report import study_file
+    from bayesrun.report.superseded import superseded_lines
 
     make_importable(Path.cwd())  # the sources of quantities are held against those that the fits were summarised by
     store = store_of(study, output_dir)
     seed, tracked, cells = study_file.read_design(store)
-    return StoredStudy(store, study_file.read_study(store), tracked, specs_of(cells, seed))
+    old = [cell for cell in cells if cell.superseded]
+    if len(old) == len(cells):
+        lines = superseded_lines(specs_of(old, seed), store)
+        none = f"study {store.root.name} has no current cell; the command that asks for one makes it anew"
+        raise StoreError("\n".join((none, *lines)))
+    return StoredStudy(
+        store, study_file.read_study(store), tracked, specs_of(current(cells), seed), specs_of(old, seed)
+    )
 
 
-def report_on(study: StoredStudy, *, verify: bool = False) -> int:
+def report_on(study: StoredStudy, *, verify: bool = False, superseded: bool = False) -> int:
     """Make the tables and the page of a simulation study again, and print what they say."""
     from bayesrun.command import terminal
     from bayesrun.report.verdict import ending
 
     console, store = terminal.console(), study.store
-    end = ending(study.known, store, study.options)
+    end = ending(study.everything if superseded else study.known, store, study.options)
     end.show(console)
     changed = [key for key in study.known if verify and store.done(key) is not None and not store.verify(key)]
     for key in changed:

@@ -1,0 +1,166 @@
+"""Fits that a user wants to be rid of: which they are, what goes with them, and their removal.
+
+Nothing outside of the study's folder is touched, so that MLflow keeps its runs. What is forgotten can be fitted again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bayesrun.base.spelling import did_you_mean
+from bayesrun.base.verb_hints import verb
+from bayesrun.errors import ConfigError, StoreError
+from bayesrun.planning.keys import specs_of
+from bayesrun.report import study_file
+from bayesrun.report.verdict import PAGE
+from bayesrun.store.table_marks import read_table
+from bayesrun.store.turns import TABLES, take
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from bayesrun.store.folder import Store
+
+__all__ = ["Chosen", "Wanted", "chosen", "remove"]
+
+LEFT_OVER = "of no cell"
+"""Stands for the cell of a fit that no cell of the design has."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which fits are to be forgotten.
+
+    Parameters
+    ----------
+    cells, keys
+        Labels of cells, and keys of fits.
+    superseded
+        All superseded ones too.
+    failed
+        Only those that failed; of all cells where nothing else is named.
+    """
+
+    cells: Sequence[str] = ()
+    keys: Sequence[str] = ()
+    superseded: bool = False
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Fits that are to be forgotten.
+
+    Parameters
+    ----------
+    cells
+        Key to the label of its cell, those of fits that are not stored too.
+    sizes
+        Bytes of those that are stored, by key.
+    """
+
+    cells: Mapping[str, str]
+    sizes: Mapping[str, int]
+
+    @property
+    def lines(self) -> list[str]:
+        """Say what is to be removed: a line a cell."""
+        return [
+            f"  {label}: {self._words([key for key, cell in self.cells.items() if cell == label])}"
+            for label in dict.fromkeys(self.cells.values())
+        ]
+
+    @property
+    def total(self) -> str:
+        """Say how much it is."""
+        many = len(set(self.cells.values()))
+        return f"{self._words(self.cells)} of {many} {'cell' if many == 1 else 'cells'}"
+
+    def _words(self, keys: Collection[str]) -> str:
+        stored = [self.sizes[key] for key in keys if key in self.sizes]
+        return f"{len(stored)} {'fit' if len(stored) == 1 else 'fits'}, {sum(stored) / 2**20:.1f} MiB"
+
+
+def chosen(store: Store, wanted: Wanted) -> Chosen:
+    """Find the fits that are to be forgotten.
+
+    Raises
+    ------
+    ConfigError
+        If nothing is named, or what is named does not exist.
+    """
+    if not (wanted.cells or wanted.keys or wanted.superseded or wanted.failed):
+        raise ConfigError(
+            "forget: nothing is named; wanted CELL, --key KEY, --superseded or --failed; "
+            f"{verb('status', store.root)} names the cells"
+        )
+    seed, _, design = study_file.read_design(store)
+    known = specs_of(design, seed)
+    labels = {key: checked.cell.label for key, (_, checked) in known.items()}
+    left_over = {path.parent.name for path in store.root.glob("fits/*/*")} - set(labels)
+    every = labels | dict.fromkeys(sorted(left_over), LEFT_OVER)
+    for cell in wanted.cells:
+        _known("cell", cell, {one.cell.label for one in design}, store)
+    for key in wanted.keys:
+        _known("fit", key, every, store)
+    named = bool(wanted.cells or wanted.keys or wanted.superseded)
+    found = {
+        key: label
+        for key, label in every.items()
+        if not named
+        or label in wanted.cells
+        or key in wanted.keys
+        or (wanted.superseded and key in known and known[key][1].superseded)
+    }
+    if wanted.failed:
+        found = {key: label for key, label in found.items() if _failed(store, key)}
+    return Chosen(found, {key: store.size_of(key) for key in found if store.has_fit(key)})
+
+
+def _known(what: str, given: str, names: Collection[str], store: Store) -> None:
+    if given not in names:
+        hint = did_you_mean(given, sorted(names))
+        have = f"there are {', '.join(sorted(names))}" if what == "cell" else "tables/fits.csv has the keys"
+        raise ConfigError(f"forget: study {store.root.name} has no {what} {given!r}; {hint}{have}")
+
+
+def _failed(store: Store, key: str) -> bool:
+    outcome = store.read_outcome(key)
+    return outcome is not None and outcome.status == "failed"
+
+
+def remove(store: Store, found: Chosen) -> list[str]:
+    """Remove fits, cells that are left without any, and the tables that were made of them.
+
+    Returns
+    -------
+    list of str
+        What was removed beside the fits, for people.
+    """
+    tables = _are_in_tables(store, found.cells)
+    for key in found.cells:
+        store.forget_fit(key)
+    dropped = study_file.drop_cells(store, found.cells)
+    lines = [f"{', '.join(dropped)}: no fit is left, and the design is without"] if dropped else []
+    if tables:
+        with take(store.root).at(TABLES):
+            _remove_tables(store)
+        made = "compare" if study_file.read_study(store).kind == "fit" else "report"
+        lines.append(f"tables, figures and page were made of them and are gone too: {verb(made, store.root)}")
+    return lines
+
+
+def _are_in_tables(store: Store, keys: Collection[str]) -> bool:
+    try:
+        fits = read_table(store, "fits")
+    except StoreError:
+        return True
+    return fits is not None and ("key" not in fits or bool(fits["key"].isin(list(keys)).any()))
+
+
+def _remove_tables(store: Store) -> None:
+    store.write_findings({})
+    for pattern in ("tables/*.parquet", "tables/*.csv", "figures/*.png", PAGE):
+        for path in store.root.glob(pattern):
+            path.unlink(missing_ok=True)
