@@ -10,7 +10,9 @@ __all__ = ["BayesrunError", "ConfigError", "DataError", "FitError", "FitTimeoutE
 
 
 class BayesrunError(Exception):
-    """Base of every error that bayesrun raises on purpose."""
+    """Base of every error that bayesrun raises on purpose; `quantity` names the user's quantity that it is about."""
+
+    quantity: str | None = None
 
 
 class ConfigError(BayesrunError):

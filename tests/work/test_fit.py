@@ -14,8 +14,9 @@ from pytensor.link.numba import cache
 
 from bayesrun.base.seeds import named_seed
 from bayesrun.errors import FitError
+from bayesrun.planning.completion import missing_steps
 from bayesrun.planning.fingerprint import fingerprint
-from bayesrun.types import Dataset, SamplerOptions, Steps, Target
+from bayesrun.types import Dataset, Outcome, SamplerOptions, Steps, Target
 from bayesrun.work.case import Case
 from bayesrun.work.fit import complete, fit, fit_case
 from model_oracles import default_data, model_config
@@ -64,15 +65,20 @@ def test_completion_does_only_what_is_missing(monkeypatch):
         monkeypatch.setattr(f"bayesrun.work.steps.{name}", lambda *a, n=name, f=real: (done.append(n), f(*a))[1])
     had = dataclasses.replace(NO_STEPS, log_likelihood=True, prior_predictive=True, prior_draws=5)
     tree = fit(spec(steps=had), DATA).tree
-    done.clear()
-    complete(tree, had, Case(spec(steps=Steps(prior_draws=5)), DATA))
-    assert done == ["_posterior_predictive"]
-    done.clear()
-    complete(tree, had, Case(spec(steps=dataclasses.replace(had, prior_draws=6)), DATA))
-    assert done == ["_prior_predictive"]
-    done.clear()
-    complete(tree, had, Case(spec(steps=NO_STEPS), DATA))
-    assert done == []
+    stored = Outcome("k0", "tiny", 0, "done", steps=had, step_sources={"log_likelihood": "hook"})
+    later = (
+        (Steps(prior_draws=5), ["_posterior_predictive"]),
+        (dataclasses.replace(had, prior_draws=6), ["_prior_predictive"]),
+        (NO_STEPS, []),
+    )
+    for steps, expected in later:
+        done.clear()
+        wanted = spec(steps=steps, step_sources={"log_likelihood": "hook"})
+        complete(tree, missing_steps(stored, wanted), Case(wanted, DATA))
+        assert done == expected
+    edited = spec(steps=had, step_sources={"log_likelihood": "another"})
+    complete(tree, missing_steps(stored, edited), Case(edited, DATA))
+    assert done == ["_log_likelihood"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,9 @@ from bayesrun.dispatch import outcomes
 from bayesrun.errors import BayesrunError
 from bayesrun.planning import costs, preflight
 from bayesrun.planning.batches import expand, study_name
+from bayesrun.planning.completion import is_complete
 from bayesrun.planning.generators import mechanisms
-from bayesrun.planning.keys import is_complete, specs_of
+from bayesrun.planning.keys import specs_of
 from bayesrun.planning.stopping_rule import first_round, next_round
 from bayesrun.report import announcement, real_data, study_file, tracking
 from bayesrun.report.verdict import Ending, ending
@@ -52,12 +54,23 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
     study, output = settings.study, Path(settings.output.dir).expanduser().absolute()
     store = Store(output / (study.name or study_name(cells, study.seed, StudyOptions().seed, study.kind)))
     study_file.same_study(store, study)
-    checked = mechanisms(preflight.check(cells), settings)
+    whole = study_file.joined_study(store, study)
+    own = dataclasses.replace(study, levels=whole.levels)  # quantities and decisions may be about another model
+    checked = mechanisms(preflight.check(cells), dataclasses.replace(settings, study=own))
+    checked = dataclasses.replace(checked, cells=study_file.with_earlier_wants(store, study.seed, checked.cells))
+    settings = dataclasses.replace(settings, study=whole)
     check_asked(checked.cells)
-    checked = first_round(checked, study_file.replicates(store, study.seed), study)
+    checked = first_round(checked, study_file.replicates(store, study.seed), whole)
     while True:
         workers = costs.workers(settings.dispatch)
-        plan = expand(checked.cells, study.seed, store.done, workers=workers, seconds=costs.known_seconds(store))
+        plan = expand(
+            checked.cells,
+            study.seed,
+            store.done,
+            drawn=store.drawn,
+            workers=workers,
+            seconds=costs.known_seconds(store),
+        )
         estimate = costs.estimate(plan, checked.cells, checked.models, store, settings.dispatch)
         announcement.announce(console, store.root.name, plan, checked.cells, estimate)
         if settings.dry_run:
@@ -67,7 +80,7 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
             preflight.last_checks(plan, checked, settings.dispatch, output, estimate.bytes)
         with store.locked():
             end = _work(settings, plan, checked, store, console)
-        following = next_round(checked, end.results, end.own, study)
+        following = next_round(checked, end.results, end.own, whole)
         if following.why:
             console.print(following.why, markup=False, soft_wrap=True)
         if following.checked is None:

@@ -10,8 +10,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from bayesrun.errors import ConfigError
-from bayesrun.planning.keys import fit_key, is_complete, specs_of
-from bayesrun.types import Batch, Cell, CheckedCell, FitSpec, Outcome, Plan, canonical_json, digest
+from bayesrun.planning.completion import is_complete, missing_steps
+from bayesrun.planning.keys import fit_key, specs_of
+from bayesrun.types import Batch, Cell, CheckedCell, FitSpec, Outcome, Plan, Steps, canonical_json, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,14 +46,23 @@ def _refuse_rivals(cells: Sequence[CheckedCell], study_seed: int) -> None:
     """Refuse cells that are one fit, but want it judged, summarised or completed in two ways."""
     wanted: dict[str, Cell] = {}
     for checked in cells:
-        cell, first = checked.cell, wanted.setdefault(fit_key(checked, study_seed, 0), checked.cell)
+        cell = _asked(checked)
+        first = wanted.setdefault(fit_key(checked, study_seed, 0), cell)
         differing = [name for name in ("gate", "steps", "diagnostics") if getattr(first, name) != getattr(cell, name)]
         if differing:
             raise ConfigError(
                 f"{' and '.join(differing)}: {first.label} and {cell.label} are the same fit, which has one of each; "
-                "run them one after another: nothing is fitted twice, each prints its own verdict, and the study keeps "
-                "the last"
+                "run them one after another: nothing is fitted twice, each prints its own verdict, what they ask for "
+                "adds up, and of what a fit has one of the study keeps the last"
             )
+
+
+def _asked(checked: CheckedCell) -> Cell:
+    """Return a cell as this command states it."""
+    asked = checked.asked
+    if asked is None:
+        return checked.cell
+    return dataclasses.replace(checked.cell, steps=asked.steps, diagnostics=asked.diagnostics)
 
 
 def batch_size(checked: CheckedCell, n_fits: int, workers: int, seconds: float | None = None) -> int:
@@ -118,6 +128,7 @@ def expand(
     study_seed: int,
     done: Callable[[str], Outcome | None],
     *,
+    drawn: Callable[[str], Outcome | None] = lambda key: None,  # noqa: ARG005
     workers: int = 1,
     seconds: Mapping[str, float] | None = None,
 ) -> Plan:
@@ -131,6 +142,8 @@ def expand(
         The study's seed.
     done
         Finds the outcome of a fit that is done and whole, by key.
+    drawn
+        Finds the outcome of a fit whose draws are stored, whatever it lacks.
     workers
         Worker calls that run at the same time.
     seconds
@@ -155,4 +168,15 @@ def expand(
         tuple(_batches(specs.values(), finished, workers, seconds or {})),
         tuple(spec for spec, _ in specs.values()),
         frozenset(k for k, v in finished.items() if v),
+        _kept(specs, finished, drawn),
     )
+
+
+def _kept(
+    specs: Mapping[str, tuple[FitSpec, CheckedCell]],
+    finished: Mapping[str, bool],
+    drawn: Callable[[str], Outcome | None],
+) -> dict[str, Steps]:
+    """Find the fits that are left and have their draws, and the steps that are done on these."""
+    left = {key: spec for key, (spec, _) in specs.items() if not finished[key]}
+    return {key: missing_steps(stored, spec) for key, spec in left.items() if (stored := drawn(key)) is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from dataclasses import dataclass
@@ -9,19 +10,21 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from bayesrun.base.machine import cores
+from bayesrun.planning.completion import SWITCHES
 from bayesrun.planning.disk_space import fit_bytes, numbers_of, study_bytes
 from bayesrun.planning.effort import alike, steps_of
 from bayesrun.store.whole_files import unsealed
+from bayesrun.types import canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     import pymc as pm
 
     from bayesrun.planning.disk_space import Numbers
     from bayesrun.store.folder import Store
-    from bayesrun.types import Batch, CheckedCell, DispatchOptions, FitSpec, Plan
+    from bayesrun.types import Batch, CheckedCell, DispatchOptions, FitSpec, Plan, SamplerOptions, Steps
 
 __all__ = ["Estimate", "Fact", "estimate", "known", "known_seconds", "predicted", "workers"]
 
@@ -112,8 +115,7 @@ def estimate(
     by_label = {checked.cell.label: checked for checked in cells}
     there = {spec.cell: by_label[spec.cell] for spec in left}
     counted = _counted(models, there)
-    sizes = {label: fit_bytes(counted[label], checked) for label, checked in there.items()}
-    size = sum(sizes[spec.cell] for spec in left) + study_bytes(counted, there)
+    size = sum(_sizes(left, plan, there, counted)) + study_bytes(counted, there)
     facts = known(store)
     basis = {batch.label: _basis(batch.specs[0], facts) for batch in plan.batches}
     unknown = tuple(label for label, (found, _) in basis.items() if not found)
@@ -121,13 +123,41 @@ def estimate(
         return Estimate(size, None, unknown)
     loose = tuple(label for label, (_, same) in basis.items() if not same)
     many = workers(dispatch)
-    calls = [_call(batch, there[batch.label], counted[batch.label], basis[batch.label][0]) for batch in plan.batches]
+    calls = [
+        _call(batch, plan.kept, there[batch.label], counted[batch.label], basis[batch.label][0])
+        for batch in plan.batches
+    ]
     cores_used = [max(1.0, batch.resources.num_cpus) for batch in plan.batches]
     work = sum(seconds * wide for seconds, wide in zip(calls, cores_used, strict=True))
     start = START_SECONDS if dispatch.kind == "ray" else 0.0
     start += SIMULATED_STUDY * any(checked.simulation is not None for checked in there.values())
-    compiled = sum(_compiled(basis[label][0], there[label]) for label in basis)
+    drawing = {spec.cell for spec in left if spec.key not in plan.kept}
+    compiled = sum(_compiled(basis[label][0], there[label]) for label in basis if label in drawing)
     return Estimate(size, start + compiled + max(work / many, *calls), loose=loose)
+
+
+def _sizes(
+    left: Iterable[FitSpec], plan: Plan, cells: Mapping[str, CheckedCell], numbers: Mapping[str, Numbers]
+) -> Iterator[int]:
+    """Predict the bytes that each fit adds: of one whose draws are kept, those of the steps that are done on them."""
+    known: dict[str, int] = {}
+    for spec in left:
+        added = plan.kept.get(spec.key)
+        name = canonical_json([spec.cell, added])
+        if name not in known:
+            known[name] = _bytes(numbers[spec.cell], cells[spec.cell], spec.steps)
+            if added is not None:
+                known[name] -= _bytes(numbers[spec.cell], cells[spec.cell], _less(spec.steps, added))
+        yield known[name]
+
+
+def _bytes(numbers: Numbers, checked: CheckedCell, steps: Steps) -> int:
+    return fit_bytes(numbers, dataclasses.replace(checked, cell=dataclasses.replace(checked.cell, steps=steps)))
+
+
+def _less(steps: Steps, added: Steps) -> Steps:
+    """Return steps without those that are added."""
+    return dataclasses.replace(steps, **{s: getattr(steps, s) and not getattr(added, s) for s in SWITCHES})
 
 
 def workers(dispatch: DispatchOptions) -> int:
@@ -169,9 +199,15 @@ def _without(fact: Fact, spec: FitSpec, steps: int, numbers: Numbers, together: 
     had, options = fact.effort, spec.options
     share = _share(together, options.chains) / _share(had["together"], had["chains"])
     total: float = max(0.0, fact.seconds.get("sample", 0.0) - had["compile"]) * share * steps / max(had["steps"], 1)
+    return total + _stages(fact, spec.options, spec.steps, numbers)
+
+
+def _stages(fact: Fact, options: SamplerOptions, done: Steps, numbers: Numbers) -> float:
+    """Predict the seconds of what is done on the draws of a fit from those of another one."""
+    had, total = fact.effort, 0.0
     draws = options.draws * options.chains
     for stage, seconds in fact.seconds.items():
-        if stage == "sample" or not getattr(spec.steps, stage, True):
+        if stage == "sample" or not getattr(done, stage, True):
             continue
         each, every = SLOPES.get(stage, (0.0, 0.0))
         values = numbers.observed + (numbers.free + numbers.derived) * (stage == "diagnose")
@@ -196,11 +232,18 @@ def _basis(spec: FitSpec, facts: Known) -> tuple[Sequence[Fact], bool]:
     return same or facts.get(wide, ()), bool(same)
 
 
-def _call(batch: Batch, checked: CheckedCell, numbers: Numbers, facts: Sequence[Fact]) -> float:
-    """Predict the seconds of one worker call."""
-    count = len(batch.specs)
-    own = predicted(facts, batch.specs[0], checked, numbers, count if checked.batched else 1)
-    return count * (own + SIMULATED_FIT * (checked.simulation is not None))
+def _call(
+    batch: Batch, kept: Mapping[str, Steps], checked: CheckedCell, numbers: Numbers, facts: Sequence[Fact]
+) -> float:
+    """Predict the seconds of one worker call; of a fit whose draws are kept, those of what is done on them."""
+    drawn = [spec for spec in batch.specs if spec.key not in kept]
+    total = SIMULATED_FIT * (checked.simulation is not None) * len(batch.specs)
+    if drawn:
+        together = len(drawn) if checked.batched else 1
+        total += len(drawn) * predicted(facts, drawn[0], checked, numbers, together)
+    added = (kept[spec.key] for spec in batch.specs if spec.key in kept)
+    options = batch.specs[0].options
+    return total + sum(statistics.median(_stages(fact, options, steps, numbers) for fact in facts) for steps in added)
 
 
 def _compiled(facts: Sequence[Fact], checked: CheckedCell) -> float:

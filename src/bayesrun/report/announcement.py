@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["announce", "close", "show_plan"]
 
+KEPT = "diagnostics only"
+"""What is done for a fit whose draws are stored."""
+
 MOST_LABELS = 3
 """Cells that a line of the plan names."""
 
@@ -25,7 +28,9 @@ MOST_LABELS = 3
 def announce(console: Console, name: str, plan: Plan, cells: Sequence[CheckedCell], estimate: Estimate) -> None:
     """Say what will be done, what is done already, and what to look out for."""
     left = len(plan.specs) - len(plan.done)
-    console.print(f"study {name}: {len(plan.specs)} fits, {len(plan.done)} done, {left} to do", markup=False)
+    kept = f": {left - len(plan.kept)} are drawn, {len(plan.kept)} keep their draws, {KEPT}" if plan.kept else ""
+    told = f"study {name}: {len(plan.specs)} fits, {len(plan.done)} done, {left} to do{kept}"
+    console.print(told, markup=False, soft_wrap=True)
     for original in originals(cells):
         console.print(f"original: {original}", markup=False, soft_wrap=True)
     for note in dict.fromkeys(note for cell in cells for note in cell.notes):
@@ -50,10 +55,13 @@ def show_plan(console: Console, plan: Plan) -> None:
         if len(specs) > 1:
             done = sum(spec.key in plan.done for spec in specs)
             sizes = sorted({len(batch.specs) for batch in plan.batches if batch.label == label})
-            told = f" in batches of {' and '.join(map(str, sizes))}" if sizes else ""
+            kept = sum(spec.key in plan.kept for spec in specs)
+            told = f", {kept} draws kept, {KEPT}" if kept else ""
+            told += f" in batches of {' and '.join(map(str, sizes))}" if sizes else ""
             console.print(f"{len(specs)} replicates, {done} done{told}  {label}", markup=False, soft_wrap=True)
             continue
         word = "done " if specs[0].key in plan.done else "to do"
+        word = f"draws kept, {KEPT}" if specs[0].key in plan.kept else word
         console.print(f"{word}  {specs[0].key}  {label}", markup=False, soft_wrap=True)
     console.print("dry run: nothing was started")
 

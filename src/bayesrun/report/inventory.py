@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bayesrun.planning.keys import is_complete
+from bayesrun.planning.completion import is_complete
 from bayesrun.store.folder import OUTCOME, POSTERIOR
 
 if TYPE_CHECKING:

@@ -257,22 +257,29 @@ def _ranks(estimates: pd.DataFrame) -> pd.DataFrame:
 def _measures(
     estimates: pd.DataFrame, fits: pd.DataFrame, cells: Sequence[CheckedCell], study: StudyOptions
 ) -> pd.DataFrame:
-    """Measure the cells, those that decide by the same rules together: a name may mean another rule in another cell."""
-    alike: dict[tuple[measures.Decision, ...], list[str]] = {}
+    """Measure the cells, those of the same rules and levels together: a name may mean another rule in another cell."""
+    alike: dict[tuple[tuple[measures.Decision, ...], tuple[float, ...]], list[str]] = {}
     for checked in cells:
-        asked = checked.cell.diagnostics
-        rules = measures.parse_decisions(dict.fromkeys((*asked.decisions, *study.decisions)), asked.ci_kind)
-        alike.setdefault(rules, []).append(checked.cell.label)
+        asked, label = checked.cell.diagnostics, checked.cell.label
+        rules = measures.parse_decisions(dict.fromkeys(asked.decisions), asked.ci_kind)
+        alike.setdefault((rules, _levels(estimates, [label], study)), []).append(label)
     parts = []
-    for rules, labels in alike.items():
+    for (rules, levels), labels in alike.items():
         rows, planned = estimates[estimates["cell"].isin(labels)], fits[fits["cell"].isin(labels)]
-        parts.append(measures.measures_table(rows, planned, list(study.levels), rules, study.nulls))
+        parts.append(measures.measures_table(rows, planned, list(levels), rules, study.nulls))
     if len(parts) == 1:
         return parts[0]
     place = {label: number for number, label in enumerate(dict.fromkeys(fits["cell"]))}
     return pd.concat(parts, ignore_index=True).sort_values(
         "cell", key=lambda column: column.map(place), kind="stable", ignore_index=True
     )
+
+
+def _levels(estimates: pd.DataFrame, labels: Sequence[str], study: StudyOptions) -> tuple[float, ...]:
+    """Find the levels of the study that cells have intervals for: those of a later command are not in every cell."""
+    has = estimates[estimates["cell"].isin(labels)]
+    there = has.notna().groupby(has["cell"]).any().all()
+    return tuple(level for level in study.levels if there.get(f"lower_{level:g}", False))
 
 
 def _contrasts(
@@ -287,7 +294,8 @@ def _contrasts(
         reference = min(group, key=lambda label: _preference(by_label[label], study.reference))
         rows, tried = estimates[estimates["cell"].isin(group)], fits[fits["cell"].isin(group)]
         if rows["cell"].nunique() > 1 and reference in set(rows["cell"]):
-            parts.append(measures.contrasts_table(rows, tried, reference, list(study.levels), [group]))
+            levels = _levels(rows, group, study)
+            parts.append(measures.contrasts_table(rows, tried, reference, list(levels), [group]))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 

@@ -14,7 +14,9 @@ from bayesrun.base.machine import versions
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.errors import ConfigError, StoreError
 from bayesrun.planning import meanings
+from bayesrun.planning.completion import with_earlier
 from bayesrun.planning.keys import fit_key, specs_of
+from bayesrun.statistics.measures import parse_decision, parse_decisions
 from bayesrun.types import CheckedCell, Settings, StudyOptions, TrackOptions, canonical_json
 
 if TYPE_CHECKING:
@@ -26,15 +28,18 @@ __all__ = [
     "check_reference",
     "drop_cells",
     "extend_design",
+    "joined_study",
     "read_design",
     "read_study",
     "replicates",
     "same_study",
+    "stored_cells",
+    "with_earlier_wants",
 ]
 
 
-ONE_PER_STUDY = ("kind", "levels", "ranks", "decisions", "quantities")
-"""What is the same for every cell of a study, because its tables have one row or column for it."""
+ONE_PER_STUDY = ("kind", "ranks")
+"""What is the same for every cell of a study, because its tables have one of it."""
 
 
 def same_study(store: Store, study: StudyOptions) -> None:
@@ -60,6 +65,56 @@ def same_study(store: Store, study: StudyOptions) -> None:
             f"study.seed: got {seed}; study {store.root.name} has seed {known}, and a study has one; "
             "choose another name: study.name=NAME"
         )
+
+
+def joined_study(store: Store, study: StudyOptions) -> StudyOptions:
+    """Add what earlier commands asked of a study to what this one asks: levels, quantities and decisions.
+
+    Raises
+    ------
+    ConfigError
+        If a quantity or a decision has the name of another one, whose row or column of the tables it would be.
+    """
+    if not store.read_study():
+        return study
+    had = read_study(store)
+    _refuse_namesakes(store, had, study)
+    names = [decision.name for decision in parse_decisions(had.decisions)]
+    rules = dict(zip(names, had.decisions, strict=True))
+    new = (rule for rule in study.decisions if parse_decision(rule).name not in rules)
+    return dataclasses.replace(
+        study,
+        levels=tuple(sorted({*had.levels, *study.levels})),
+        quantities={**(had.quantities or {}), **(study.quantities or {})} or None,
+        decisions=(*had.decisions, *new),
+    )
+
+
+def _refuse_namesakes(store: Store, had: StudyOptions, study: StudyOptions) -> None:
+    paths = dict(had.quantities or {})
+    rules = {decision.name: decision for decision in parse_decisions(had.decisions)}
+    twins = [
+        (f"quantities.{name}", path, paths[name]) for name, path in (study.quantities or {}).items() if name in paths
+    ]
+    read = parse_decisions(study.decisions)
+    twins += [(f"decisions: {rule.name}", rule.text, rules[rule.name].text) for rule in read if rule.name in rules]
+    for name, given, known in twins:
+        if given != known:
+            raise ConfigError(
+                f"study.{name}: got {given!r}; in study {store.root.name} that is {known!r}, and a name means one "
+                "thing; give it another name, or choose another study: study.name=NAME"
+            )
+
+
+def with_earlier_wants(store: Store, seed: int, cells: Sequence[CheckedCell]) -> tuple[CheckedCell, ...]:
+    """Add to each cell the steps and summaries that earlier commands asked of the same fits."""
+    known = {fit_key(cell, seed, 0): cell for cell in _cells(store.read_study())}
+    return with_earlier(cells, known, [fit_key(cell, seed, 0) for cell in cells])
+
+
+def stored_cells(store: Store) -> tuple[CheckedCell, ...]:
+    """Read every cell of a study's design, superseded ones too; none where there is no study yet."""
+    return _cells(store.read_study())
 
 
 def check_reference(cells: Sequence[CheckedCell], reference: str | None) -> None:
@@ -92,6 +147,7 @@ def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]
         If ``study.reference`` is none of them.
     """
     seed = settings.study.seed
+    cells = with_earlier_wants(store, seed, cells)  # another command may have ended since the plan was made
     whole = meanings.extended(_cells(store.read_study()), cells, seed)
     design = meanings.current(whole)
     check_reference(design, settings.study.reference)

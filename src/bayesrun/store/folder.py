@@ -55,8 +55,8 @@ FIGURES = "figures"
 FINDINGS = "findings.json"
 LOCK = "study.lock"
 OF_DRAWS = (
-    "attempts", "effort", "steps", "diagnostics_options", "quantity_sources", "observed_hash", "size",
-    "checksum", "files", "versions",
+    "attempts", "effort", "steps", "diagnostics_options", "quantity_sources", "step_sources", "observed_hash",
+    "size", "checksum", "files", "versions",
 )  # fmt: skip
 """What an outcome says of stored draws and of what was worked out from them, whatever failed later."""
 AGAIN = "the command of its study makes it again"

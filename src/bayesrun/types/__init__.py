@@ -8,7 +8,7 @@ from bayesrun.types.canonical import SCHEMA_VERSION, canonical_json, digest
 from bayesrun.types.cells import Cell, CheckedCell, Observed
 from bayesrun.types.data import Dataset, Origin, Role
 from bayesrun.types.fits import Batch, FitSpec, Plan, Try
-from bayesrun.types.options import ALL_OPTIONS, DiagnosticsOptions, Gate, Resources, SamplerOptions, Steps
+from bayesrun.types.options import ALL_OPTIONS, Asked, DiagnosticsOptions, Gate, Resources, SamplerOptions, Steps
 from bayesrun.types.outcomes import Outcome, Verdict
 from bayesrun.types.protocols import Builder, SampleFunction
 from bayesrun.types.settings import DispatchOptions, OutputOptions, Settings, StudyOptions, TrackOptions
@@ -18,6 +18,7 @@ from bayesrun.types.targets import Target
 __all__ = [
     "ALL_OPTIONS",
     "SCHEMA_VERSION",
+    "Asked",
     "Batch",
     "Builder",
     "Cell",

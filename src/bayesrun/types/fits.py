@@ -20,7 +20,8 @@ class FitSpec:
 
     `fingerprint` is what the model meant when the plan was made; a worker that finds another meaning refuses.
     For simulated data, `simulation` says what they are drawn from and `data_seed` which they are. `quantity_sources`
-    are those of `CheckedCell`; they change no draw.
+    and `step_sources` are those of `CheckedCell`; they change no draw. `diagnostics` are what a summary has that is
+    made now, and `asked` is what of it this command asks for, without what earlier ones did; None: all of it.
     """
 
     key: str
@@ -39,6 +40,13 @@ class FitSpec:
     simulation: Simulation | None = None
     data_seed: int = 0
     quantity_sources: Mapping[str, str] = field(default_factory=dict)
+    step_sources: Mapping[str, str] = field(default_factory=dict)
+    asked: DiagnosticsOptions | None = None
+
+    @property
+    def required(self) -> DiagnosticsOptions:
+        """What a summary has to have, so that the fit is complete."""
+        return self.asked or self.diagnostics
 
 
 @dataclass(frozen=True)
@@ -97,11 +105,14 @@ class Plan:
         Every fit of the study, in the order of the cells.
     done
         Keys of fits that need nothing more.
+    kept
+        Of fits that are left, whose draws are stored: key to the steps that are done on these.
     """
 
     batches: tuple[Batch, ...]
     specs: tuple[FitSpec, ...]
     done: frozenset[str]
+    kept: Mapping[str, Steps] = field(default_factory=dict)
 
     def __contains__(self, key: object) -> bool:
         """Whether there is a fit of that key."""

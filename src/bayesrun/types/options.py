@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-__all__ = ["ALL_OPTIONS", "DiagnosticsOptions", "Gate", "Resources", "SamplerOptions", "Share", "Steps"]
+__all__ = ["ALL_OPTIONS", "Asked", "DiagnosticsOptions", "Gate", "Resources", "SamplerOptions", "Share", "Steps"]
 
 Share = Annotated[float, Gt(0), Lt(1)]
 
@@ -136,6 +136,14 @@ class DiagnosticsOptions:
     ranks: Annotated[int, Ge(0)] = 0
     quantities: Mapping[str, str] | None = None
     decisions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one command asks of the draws of a fit, where others asked for more: steps, and how it is summarised."""
+
+    steps: Steps
+    diagnostics: DiagnosticsOptions
 
 
 @dataclass(frozen=True)

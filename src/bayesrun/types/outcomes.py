@@ -38,9 +38,9 @@ class Outcome:
         What the sampling consisted of, by which the seconds of other fits are predicted: see `planning.effort`.
     attempts
         One entry for each target_accept tried: target_accept, n_divergent, seconds.
-    steps, diagnostics_options, quantity_sources
-        What was done, so that a step that is wanted later can be completed, and what an edited function had worked out
-        is worked out again.
+    steps, diagnostics_options, quantity_sources, step_sources
+        What was done, for all commands together, so that what is wanted later can be added, and what an edited function
+        had worked out is worked out again.
     observed_hash
         Digest of what the terms of the likelihood are about.
     where
@@ -77,6 +77,7 @@ class Outcome:
     files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     degenerate: str = ""
+    step_sources: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

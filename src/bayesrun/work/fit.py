@@ -125,17 +125,11 @@ def _truth(posterior: xr.Dataset, case: Case) -> xr.Dataset:
     return xr.Dataset(variables, coords={dim: posterior.coords[dim] for dim in used if dim in posterior.coords})
 
 
-def complete(tree: xr.DataTree, had: Steps, case: Case) -> Fitted:
+def complete(tree: xr.DataTree, missing: Steps, case: Case) -> Fitted:
     """Do the steps that a stored posterior lacks; its draws stay as they are."""
-    spec = case.spec
-    repeat = spec.steps.prior_draws != had.prior_draws
-    missing = replace(
-        spec.steps,
-        prior_predictive=spec.steps.prior_predictive and (repeat or not had.prior_predictive),
-        posterior_predictive=spec.steps.posterior_predictive and not had.posterior_predictive,
-        log_likelihood=spec.steps.log_likelihood and not had.log_likelihood,
-    )
     _refuse_other_model(case)
+    if missing.log_likelihood and "log_likelihood" in tree.children:
+        del tree["log_likelihood"]  # by another source than now
     return do_steps(Fitted(tree), case, missing)
 
 

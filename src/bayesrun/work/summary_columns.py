@@ -16,7 +16,7 @@ from bayesrun.base.alignment import SAMPLE_DIMS, aligned
 from bayesrun.base.imports import import_target, module_constant
 from bayesrun.base.recent import Recent
 from bayesrun.base.seeds import named_seed
-from bayesrun.errors import FitError
+from bayesrun.errors import BayesrunError, FitError
 from bayesrun.statistics.calibration import probability_below, rank_truth
 from bayesrun.statistics.fit_summary import Scalars, scalars, summary_of
 from bayesrun.statistics.measures.decisions import parse_decisions
@@ -64,7 +64,7 @@ def score(summary: pd.DataFrame, tree: xr.DataTree, case: Case, *, kind: str) ->
     Raises
     ------
     FitError
-        If the function of a quantity fails or returns something else than numbers.
+        If the function of a quantity fails or returns something else than numbers; its `quantity` says which.
     """
     options = case.spec.diagnostics
     simulated = case.spec.simulation is not None
@@ -119,10 +119,14 @@ def _further(tree: xr.DataTree, posterior: xr.Dataset, case: Case) -> list[tuple
         found.append((LOG_LIKELIHOOD, np.asarray(joint), _likelihood_at_truth(tree, case)))
     for name, path in (case.spec.diagnostics.quantities or {}).items():
         what = f"quantity {name} ({path})"
-        function = import_target(what, path)
-        draws = {str(key): v.transpose("chain", "draw", ...).values for key, v in posterior.data_vars.items()}
-        values = _asked(what, function, draws, case, next(iter(draws.values())).shape[:2])
-        found.append((name, values, _at_truth(what, function, case, set(draws))))
+        try:
+            function = import_target(what, path)
+            draws = {str(key): v.transpose("chain", "draw", ...).values for key, v in posterior.data_vars.items()}
+            values = _asked(what, function, draws, case, next(iter(draws.values())).shape[:2])
+            found.append((name, values, _at_truth(what, function, case, set(draws))))
+        except BayesrunError as error:
+            error.quantity = name
+            raise
     return found
 
 

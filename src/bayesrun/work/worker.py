@@ -16,10 +16,18 @@ from typing import TYPE_CHECKING, Literal
 from bayesrun.base.imports import at_once, import_target, make_importable, sampler_constant
 from bayesrun.base.machine import versions
 from bayesrun.dispatch.retries import spent, told
-from bayesrun.errors import FitError, FitTimeoutError, StoreError
-from bayesrun.planning.keys import is_complete
+from bayesrun.errors import BayesrunError, FitError, FitTimeoutError, StoreError
+from bayesrun.planning.completion import (
+    IN_POSTERIOR,
+    Wants,
+    added_up,
+    is_complete,
+    joined_steps,
+    missing_steps,
+    without,
+)
 from bayesrun.store.folder import Store
-from bayesrun.types import Batch, FitSpec, Outcome, Steps, Try
+from bayesrun.types import Batch, FitSpec, Outcome, Try
 from bayesrun.work.datasets import Sources
 from bayesrun.work.fit import ESCALATED, complete, fits
 
@@ -39,6 +47,9 @@ type Tried = Mapping[str, tuple[Try, ...]]
 
 AGAIN = ("diagnose", "figures", "failed")
 """Stages that a completion does anew: their earlier time is not added."""
+
+OF_FIGURE = "figure "
+"""What a warning begins with that tells of a figure."""
 
 TEXT_LENGTH = 300
 MOST_WARNINGS = 10
@@ -129,16 +140,37 @@ def _broke(before: tuple[Try, ...], error: BaseException, together: int, begin: 
 
 
 def _completed(case: Case, stored: Outcome, store: Store) -> Outcome:
-    """Do what a fit lacks from its stored draws; a file that would hold the same is not written again."""
-    spec = case.spec
-    steps = _union(stored, spec)
-    found = _resume(stored, complete(store.read_tree(spec.key), stored.steps, case))
-    outcome, summary = _reported(case, found, steps, store)
-    same = steps == stored.steps and spec.diagnostics.loo_var == stored.diagnostics_options.loo_var
+    """Do what a fit lacks from its stored draws, beside what it has; what would be the same is not made again."""
+    missing = missing_steps(stored, case.spec)
+    case, lost = _with_stored(case, stored)
+    found = _resume(stored, complete(store.read_tree(stored.key), missing, case))
+    loo_var = case.spec.diagnostics.loo_var
+    same = not any(getattr(missing, name) for name in IN_POSTERIOR) and loo_var == stored.diagnostics_options.loo_var
+    drawn = same and stored.steps.figures and store.done(stored.key) is not None
+    if drawn:
+        lost += tuple(line for line in stored.warnings if line.startswith(OF_FIGURE))
+        found.seconds["figures"] = stored.seconds.get("figures", 0.0)
+    outcome, summary = _reported(case, found, store, lost=lost, figures=not drawn)
     as_drawn = dataclasses.replace(
         outcome, size=stored.size, checksum=stored.checksum, versions=stored.versions, where=stored.where
     )
     return store.write_fit(as_drawn, None if same else found.tree, summary)
+
+
+def _with_stored(case: Case, stored: Outcome) -> tuple[Case, tuple[str, ...]]:
+    """Add what a fit has to what is wanted of it; the second value says what can no longer be made."""
+    spec = case.spec
+    had = Wants(stored.diagnostics_options, stored.quantity_sources)
+    both, lost = added_up(had, Wants(spec.diagnostics, spec.quantity_sources))
+    ready = dataclasses.replace(
+        spec,
+        steps=joined_steps(stored.steps, spec.steps),
+        diagnostics=both.diagnostics,
+        quantity_sources=both.sources,
+        step_sources=spec.step_sources if spec.steps.log_likelihood else stored.step_sources,
+        asked=spec.required,
+    )
+    return dataclasses.replace(case, spec=ready), lost
 
 
 def _settled(
@@ -149,7 +181,7 @@ def _settled(
     try:
         if isinstance(found, FitError):
             raise found
-        outcome, summary = _reported(case, found, case.spec.steps, store)
+        outcome, summary = _reported(case, found, store)
         return store.write_fit(outcome, found.tree, summary)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
         return _failed(case.spec, store, error, case.degenerate, _broke(before, error, together, begin))
@@ -186,6 +218,10 @@ def _failed(spec: FitSpec, store: Store, error: BaseException, degenerate: str, 
         return dataclasses.replace(outcome, message=_short(f"{outcome.message}; and it cannot be recorded: {full}"))
 
 
+def _few(warnings: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(_short, warnings[:MOST_WARNINGS]))
+
+
 def _short(text: str) -> str:
     return text if len(text) <= TEXT_LENGTH else f"{text[: TEXT_LENGTH - 3]}..."
 
@@ -209,17 +245,36 @@ def measured(case: Case, found: Fitted) -> tuple[Diagnosis, pd.DataFrame]:
     return facts, score(facts.summary, found.tree, case, kind=_kind(case.spec))
 
 
-def _reported(case: Case, found: Fitted, steps: Steps, store: Store) -> tuple[Outcome, pd.DataFrame]:
+def _measurable(case: Case, found: Fitted) -> tuple[Case, Diagnosis, pd.DataFrame, tuple[str, ...]]:
+    """Measure a posterior; what only earlier commands ask for and fails is left out, and the last value says so."""
+    lost: tuple[str, ...] = ()
+    while True:
+        try:
+            return case, *measured(case, found), lost
+        except BayesrunError as error:
+            name, spec = error.quantity, case.spec
+            if name is None or name in (spec.required.quantities or {}):
+                raise
+            less, undecided = without(Wants(spec.diagnostics, spec.quantity_sources), [name])
+            lost = (*lost, f"{error}; an earlier command asked for it, and it is left out", *undecided)
+            case = dataclasses.replace(
+                case, spec=dataclasses.replace(spec, diagnostics=less.diagnostics, quantity_sources=less.sources)
+            )
+
+
+def _reported(
+    case: Case, found: Fitted, store: Store, *, lost: tuple[str, ...] = (), figures: bool = True
+) -> tuple[Outcome, pd.DataFrame]:
     """Measure a posterior and draw its figures."""
-    spec = case.spec
     with found.timed("diagnose"):
-        facts, summary = measured(case, found)
+        case, facts, summary, failing = _measurable(case, found)
+        spec, steps = case.spec, case.spec.steps
         if "loo" in found.tree.children:
             del found.tree["loo"]
         if facts.loo is not None:
             found.tree["loo"] = type(found.tree)(facts.loo)
     problems: Sequence[str] = ()
-    if steps.figures:
+    if steps.figures and figures:
         from bayesrun.figures import fit_figures
 
         with found.timed("figures"):
@@ -231,13 +286,14 @@ def _reported(case: Case, found: Fitted, steps: Steps, store: Store) -> tuple[Ou
         status="done",
         diagnostics=facts.facts,
         absent={name: _short(why) for name, why in facts.absent.items()},
-        warnings=tuple(map(_short, (*found.warnings, *facts.warnings, *problems)[:MOST_WARNINGS])),
+        warnings=_few((*lost, *failing, *found.warnings, *facts.warnings, *problems)),
         seconds=found.seconds,
         effort=found.effort,
         attempts=found.attempts,
         steps=steps,
         diagnostics_options=spec.diagnostics,
         quantity_sources=spec.quantity_sources,
+        step_sources=spec.step_sources if steps.log_likelihood else {},
         observed_hash=spec.observed_hash,
         where=_where(),
         versions=versions(),
@@ -257,11 +313,3 @@ def _resume(stored: Outcome, found: Fitted) -> Fitted:
             found.seconds.setdefault(stage, seconds)
     found.attempts, found.effort = stored.attempts, stored.effort
     return found
-
-
-def _union(stored: Outcome, spec: FitSpec) -> Steps:
-    """Join the steps that the posterior had and those that were wanted."""
-    names = ("prior_predictive", "posterior_predictive", "log_likelihood", "figures")
-    merged = {name: getattr(stored.steps, name) or getattr(spec.steps, name) for name in names}
-    prior = spec.steps.prior_draws if spec.steps.prior_predictive else stored.steps.prior_draws
-    return dataclasses.replace(spec.steps, **merged, prior_draws=prior)
