@@ -11,7 +11,6 @@ import itertools
 import os
 from typing import TYPE_CHECKING
 
-from bayesrun.command import hydra_app
 from bayesrun.command.overrides import VALUED, flags, to_hydra
 from bayesrun.command.verbs import VERBS
 from bayesrun.command.wording import hydra_errors
@@ -83,6 +82,8 @@ def _groups() -> list[str]:
 
 
 def _query(before: Sequence[str], incomplete: str) -> list[str]:
+    from bayesrun.command import hydra_app
+
     overrides = [word for word in before if "=" in word and not word.startswith("-") and len(word.split()) == 1]
     folders = [word for pair in itertools.pairwise(before) if pair[0] in FOLDERS for word in pair]
     os.environ["COMP_LINE"] = " ".join(["bayesrun", *to_hydra(overrides), incomplete])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from bayesrun import __version__
 from bayesrun.base import machine
-from bayesrun.command import completion, hydra_app, verbs
+from bayesrun.command import completion, verbs
 from bayesrun.command.wording import OK, asks_for_more, nearest, reported, say
 
 if TYPE_CHECKING:
@@ -42,4 +42,6 @@ def _run(arguments: Sequence[str]) -> int:
         return reported(lambda: verbs.call(first, words))
     if first.isidentifier():
         return say(f"{first}: no verb of that name; {nearest(first, verbs.VERBS)}, or KEY=VALUE overrides")
+    from bayesrun.command import hydra_app
+
     return reported(lambda: hydra_app.run(arguments))

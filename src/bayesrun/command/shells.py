@@ -1,6 +1,7 @@
 """How bash, zsh and fish complete: the scripts that they read once, and the answers that these ask for.
 
-They are click's, for words that hold ``=`` and go on after it.
+They are click's, for words that hold ``=`` or a comma and may go on. What goes wrong meanwhile is not shown: it would
+stand in the middle of what is typed.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ BASH = r"""%(complete_func)s() {
             [[ $value == *[=./] ]] && compopt -o nospace 2> /dev/null
         fi
     done < <(env COMP_LINE="${COMP_LINE:0:COMP_POINT}" BREAKS="$COMP_WORDBREAKS" \
-        %(complete_var)s=bash_complete "$1")
+        %(complete_var)s=bash_complete "$1" 2> /dev/null)
 }
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
@@ -53,7 +54,7 @@ ZSH = r"""#compdef %(prog_name)s
     local -a response whole open
     local type key descr
     response=("${(@f)$(env COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT-1)) \
-        %(complete_var)s=zsh_complete $words[1])}")
+        %(complete_var)s=zsh_complete $words[1] 2> /dev/null)}")
     for type key descr in $response; do
         if [[ $type == dir ]]; then
             _path_files -/
@@ -67,6 +68,22 @@ ZSH = r"""#compdef %(prog_name)s
     (( $#whole )) && compadd -Q -V whole -a whole
 }
 compdef %(complete_func)s %(prog_name)s
+"""
+
+# the value may hold a comma, where several are swept
+FISH = r"""function %(complete_func)s
+    set -lx COMP_WORDS (commandline -cp)
+    set -lx COMP_CWORD (commandline -t)
+    for line in (env %(complete_var)s=fish_complete %(prog_name)s 2> /dev/null)
+        set -l answer (string split -m 1 "," $line)
+        if test $answer[1] = dir
+            __fish_complete_directories $answer[2]
+        else
+            echo $answer[2]
+        end
+    end
+end
+complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
 """
 
 
@@ -104,7 +121,11 @@ class _Zsh(_Words, ZshComplete):
 
 
 class _Fish(_Words, FishComplete):
-    pass
+    source_template: ClassVar[str] = FISH
+
+    def format_completion(self, item: CompletionItem[str]) -> str:
+        """Write a line, whatever lines click's own script reads."""
+        return f"{item.type},{item.value}" + (f"\t{item.help}" if item.help else "")
 
 
 SHELLS: Final[Mapping[str, type[ShellComplete]]] = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}
