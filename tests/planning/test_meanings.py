@@ -89,6 +89,10 @@ def test_a_cell_of_an_earlier_version_is_superseded_by_one_that_states_the_same(
     old = cell("f1")
     old = dataclasses.replace(old, cell=dataclasses.replace(old.cell, words={}))
     design = named([old])
+    new = cell("f2", data="e")
+    model = dataclasses.replace(new.cell.model, params={"scale": 1.0})  # a default, which is written down by now
+    with_default = dataclasses.replace(new, cell=dataclasses.replace(new.cell, model=model))
+    assert [bool(why) for _, why in told(extended(design, [with_default], 1))] == [True, False]
     assert told(extended(design, [cell("f2")], 1)) == [
         ("means/y/nuts (superseded)", "another model"),
         ("means/y/nuts", ""),

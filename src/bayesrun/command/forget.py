@@ -13,6 +13,7 @@ from bayesrun.base.verb_hints import verb
 from bayesrun.errors import ConfigError, StoreError
 from bayesrun.planning.keys import specs_of
 from bayesrun.report import study_file
+from bayesrun.report.superseded import NO_CELL
 from bayesrun.report.verdict import PAGE
 from bayesrun.store.table_marks import read_table
 from bayesrun.store.turns import TABLES, take
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Chosen", "Wanted", "chosen", "remove"]
 
-LEFT_OVER = "of no cell"
-"""Stands for the cell of a fit that no cell of the design has."""
-
 
 @dataclass(frozen=True)
 class Wanted:
@@ -37,7 +35,7 @@ class Wanted:
     cells, keys
         Labels of cells, and keys of fits.
     superseded
-        All superseded ones too.
+        All superseded ones too, and those that no cell of the design has.
     failed
         Only those that failed; of all cells where nothing else is named.
     """
@@ -98,8 +96,7 @@ def chosen(store: Store, wanted: Wanted) -> Chosen:
     seed, _, design = study_file.read_design(store)
     known = specs_of(design, seed)
     labels = {key: checked.cell.label for key, (_, checked) in known.items()}
-    left_over = {path.parent.name for path in store.root.glob("fits/*/*")} - set(labels)
-    every = labels | dict.fromkeys(sorted(left_over), LEFT_OVER)
+    every = labels | dict.fromkeys(sorted(store.stored_keys() - set(labels)), NO_CELL)
     for cell in wanted.cells:
         _known("cell", cell, {one.cell.label for one in design}, store)
     for key in wanted.keys:
@@ -111,7 +108,7 @@ def chosen(store: Store, wanted: Wanted) -> Chosen:
         if not named
         or label in wanted.cells
         or key in wanted.keys
-        or (wanted.superseded and key in known and known[key][1].superseded)
+        or (wanted.superseded and (label == NO_CELL or known[key][1].superseded))
     }
     if wanted.failed:
         found = {key: label for key, label in found.items() if _failed(store, key)}
@@ -160,7 +157,6 @@ def _are_in_tables(store: Store, keys: Collection[str]) -> bool:
 
 
 def _remove_tables(store: Store) -> None:
-    store.write_findings({})
-    for pattern in ("tables/*.parquet", "tables/*.csv", "figures/*.png", PAGE):
+    for pattern in ("tables/*.parquet", "tables/*.csv", "tables/*.json", "figures/*.png", PAGE):
         for path in store.root.glob(pattern):
             path.unlink(missing_ok=True)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from bayesrun.base.cell_labels import flat, labelled, leaves, short
 from bayesrun.planning.keys import data_digest, fit_key
-from bayesrun.types import Cell, CheckedCell, canonical_json
+from bayesrun.types import Cell, CheckedCell, Target, canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
 __all__ = ["current", "extended", "named", "superseded_part"]
 
@@ -109,7 +109,7 @@ def _after(old: CheckedCell, cells: Sequence[CheckedCell]) -> CheckedCell:
     if old.superseded:
         return old
     typed = {canonical_json(_words(cell)) for cell in cells}
-    alike = [cell for cell in cells if _stated(cell) == _stated(old)]
+    alike = [cell for cell in cells if _stated(cell if old.cell.words else _as_before(cell, old)) == _stated(old)]
     had = old.meant_by or (_words(old),)
     left = () if alike else tuple(words for words in had if canonical_json(words) not in typed)
     if left:
@@ -141,6 +141,21 @@ def _stated(checked: CheckedCell) -> str:
     drawn = simulation and [simulation.generator, simulation.truth, simulation.joint, simulation.design]
     limit = cell.gate.n_divergent if cell.options.escalate else None
     return canonical_json([cell.model, cell.data, cell.sampler, options, drawn, limit])
+
+
+def _as_before(new: CheckedCell, old: CheckedCell) -> CheckedCell:
+    """Return a cell as an earlier version wrote it down: without parameters that have their defaults."""
+    typed = {path.split(".")[1] for path in new.cell.words if path.startswith("model.")}
+    model = _without_more(new.cell.model, old.cell.model.params.keys() | typed)
+    simulation = new.simulation
+    if simulation is not None and old.simulation is not None:
+        generator = _without_more(simulation.generator, old.simulation.generator.params.keys())
+        simulation = dataclasses.replace(simulation, generator=generator)
+    return dataclasses.replace(new, cell=dataclasses.replace(new.cell, model=model), simulation=simulation)
+
+
+def _without_more(target: Target, names: Container[str]) -> Target:
+    return dataclasses.replace(target, params={name: value for name, value in target.params.items() if name in names})
 
 
 def _after_successor(old: CheckedCell, now: Sequence[CheckedCell]) -> CheckedCell:

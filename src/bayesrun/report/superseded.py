@@ -15,12 +15,15 @@ from bayesrun.planning.meanings import current
 from bayesrun.types import CheckedCell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from bayesrun.store.folder import Store
     from bayesrun.types import FitSpec
 
-__all__ = ["both", "superseded", "superseded_lines"]
+__all__ = ["NO_CELL", "both", "superseded", "superseded_lines"]
+
+NO_CELL = "of no cell"
+"""Stands for the cell of fits that the design has none for: their keys were made in another way."""
 
 type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
 
@@ -38,8 +41,8 @@ def both(store: Store) -> tuple[Known, Known]:
     return specs_of(current(cells), seed), specs_of([cell for cell in cells if cell.superseded], seed)
 
 
-def superseded_lines(old: Known, store: Store) -> list[str]:
-    """Say which fits are superseded, why, and how to be rid of them: a line a cell.
+def superseded_lines(old: Known, store: Store, known: Container[str]) -> list[str]:
+    """Say which fits are superseded, why, and how to be rid of them: a line a cell, one for those of no cell.
 
     Parameters
     ----------
@@ -47,6 +50,8 @@ def superseded_lines(old: Known, store: Store) -> list[str]:
         Superseded fits by key.
     store
         Where they are.
+    known
+        Keys of the fits that are not superseded.
     """
     stored: dict[str, int] = {}
     why = {}
@@ -54,9 +59,15 @@ def superseded_lines(old: Known, store: Store) -> list[str]:
         label = checked.cell.label
         stored[label] = stored.get(label, 0) + store.has_fit(key)
         why[label] = checked.superseded
+    told = [
+        (label.replace(" (superseded)", ""), count, f"its words now mean {why[label]}")
+        for label, count in stored.items()
+    ]
+    left_over = sum(key not in known and key not in old for key in store.stored_keys())
+    told += [(NO_CELL, left_over, "they are of an earlier version")] if left_over else []
     hint = verb("forget", store.root)
     return [
-        f"superseded: {label.replace(' (superseded)', '')} ({count} {'fit' if count == 1 else 'fits'}): its words now "
-        f"mean {why[label]}; {hint} --superseded removes {'it' if count == 1 else 'them'}"
-        for label, count in stored.items()
+        f"superseded: {what} ({count} {'fit' if count == 1 else 'fits'}): {reason}; "
+        f"{hint} --superseded removes {'it' if count == 1 else 'them'}"
+        for what, count, reason in told
     ]

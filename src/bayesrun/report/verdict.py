@@ -150,7 +150,7 @@ def ending(
     make = _real if study.kind == "fit" else _simulated
     left_out = {key: fit for key, fit in superseded(store).items() if key not in known}
     made = make(known, store, study, fresh or {}, turn)
-    made = dataclasses.replace(made, superseded=tuple(superseded_lines(left_out, store)))
+    made = dataclasses.replace(made, superseded=tuple(superseded_lines(left_out, store, known)))
     if plan is None:
         return made
     own = tuple(dict.fromkeys(known[spec.key][1].cell.label for spec in plan.specs))

@@ -362,6 +362,10 @@ class Store:
         if not path.exists() or path.read_bytes() != text.encode():
             write_atomically(path, lambda aside: aside.write_bytes(text.encode()))
 
+    def stored_keys(self) -> set[str]:
+        """Keys of the fits of which anything is stored."""
+        return {path.name for path in self.root.glob("fits/*") if self.has_fit(path.name)}
+
     def has_fit(self, key: str) -> bool:
         """Whether anything of a fit is stored, whole or not, beside its config."""
         return any((self.fit_folder(key) / name).exists() for name in (OUTCOME, POSTERIOR, SUMMARY, ERROR))

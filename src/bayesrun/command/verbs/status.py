@@ -64,7 +64,7 @@ def _status_of(study: StoredStudy, *, verify: bool) -> int:
         *harmed,
         *lost,
         *_open(study),
-        *superseded_lines(study.superseded, store),
+        *superseded_lines(study.superseded, store, study.known),
         states.sentence(store.root.name, state, standings.values()),
     ):
         console.print(line, markup=False, soft_wrap=True)

@@ -122,7 +122,7 @@ def open_study(study: str, output_dir: str) -> StoredStudy:
     seed, tracked, cells = study_file.read_design(store)
     old = [cell for cell in cells if cell.superseded]
     if len(old) == len(cells):
-        lines = superseded_lines(specs_of(old, seed), store)
+        lines = superseded_lines(specs_of(old, seed), store, ())
         none = f"study {store.root.name} has no current cell; the command that asks for one makes it anew"
         raise StoreError("\n".join((none, *lines)))
     return StoredStudy(
