@@ -53,9 +53,13 @@ COMMON = (
     "--config-dir", "conf", "model=diary", "data=csv", "data.path=line.csv", "study.name=diary", "track=off",
     "dispatch=serial",
 )  # fmt: skip
-BASE = (*COMMON, "sampler.extra={cores: 1}", "diagnostics.quantities={doubled: diary_quantities.doubled}")
+SMALL = (
+    "sampler=advi_jax", "sampler.iterations=200", "sampler.draws=20", "sampler.chains=2", "steps.figures=false",
+    "steps.prior_predictive=false", "steps.posterior_predictive=false",
+)  # fmt: skip
+BASE = (*COMMON, *SMALL, "diagnostics.quantities={doubled: diary_quantities.doubled}")
 SIMULATED = (
-    *COMMON, "study=recovery", "study.replicates=200", "sampler=advi_jax",
+    *COMMON, *SMALL, "study=recovery", "study.replicates=200", "study.ranks=10", "study.max_failed=1",
     "study.quantities={doubled: diary_quantities.doubled}",
 )  # fmt: skip
 FILES = {
@@ -66,40 +70,47 @@ FILES = {
     "conf/model/diary.yaml": YAML,
 }
 
-# name: (file, old, new) or words that are added, and whether the fits are made anew
-EDITS = {
-    "a prior": (("model.slope_sigma=2",), True),
-    "a prior in the file": (("conf/model/diary.yaml", YAML, YAML + "slope_sigma: 2\n"), True),
-    "a default typed out": (("model.slope_sigma=1",), False),
-    "a default in the file": (("diary_model.py", "slope_sigma: float = 1.0", "slope_sigma: float = 2.0"), True),
-    "a row": (("line.csv", "0.5,1.9", "0.5,1.8"), True),
-    "one row less": (("line.csv", "0.9,2.2,eve\n", ""), True),
-    "the order of rows": (("line.csv", "0.1,1.2,ann\n0.5,1.9,bob\n", "0.5,1.9,bob\n0.1,1.2,ann\n"), True),
-    "a column that no model uses": (("line.csv", "ann", "anne"), False),
-    "a comment": (("diary_model.py", "WIDTH = 3.0", "# how wide\nWIDTH = 3.0"), False),
-    "a docstring": (("diary_model.py", "    with pm.Model", '    """Line."""\n    with pm.Model'), False),
-    "a helper, same value": (("diary_helper.py", "2.0 * x", "x + x"), False),
-    "a helper, other value": (("diary_helper.py", "2.0 * x", "2.5 * x"), True),
-    "another function of the file": (("diary_model.py", "def pointwise", "def more(): ...\n\ndef pointwise"), False),
-    "another function of a helper": (("diary_helper.py", "return x\n", "return -x\n"), False),
-    "a Python variable's name": (("diary_model.py", "WIDTH", "BREADTH"), False),
-    "a global": (("diary_model.py", "WIDTH = 3.0", "WIDTH = 3.5"), True),
-    "a closure": (("diary_model.py", "shifted(0.5)", "shifted(0.6)"), True),
-    "what a closure does": (("diary_model.py", "return x + by", "return x - by"), True),
-    "a CustomDist's logp": (("diary_model.py", "-0.5 * (value", "-0.6 * (value"), True),
-    "a CustomDist's dist": (("diary_model.py", "mu, 1.5", "mu, 1.6"), True),
-    "a start": (("diary_model.py", "initval=0.1", "initval=0.2"), True),
-    "a variable's name": (("diary_model.py", '"b"', '"slope"'), True),
-    "a distribution": (("diary_model.py", 'pm.Normal("b"', 'pm.Laplace("b"'), True),
-    "a hook of pointwise terms": (("diary_model.py", 'pm.logp(model["y_obs"]', '0.0 + pm.logp(model["y_obs"]'), False),
-    "a quantity's source": (("diary_quantities.py", "2.0", "3.0"), False),
-    "draws": (("sampler.draws=500",), True),
-    "cores": (("sampler.extra={cores: 2}",), False),
-    "iterations, of another sampler": (("sampler.iterations=500",), False),
-    "figures": (("steps.figures=false",), False),
-    "a gate": (("gate.rhat_max=1.05",), False),
-    "seed": (("study.seed=7",), True),
+# name: (file, old, new) or words that are added, and why the fits are made anew, as the plan has to say, if they are
+EDITS: dict[str, tuple[tuple[str, ...], str]] = {
+    "a prior": (("model.slope_sigma=2",), "slope_sigma 1 -> 2"),
+    "a prior in the file": (("conf/model/diary.yaml", YAML, YAML + "slope_sigma: 2\n"), "slope_sigma 1 -> 2"),
+    "a default typed out": (("model.slope_sigma=1",), ""),
+    "a default in the file": (("diary_model.py", "sigma: float = 1.0", "sigma: float = 2.0"), "slope_sigma 1 -> 2"),
+    "a row": (("line.csv", "0.5,1.9", "0.5,1.8"), "data: y, row 2 (1.9 -> 1.8)"),
+    "one row less": (("line.csv", "0.9,2.2,eve\n", ""), "data: 3 rows instead of 4"),
+    "the order of rows": (
+        ("line.csv", "0.1,1.2,ann\n0.5,1.9,bob\n", "0.5,1.9,bob\n0.1,1.2,ann\n"), "data: rows in another order",
+    ),
+    "a column that no model uses": (("line.csv", "ann", "anne"), ""),
+    "a comment": (("diary_model.py", "WIDTH = 3.0", "# how wide\nWIDTH = 3.0"), ""),
+    "a docstring": (("diary_model.py", "    with pm.Model", '    """Line."""\n    with pm.Model'), ""),
+    "a helper, same value": (("diary_helper.py", "2.0 * x", "x + x"), ""),
+    "a helper, other value": (("diary_helper.py", "2.0 * x", "2.5 * x"), "the model's a"),
+    "another function of the file": (("diary_model.py", "def pointwise", "def more(): ...\n\ndef pointwise"), ""),
+    "another function of a helper": (("diary_helper.py", "return x\n", "return -x\n"), ""),
+    "a Python variable's name": (("diary_model.py", "WIDTH", "BREADTH"), ""),
+    "a global": (("diary_model.py", "WIDTH = 3.0", "WIDTH = 3.5"), "the model's a"),
+    "a closure": (("diary_model.py", "shifted(0.5)", "shifted(0.6)"), "the model's b"),
+    "what a closure does": (("diary_model.py", "return x + by", "return x - by"), "the model's b"),
+    "a CustomDist's logp": (("diary_model.py", "-0.5 * (value", "-0.6 * (value"), "the model's c"),
+    "a CustomDist's dist": (("diary_model.py", "mu, 1.5", "mu, 1.6"), "the model's d"),
+    "a start": (("diary_model.py", "initval=0.1", "initval=0.2"), "coords, dims, starts or the order of variables"),
+    "a variable's name": (("diary_model.py", '"b"', '"slope"'), "variable b renamed to slope"),
+    "another variable": (("diary_model.py", "        b =", '        pm.Normal("z")\n        b ='), "variable z is new"),
+    "a distribution": (("diary_model.py", 'pm.Normal("b"', 'pm.Laplace("b"'), "the model's b"),
+    "a hook of pointwise terms": (("diary_model.py", 'pm.logp(model["y_obs"]', '0.0 + pm.logp(model["y_obs"]'), ""),
+    "a quantity's source": (("diary_quantities.py", "2.0", "3.0"), ""),
+    "draws": (("sampler.draws=30",), "draws 20 -> 30"),
+    "iterations and draws": (("sampler.iterations=500", "sampler.draws=30"), "draws 20 -> 30, iterations 200 -> 500"),
+    "figures": (("steps.figures=true",), ""),
+    "a gate": (("gate.khat=0.9",), ""),
 }  # fmt: skip
+OTHERWISE = {
+    "a row": "",  # the outcome is drawn
+    "a CustomDist's logp": None,  # what has a density only cannot be drawn from
+    "a quantity's source": "",
+}
+"""What differs from the above where data are simulated: nothing of it that is None can be tried."""
 
 
 @pytest.fixture
@@ -122,8 +133,8 @@ def forget() -> None:
     importlib.invalidate_caches()
 
 
-def planned(*words: str) -> list[tuple[str, int, int]]:
-    """Keys and seeds of all fits of a command."""
+def planned(*words: str) -> tuple[list[tuple[str, int, int]], str]:
+    """Keys and seeds of all fits of a command, and what its dry run says."""
     found: list[tuple[str, int, int]] = []
     expand = study.expand
 
@@ -136,12 +147,12 @@ def planned(*words: str) -> list[tuple[str, int, int]]:
     with mock.patch.object(study, "expand", kept):
         ran = bayesrun(*words, "dry_run=true")
     assert ran.code == 0, ran.err
-    return found
+    return found, ran.out
 
 
 def edited(folder: Path, change: tuple[str, ...]) -> tuple[str, ...]:
     """Make an edit; words are returned."""
-    if len(change) == 1:
+    if "=" in change[0]:
         return change
     name, old, new = change
     text = (folder / name).read_text()
@@ -150,31 +161,34 @@ def edited(folder: Path, change: tuple[str, ...]) -> tuple[str, ...]:
     return ()
 
 
-OTHERWISE = {
-    "a row": False,  # the outcome is drawn
-    "cores": None,  # advi_jax has none
-    "a CustomDist's logp": None,  # what has a density only cannot be drawn from
-    "draws": True,
-    "iterations, of another sampler": True,
-}
-"""What differs from the above where data are simulated."""
-
-
-@pytest.mark.parametrize(("command", "otherwise"), [(BASE, {}), (SIMULATED, OTHERWISE)], ids=["real", "simulated"])
+@pytest.mark.parametrize(
+    ("command", "otherwise"),
+    [pytest.param(BASE, {}, id="real"), pytest.param(SIMULATED, OTHERWISE, id="simulated", marks=pytest.mark.slow)],
+)
 def test_what_is_fitted_anew_after_an_edit(command, otherwise, project: Path) -> None:
     without = ('pm.CustomDist("c", a, logp=density)',) if command is SIMULATED else ()
     written(project, *without)
-    first = planned(*command)
+    forget()
+    assert "0 done" in bayesrun(*command).out
+    first, told = planned(*command)
     assert len(set(first)) == len(first) == (200 if command is SIMULATED else 1)
-    wrong = []
+    assert f"{len(first)} done, 0 to do" in told
+    wrong = {}
     for name, (change, real) in EDITS.items():
-        anew = otherwise.get(name, real)
-        if anew is None:
+        reason = otherwise.get(name, real)
+        if reason is None:
             continue
-        words = edited(project, change)
-        found = planned(*command, *words)
-        if (set(found).isdisjoint(first) if anew else found == first) is not True:
-            wrong.append(name)
+        found, told = planned(*command, *edited(project, change))
+        why = [line.partition(": ")[2].partition(": ")[2] for line in told.splitlines() if line.startswith("anew: ")]
+        if (why, set(found).isdisjoint(first)) != ([reason], True) if reason else (why, found) != ([], first):
+            wrong[name] = why
         written(project, *without)
-    assert not wrong
-    assert planned(*command) == first
+    assert wrong == {}
+    assert planned(*command)[0] == first
+
+
+def test_where_chains_run_changes_no_fit(project: Path) -> None:
+    first, _ = planned(*COMMON, "sampler.extra={cores: 1}")
+    assert planned(*COMMON, "sampler.extra={cores: 2}")[0] == first
+    assert planned(*COMMON, "sampler.iterations=500")[0] == first  # an option of other samplers
+    assert planned(*COMMON, "sampler.extra={init: adapt_diag}")[0] != first

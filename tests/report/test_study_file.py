@@ -70,7 +70,7 @@ def test_an_estimate_says_what_it_goes_by(estimate, told):
 
     console = Console(width=80)
     with console.capture() as captured:
-        announce(console, "s", Plan((batch(spec()),), (spec(),), frozenset()), [cell("a")], estimate)
+        announce(console, "s", Plan((batch(spec()),), (spec(),), frozenset()), [cell("a")], estimate, {})
     assert captured.get().splitlines()[-1] == f"estimate: {told}"
 
 

@@ -16,6 +16,7 @@ from bayesrun.planning.batches import expand, study_name
 from bayesrun.planning.completion import is_complete
 from bayesrun.planning.generators import mechanisms
 from bayesrun.planning.keys import specs_of
+from bayesrun.planning.reasons import reasons
 from bayesrun.planning.stopping_rule import first_round, next_round
 from bayesrun.report import announcement, real_data, study_file, tracking
 from bayesrun.report.verdict import Ending, ending
@@ -72,9 +73,10 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
             seconds=costs.known_seconds(store),
         )
         estimate = costs.estimate(plan, checked.cells, checked.models, store, settings.dispatch)
-        announcement.announce(console, store.root.name, plan, checked.cells, estimate)
+        why = reasons(plan, checked.cells, study_file.stored_cells(store), data=checked.datasets, read=store.read_data)
+        announcement.announce(console, store.root.name, plan, checked.cells, estimate, why)
         if settings.dry_run:
-            announcement.show_plan(console, plan)
+            announcement.show_plan(console, plan, why)
             return Result(0)
         if plan.batches:
             preflight.last_checks(plan, checked, settings.dispatch, output, estimate.bytes)

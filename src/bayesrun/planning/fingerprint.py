@@ -36,6 +36,7 @@ __all__ = [
     "fingerprint",
     "from_source",
     "graph_digest",
+    "graph_parts",
     "narrow_constants",
     "observed_digest",
     "outputs",
@@ -88,6 +89,22 @@ def from_source(
 def outputs(model: pm.Model) -> list[Variable]:
     """All that a model's graph ends in: its variables, and the terms of its log density."""
     return [*_outputs(model), *model.logp(sum=False)]
+
+
+def graph_parts(model: pm.Model) -> dict[str, tuple[str, str]]:
+    """Digests of each variable by itself: of what it is made of, up to other variables, and of its term of the density.
+
+    They tell which variable an edit changed, and are part of no key.
+    """
+    variables = _outputs(model)
+    terms = dict(zip((str(v.name) for v in (*model.basic_RVs, *model.potentials)), model.logp(sum=False), strict=False))
+    found = {}
+    for variable in variables:
+        others = [other for other in variables if other is not variable]
+        term = terms.get(str(variable.name))
+        own = _graph([variable], others, others)
+        found[str(variable.name)] = (own, "" if term is None else _graph([term], list(model.rvs_to_values.values())))
+    return found
 
 
 def observed_digest(model: pm.Model) -> str:
@@ -145,7 +162,7 @@ def _start(value: Any) -> str:
     return _graph([value]) if isinstance(value, Variable) else _bytes(np.asarray(value))
 
 
-def _graph(outputs: list[Variable], unread: Sequence[Variable] = ()) -> str:
+def _graph(outputs: list[Variable], unread: Sequence[Variable] = (), blockers: Sequence[Variable] = ()) -> str:
     """Digest of a graph: ops with their properties, how they are joined, and the values of constants."""
     ids: dict[Variable, int] = {}
     lines: list[Any] = []
@@ -157,7 +174,7 @@ def _graph(outputs: list[Variable], unread: Sequence[Variable] = ()) -> str:
             lines.append([ids[variable], str(variable.type), value])
         return ids[variable]
 
-    for node in toposort(outputs):
+    for node in toposort(outputs, blockers=list(blockers)):
         inputs = [see(variable) for variable in node.inputs]
         for output in node.outputs:
             ids.setdefault(output, len(ids))

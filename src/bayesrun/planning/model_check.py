@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import sysconfig
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class Built:
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
     conditioned: str = ""
+    parts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def build(target: Target, dataset: Dataset) -> Built:
@@ -50,6 +51,7 @@ def build(target: Target, dataset: Dataset) -> Built:
         centred_variables,
         fingerprint,
         graph_digest,
+        graph_parts,
         narrow_constants,
         observed_digest,
         outputs,
@@ -91,7 +93,7 @@ def build(target: Target, dataset: Dataset) -> Built:
         names = ", ".join(str(p.name) for p in model.potentials)
         warnings.append(f"model={target.name}: LOO and predictive checks do not see the Potential {names}")
     centred = {name: tuple(parents) for name, parents in centred_variables(model).items()}
-    return Built(model, found, centred, tuple(warnings), notes, observed_digest(model))
+    return Built(model, found, centred, tuple(warnings), notes, observed_digest(model), graph_parts(model))
 
 
 def _untold(name: str, hidden: Sequence[str]) -> str:

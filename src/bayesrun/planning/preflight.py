@@ -206,6 +206,7 @@ def _checked(cell: Cell, dataset: Dataset, built: Built, sampler: tuple[Any, int
         fingerprint=built.fingerprint,
         step_sources=_step_sources(cell.model),
         conditioned=built.conditioned,
+        parts=built.parts,
         same_draws=tuple(module_constant(function, "SAME_DRAWS", ())),
         sampler_version=_identity(function, version),
         sampler_options=tuple(sampler_constant(function, "OPTIONS")),

@@ -8,7 +8,7 @@ from bayesrun.planning.posterior_sbc import originals
 from bayesrun.statistics.gates import unjudged
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
@@ -25,12 +25,35 @@ MOST_LABELS = 3
 """Cells that a line of the plan names."""
 
 
-def announce(console: Console, name: str, plan: Plan, cells: Sequence[CheckedCell], estimate: Estimate) -> None:
-    """Say what will be done, what is done already, and what to look out for."""
+MOST_REASONS = 10
+"""Cells of which the text before a run says why they are drawn anew; a dry run says it of all."""
+
+
+def announce(
+    console: Console,
+    name: str,
+    plan: Plan,
+    cells: Sequence[CheckedCell],
+    estimate: Estimate,
+    reasons: Mapping[str, str],
+) -> None:
+    """Say what will be done and why again, what is done already, and what to look out for.
+
+    Parameters
+    ----------
+    console, name, plan, cells, estimate
+        Of the study.
+    reasons
+        Why cells like stored ones are drawn anew, by label.
+    """
     left = len(plan.specs) - len(plan.done)
     kept = f": {left - len(plan.kept)} are drawn, {len(plan.kept)} keep their draws, {KEPT}" if plan.kept else ""
     told = f"study {name}: {len(plan.specs)} fits, {len(plan.done)} done, {left} to do{kept}"
     console.print(told, markup=False, soft_wrap=True)
+    for label, reason in list(reasons.items())[:MOST_REASONS]:
+        console.print(f"anew: {label}: {reason}", markup=False, soft_wrap=True)
+    if len(reasons) > MOST_REASONS:
+        console.print(f"anew: {len(reasons) - MOST_REASONS} more cells; dry_run=true says why", markup=False)
     for original in originals(cells):
         console.print(f"original: {original}", markup=False, soft_wrap=True)
     for note in dict.fromkeys(note for cell in cells for note in cell.notes):
@@ -46,23 +69,24 @@ def announce(console: Console, name: str, plan: Plan, cells: Sequence[CheckedCel
         console.print(f"estimate: {size} in the study's folder; time {_time(estimate)}", markup=False, soft_wrap=True)
 
 
-def show_plan(console: Console, plan: Plan) -> None:
-    """List every fit of a plan with what would happen to it, for a dry run; replicates of a cell as one line."""
+def show_plan(console: Console, plan: Plan, reasons: Mapping[str, str]) -> None:
+    """List every fit of a plan with what would happen to it and why, replicates of a cell as one line: a dry run."""
     cells: dict[str, list[FitSpec]] = {}
     for spec in plan.specs:
         cells.setdefault(spec.cell, []).append(spec)
     for label, specs in cells.items():
+        why = f": {reasons[label]}" if label in reasons else ""
         if len(specs) > 1:
             done = sum(spec.key in plan.done for spec in specs)
             sizes = sorted({len(batch.specs) for batch in plan.batches if batch.label == label})
             kept = sum(spec.key in plan.kept for spec in specs)
             told = f", {kept} draws kept, {KEPT}" if kept else ""
             told += f" in batches of {' and '.join(map(str, sizes))}" if sizes else ""
-            console.print(f"{len(specs)} replicates, {done} done{told}  {label}", markup=False, soft_wrap=True)
+            console.print(f"{len(specs)} replicates, {done} done{told}  {label}{why}", markup=False, soft_wrap=True)
             continue
         word = "done " if specs[0].key in plan.done else "to do"
         word = f"draws kept, {KEPT}" if specs[0].key in plan.kept else word
-        console.print(f"{word}  {specs[0].key}  {label}", markup=False, soft_wrap=True)
+        console.print(f"{word}  {specs[0].key}  {label}{why}", markup=False, soft_wrap=True)
     console.print("dry run: nothing was started")
 
 

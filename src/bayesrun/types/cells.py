@@ -106,6 +106,8 @@ class CheckedCell:
         The version constant of a shipped sampler; for a user's own also the digest of its sources.
     sampler_options
         Names of the options that change this sampler's draws; the others have no part in its key and seed.
+    parts
+        Digests of each variable of the model, of what it is made of and of its density; they are part of no key.
     same_draws
         Keys of ``sampler.extra`` that change no draw.
     observed
@@ -153,6 +155,7 @@ class CheckedCell:
     quantity_sources: Mapping[str, str] = field(default_factory=dict)
     conditioned: str = ""
     same_draws: tuple[str, ...] = ()
+    parts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     meant_by: tuple[Mapping[str, Any], ...] = ()
     superseded: str = ""
     step_sources: Mapping[str, str] = field(default_factory=dict)
