@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import sys
 import textwrap
 
@@ -250,6 +251,18 @@ def test_wrong_words_remove_nothing(project, words, message):
     assert len(keys(project)) == 1
 
 
+def test_fits_of_no_cell_are_of_the_past_too(project):
+    """As keys that an earlier version made are."""
+    run(*FITS)
+    (key,) = keys(project)
+    fits = project / "studies" / "s" / "fits"
+    shutil.copytree(fits / key, fits / "0123456789abcdef")
+    assert "superseded: of no cell (1 fit)" in told("status", "s")
+    assert run("forget", "s", "--superseded", "--yes").code == 0
+    assert keys(project) == {key}
+    assert "superseded" not in told("status", "s")
+
+
 def test_a_study_that_is_not_there_is_not_made(project):
     assert run("forget", "nobody", "--failed", "--yes").code == 2
     assert not (project / "studies" / "nobody").exists()
@@ -296,6 +309,7 @@ def test_on_a_terminal_it_is_asked(project, monkeypatch):
     assert keys(project) == set()
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # MLflow's own use of SQLAlchemy
 @pytest.mark.parametrize(("command", "role"), [(COMMAND, "fit"), (SIMULATED, "cell")])
 def test_mlflow_is_told_and_loses_nothing(project, command, role):
     from mlflow import MlflowClient
