@@ -199,3 +199,26 @@ def test_what_tells_nothing_is_passed_over(store):
         path.write_text(json.dumps(json.loads(path.read_text()) | fields))
     assert costs(store, [recipe()]).seconds is None
     assert known_seconds(store) == {"tiny/data/fake": 6.0}
+
+
+def test_draws_that_are_kept_cost_only_what_is_done_on_them(store):
+    took = {"sample": 60.0, "diagnose": 1.0, "log_likelihood": 2.0, "posterior_predictive": 4.0, "figures": 8.0}
+    wanted = dataclasses.replace(NO_STEPS, log_likelihood=True, posterior_predictive=True)
+    specs = [recipe("a", steps=wanted), recipe("b", steps=wanted), recipe("c", steps=wanted)]
+    earlier(store, "x", done=specs[0], seconds=took)
+    kept = {"a": NO_STEPS, "b": dataclasses.replace(NO_STEPS, posterior_predictive=True)}
+
+    def found(*keys):
+        left = [one for one in specs if one.key in keys]
+        plan = Plan(tuple(batch(one) for one in left), tuple(specs), frozenset(), kept)
+        return estimate(plan, [checked()], {LABEL: MODEL}, store, DispatchOptions(kind="serial"))
+
+    assert [found(key).seconds for key in "abc"] == pytest.approx([1.0, 5.0, 67.0])
+    assert found("a", "b", "c").seconds == pytest.approx(73.0)
+    numbers, cell = numbers_of(MODEL), checked()
+    beside = study_bytes({LABEL: numbers}, {LABEL: cell})
+    sizes = [
+        fit_bytes(numbers, dataclasses.replace(cell, cell=dataclasses.replace(cell.cell, steps=steps)))
+        for steps in (dataclasses.replace(NO_STEPS, log_likelihood=True), wanted)
+    ]
+    assert [found(key).bytes - beside for key in "abc"] == [0, sizes[1] - sizes[0], sizes[1]]

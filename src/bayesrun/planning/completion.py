@@ -162,9 +162,8 @@ def _gone(name: str, path: str, source: str) -> str:
 
 
 def _levels(had: Sequence[float], wanted: Sequence[float]) -> tuple[float, ...]:
-    if set(had) <= set(wanted):
-        return tuple(wanted)
-    return tuple(sorted({*had, *wanted}))
+    whole = {*had, *wanted}
+    return next((tuple(one) for one in (had, wanted) if whole == set(one)), tuple(sorted(whole)))
 
 
 def _decisions(had: Sequence[str], now: DiagnosticsOptions) -> tuple[str, ...]:

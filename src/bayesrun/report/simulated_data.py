@@ -261,7 +261,10 @@ def _measures(
     alike: dict[tuple[tuple[measures.Decision, ...], tuple[float, ...]], list[str]] = {}
     for checked in cells:
         asked, label = checked.cell.diagnostics, checked.cell.label
-        rules = measures.parse_decisions(dict.fromkeys(asked.decisions), asked.ci_kind)
+        own = measures.parse_decisions(dict.fromkeys(asked.decisions), asked.ci_kind)
+        names = {rule.name for rule in own}
+        of_study = measures.parse_decisions(study.decisions, asked.ci_kind)
+        rules = (*own, *(rule for rule in of_study if rule.name not in names))
         alike.setdefault((rules, _levels(estimates, [label], study)), []).append(label)
     parts = []
     for (rules, levels), labels in alike.items():
