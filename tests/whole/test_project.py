@@ -128,7 +128,8 @@ def test_wheel_holds_the_package_its_configs_and_the_launcher(site: Path) -> Non
     sources = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*.py")}
     assert "hydra_plugins/bayesrun_launcher/__init__.py" in sources
     assert "hydra_plugins/__init__.py" not in sources, "a file there hides the plugins of other packages"
-    tables = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src/bayesrun/data/tables").glob("*.csv")}
+    tables = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src/bayesrun/data/published").glob("*.csv")}
+    assert tables
     assert sources | tables | {"bayesrun/py.typed"} <= held
 
 

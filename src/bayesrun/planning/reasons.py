@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import CheckedCell, Dataset, Plan, SamplerOptions, Target
 
-__all__ = ["MOVED", "differences", "reasons"]
+__all__ = ["MOVED", "differences", "reasons", "stored_dataset"]
 
 MOVED = "the same in all that is known of it"
 """Said of two cells in which no difference can be named."""
@@ -73,10 +73,10 @@ def reasons(
 
 
 def _told(old: CheckedCell, new: CheckedCell, data: Dataset | None, read: Callable[[str], Dataset]) -> list[str]:
-    return differences(old, new, old_data=lambda: _there(read, old.data_hash), new_data=lambda: data)
+    return differences(old, new, old_data=lambda: stored_dataset(read, old.data_hash), new_data=lambda: data)
 
 
-def _there(read: Callable[[str], Dataset], digest: str) -> Dataset | None:
+def stored_dataset(read: Callable[[str], Dataset], digest: str) -> Dataset | None:
     """Read a stored dataset; None where its file is gone or harmed, since a reason is no reason to stop."""
     try:
         return read(digest)

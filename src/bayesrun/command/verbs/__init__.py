@@ -22,6 +22,7 @@ VERBS: Final[Mapping[str, str]] = {
     "status": "What a study has, what failed, and what is missing.",
     "compare": "Compare the fits of a study: LOO between models, agreement between samplers.",
     "report": "Make the tables, figures and report.html of a simulation study again from its fits.",
+    "diff": "In what two cells or fits of a study differ, in what changes their draws.",
     "replay": "Fit one fit of a study again, here, without storing anything; errors are shown whole.",
     "plan": "How many replicates a Monte Carlo standard error needs.",
     "pipeline": "Studies that run by the calendar.",
