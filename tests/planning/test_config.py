@@ -1,5 +1,7 @@
 """Every mistake in a config is found before anything starts, all of them at once, with the nearest remedy."""
 
+import dataclasses
+
 import pytest
 from omegaconf import OmegaConf
 
@@ -154,3 +156,16 @@ def test_columns_of_the_command_line_take_the_place_of_the_configs(overrides, co
     # a design needs its other columns for its outcome
     design = composed({"data": {"n": 50, "columns": {"y": "merged", "sigma": "error"}}}).config
     assert dict(as_overridden(design, overrides).data.columns) == {"y": "merged", "sigma": "error"}
+
+
+def test_a_label_has_the_option_that_one_cell_has_and_not_the_empty_mapping_of_the_other():
+    _, _, labels = to_cells([composed(), composed({"sampler": {"extra": {"jitter": 1}}})])
+    assert labels == ("linear/engel/nuts sampler.extra.jitter=null", "linear/engel/nuts sampler.extra.jitter=1")
+
+
+def test_the_words_of_a_cell_are_what_was_typed_and_can_change_a_draw():
+    item = composed({"model": {"scale": 5.0}, "sampler": {"timeout": 60}}, dispatch="serial", study="fit")
+    typed = ("++model.scale=5.0", "++sampler.timeout=60", "study.seed=1", "gate.fail=true", "++sampler.draws=100")
+    _, (cell,), _ = to_cells([dataclasses.replace(item, typed=typed)])
+    chosen = {"model": "linear", "data": "engel", "sampler": "nuts", "study": "fit"}
+    assert cell.words == chosen | {"model.scale": 5.0, "sampler.draws": 100}

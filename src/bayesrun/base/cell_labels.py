@@ -53,8 +53,8 @@ def leaves(cell: Cell) -> dict[str, Any]:
 
 
 def flat(values: Any, path: str) -> dict[str, Any]:
-    """Flatten nested mappings to dotted paths below `path`."""
-    if isinstance(values, Mapping) and values:
+    """Flatten nested mappings to dotted paths below `path`; an empty one states nothing."""
+    if isinstance(values, Mapping):
         return {
             k: v for key, inner in values.items() for k, v in flat(inner, f"{path}.{key}" if path else str(key)).items()
         }

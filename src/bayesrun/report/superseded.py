@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["NO_CELL", "both", "superseded", "superseded_lines"]
 
 NO_CELL = "of no cell"
-"""Stands for the cell of fits that the design has none for: their keys were made in another way."""
+"""Stands for the cell of fits that the design has none for: an earlier version made their keys in another way, or
+study.json was lost."""
 
 type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
 
@@ -64,7 +65,8 @@ def superseded_lines(old: Known, store: Store, known: Container[str]) -> list[st
         for label, count in stored.items()
     ]
     left_over = sum(key not in known and key not in old for key in store.stored_keys())
-    told += [(NO_CELL, left_over, "they are of an earlier version")] if left_over else []
+    them = "it" if left_over == 1 else "them"
+    told += [(NO_CELL, left_over, f"the design of the study does not have {them}")] if left_over else []
     hint = verb("forget", store.root)
     return [
         f"superseded: {what} ({count} {'fit' if count == 1 else 'fits'}): {reason}; "
