@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayesrun.planning.preflight import Checked
-    from bayesrun.report.simulated_data import Results
     from bayesrun.types import StudyOptions
 
 __all__ = ["FIRST", "Round", "first_round", "next_round"]
@@ -44,6 +43,18 @@ class Round:
     why: str = ""
 
 
+class Found(Protocol):
+    """What a simulation study found, as far as it decides on more replicates."""
+
+    @property
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """``measures`` is one of them."""
+
+    @property
+    def states(self) -> Mapping[str, str]:
+        """State of each cell by its label."""
+
+
 def first_round(checked: Checked, had: Mapping[str, int], study: StudyOptions) -> Checked:
     """Give cells the replicates of their first round; those that go on start with what they have.
 
@@ -62,7 +73,7 @@ def first_round(checked: Checked, had: Mapping[str, int], study: StudyOptions) -
     return _with(checked, min(max(FIRST, known), study.max_replicates))
 
 
-def next_round(checked: Checked, results: Results | None, labels: Collection[str], study: StudyOptions) -> Round:
+def next_round(checked: Checked, results: Found | None, labels: Collection[str], study: StudyOptions) -> Round:
     """Give cells more replicates until every target is reached.
 
     Parameters
