@@ -254,6 +254,20 @@ def test_more_replicates_of_the_main_command_have_what_the_others_asked_for(proj
     assert len(calls(project / "calls.txt")) == 5
 
 
+def test_an_edited_quantity_is_out_of_the_tables_until_it_is_asked_for_again(project):
+    ran(*RECOVERY)
+    ran(*FIRST)
+    written(project, QUANTITIES.replace("2.0 *", "100.0 *"))
+    for command in (RECOVERY, ("report", "s")):
+        assert "doubled of 3 fits was worked out by another version of its source" in ran(*command)
+        table = pd.read_parquet(store_of(project).tables / "estimates.parquet")
+        assert "doubled" not in set(table["variable"])
+    ran(*FIRST)
+    table = pd.read_parquet(store_of(project).tables / "estimates.parquet").set_index(["variable", "replicate"])["mean"]
+    assert table["doubled"].to_numpy() == pytest.approx(100.0 * table["mu"].to_numpy())
+    assert len(calls(project / "calls.txt")) == 3
+
+
 def test_a_name_means_one_thing_in_a_simulated_study(project):
     ran(*FIRST)
     other = bayesrun(*RECOVERY, "study.quantities={doubled: adding_quantities.squared}")

@@ -298,6 +298,8 @@ def last_checks(plan: Plan, checked: Checked, dispatch: DispatchOptions, folder:
     by_label = checked.by_label()
     probed: dict[int, str] = {}
     for batch in plan.batches:
+        if all(spec.key in plan.kept for spec in batch.specs):
+            continue  # nothing is drawn
         model, name = checked.models[batch.label], by_label[batch.label].model.name
         try:
             if id(model) not in probed:

@@ -201,12 +201,12 @@ def _current(
     """Leave out what an earlier version of a quantity's source worked out, and say so: a column is of one function."""
     if estimates.empty:
         return estimates, []
-    paths = {path for spec, _ in known.values() for path in (spec.diagnostics.quantities or {}).values()}
-    now = {path: _digest_now(path) for path in paths}
+    made = {key: _quantities(spec, settled[key]) for key, (spec, _) in known.items()}
+    now = {path: _digest_now(path) for path in {path for own in made.values() for path in own.values()}}
     stale = {
         (key, name)
-        for key, (spec, _) in known.items()
-        for name, path in (spec.diagnostics.quantities or {}).items()
+        for key, own in made.items()
+        for name, path in own.items()
         if (outcome := settled[key]) is not None and now[path] and outcome.quantity_sources.get(name) != now[path]
     }
     if not stale:
@@ -219,6 +219,12 @@ def _current(
         for (cell, name), count in pairs.items()
     ]
     return estimates[~old].reset_index(drop=True), told
+
+
+def _quantities(spec: FitSpec, outcome: Outcome | None) -> dict[str, str]:
+    """Functions of what a summary has, and of what is wanted of it now."""
+    had = outcome.diagnostics_options.quantities if outcome is not None else None
+    return {**(had or {}), **(spec.diagnostics.quantities or {})}
 
 
 def _digest_now(path: str) -> str:
