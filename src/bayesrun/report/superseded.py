@@ -31,15 +31,19 @@ type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
 
 def superseded(store: Store) -> Known:
     """Return the superseded fits of a study by key, those that never came back too."""
-    return both(store)[1]
+    cells, seed = _design(store)
+    return specs_of([cell for cell in cells if cell.superseded], seed)
 
 
 def both(store: Store) -> tuple[Known, Known]:
     """Return the fits of a study by key: those of current cells, and those of superseded ones."""
-    facts = store.read_study()
-    cells = TypeAdapter(tuple[CheckedCell, ...]).validate_python(facts.get("cells", ()))
-    seed = int(facts.get("seed", 0))
+    cells, seed = _design(store)
     return specs_of(current(cells), seed), specs_of([cell for cell in cells if cell.superseded], seed)
+
+
+def _design(store: Store) -> tuple[tuple[CheckedCell, ...], int]:
+    facts = store.read_study()
+    return TypeAdapter(tuple[CheckedCell, ...]).validate_python(facts.get("cells", ())), int(facts.get("seed", 0))
 
 
 def superseded_lines(old: Known, store: Store, known: Container[str]) -> list[str]:

@@ -9,6 +9,7 @@ import textwrap
 import pandas as pd
 import pytest
 
+from bayesrun.figures.nested import methods
 from command_line import Ran, bayesrun
 
 MODEL = """
@@ -151,10 +152,16 @@ def test_a_simulation_study_measures_and_draws_the_new_cells_only(project):
     for name in ("design", "fits", "measures", "states"):
         assert list(dict.fromkeys(table(project, name)["cell"])) == names, name
     assert not set(table(project)["key"]) & set(old["key"])
+    assert set(methods(table(project, "design"))) == {""}
+    assert (project / "studies" / "s" / "figures" / "nested_loop.png").exists()
     assert f"superseded: {names[0]} (3 fits): its words now mean another model" in told("status", "s")
     again = run("report", "s", "--superseded")
     assert again.code == 0, again
     assert list(table(project, "design")["model"]) == ["past", "past", "past (superseded)", "past (superseded)"]
+    assert set(methods(table(project, "design"))) == {
+        "past",
+        "past (superseded)",
+    }
     assert "superseded: " not in again.out
     assert "superseded: " in told("report", "s")
     assert list(table(project, "design")["cell"]) == names
