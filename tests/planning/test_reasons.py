@@ -75,6 +75,12 @@ def test_simulated_data_are_told_apart_by_what_they_are_drawn_from(change, told)
     assert differences(old, new) == told
 
 
+def test_a_cell_of_an_older_format_is_not_compared():
+    assert differences(checked(conditioned="", parts={}), checked(options={"draws": 10})) == [
+        "stored in an older format"
+    ]
+
+
 def test_a_seed_comes_first():
     assert differences(checked(), checked(options={"draws": 10}), (1, 2)) == ["seed 1 -> 2", "draws 1000 -> 10"]
 

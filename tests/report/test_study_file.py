@@ -1,13 +1,17 @@
 """What a study says of itself: how many fits a server has, and how many replicates each cell."""
 
+import json
+
 import pytest
 
 from bayesrun.command.progress import follow
 from bayesrun.planning.costs import Estimate
 from bayesrun.report.ademp import ademp, text_of
 from bayesrun.report.announcement import announce
+from bayesrun.report.study_file import older_lines
 from bayesrun.report.tracking import Synced
-from bayesrun.types import Cell, CheckedCell, Outcome, Plan, SamplerOptions, StudyOptions, Target
+from bayesrun.store.folder import Store
+from bayesrun.types import SCHEMA_VERSION, Cell, CheckedCell, Outcome, Plan, SamplerOptions, StudyOptions, Target
 from tiny_models import batch, spec
 
 NOBODY = Target("none", "none.none")
@@ -90,3 +94,16 @@ def test_a_failed_fit_is_told_with_its_replicate_and_its_seconds():
         "[2/3] cell #3: failed after 4.0 s (error): ValueError: no",
         "[3/3] cell: failed (lost): gone",
     ]
+
+
+def test_fits_of_an_older_format_are_announced(tmp_path):
+    store = Store(tmp_path / "s")
+    store.prepare()
+    assert older_lines(store) == []
+    for key, schema in (("a" * 16, 1), ("b" * 16, 1), ("c" * 16, SCHEMA_VERSION)):
+        store.fit_folder(key).mkdir(parents=True)
+        (store.fit_folder(key) / "outcome.json").write_text(json.dumps({"schema": schema}))
+    store.write_study({"name": "s"})
+    assert older_lines(store)[0].startswith("2 fits of an older format")
+    store.write_study({"name": "s", "schema": SCHEMA_VERSION})
+    assert older_lines(store) == []

@@ -60,6 +60,8 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
     checked = mechanisms(preflight.check(cells), dataclasses.replace(settings, study=own))
     checked = dataclasses.replace(checked, cells=study_file.with_earlier_wants(store, study.seed, checked.cells))
     settings = dataclasses.replace(settings, study=whole)
+    for line in study_file.older_lines(store):
+        console.print(line, markup=False, soft_wrap=True)
     check_asked(checked.cells)
     checked = first_round(checked, study_file.replicates(store, study.seed), whole)
     while True:

@@ -111,6 +111,8 @@ def differences(
     list of str
         As ``beta_sigma 10 -> 5``, ``data: sbp, row 2 (1.9 -> 1.8)``, ``numpyro version 3 -> 4``.
     """
+    if not old.conditioned and new.conditioned:
+        return ["stored in an older format"]
     lines = [_change("seed", *seeds)] if seeds[0] != seeds[1] else []
     if old.cell.sampler.path != new.cell.sampler.path:
         lines.append(_change("sampler", old.cell.sampler.name, new.cell.sampler.name))

@@ -12,12 +12,13 @@ from pydantic import TypeAdapter
 
 from bayesrun.base.machine import versions
 from bayesrun.base.spelling import did_you_mean
+from bayesrun.base.verb_hints import verb
 from bayesrun.errors import ConfigError, StoreError
 from bayesrun.planning import meanings
 from bayesrun.planning.completion import with_earlier
 from bayesrun.planning.keys import fit_key, specs_of
 from bayesrun.statistics.measures import parse_decision, parse_decisions
-from bayesrun.types import CheckedCell, Settings, StudyOptions, TrackOptions, canonical_json
+from bayesrun.types import SCHEMA_VERSION, CheckedCell, Settings, StudyOptions, TrackOptions, canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -29,6 +30,7 @@ __all__ = [
     "drop_cells",
     "extend_design",
     "joined_study",
+    "older_lines",
     "read_design",
     "read_study",
     "replicates",
@@ -117,6 +119,20 @@ def stored_cells(store: Store) -> tuple[CheckedCell, ...]:
     return _cells(store.read_study())
 
 
+def older_lines(store: Store) -> list[str]:
+    """Say how many fits a study has in an older format, whose keys and seeds are made in another way."""
+    facts = store.read_study()
+    if not facts or facts.get("schema", 1) >= SCHEMA_VERSION:
+        return []
+    count = sum(store.is_older(key) for key in store.fit_keys())
+    if not count:
+        return []
+    return [
+        f"{count} fits of an older format: keys and seeds are made in another way now, so what is asked for is done "
+        f"again; {verb('forget', store.root)} --superseded removes the old ones"
+    ]
+
+
 def check_reference(cells: Sequence[CheckedCell], reference: str | None) -> None:
     """Refuse a reference that is no sampler and no cell of the study.
 
@@ -155,6 +171,7 @@ def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]
         store.write_config(fit_key(cell, seed, 0), cell.cell.config)
     store.write_study(
         {
+            "schema": SCHEMA_VERSION,
             "name": store.root.name,
             "seed": seed,
             "study": settings.study,

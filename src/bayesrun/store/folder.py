@@ -227,6 +227,17 @@ class Store:
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
 
+    def fit_keys(self) -> list[str]:
+        """Keys of all fits that have a folder."""
+        return sorted(path.name for path in (self.root / "fits").glob("*") if path.is_dir())
+
+    def is_older(self, key: str) -> bool:
+        """Whether what came back from a fit is in the format of an earlier version."""
+        try:
+            return bool(unsealed((self.fit_folder(key) / OUTCOME).read_text()).get("schema") != SCHEMA_VERSION)
+        except (OSError, ValueError):
+            return False
+
     def done(self, key: str) -> Outcome | None:
         """Outcome of a fit that is done and whole."""
         outcome = self.settled(key)
