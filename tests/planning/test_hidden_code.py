@@ -12,7 +12,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
 from bayesrun.models.inputs import obs_labels
-from bayesrun.planning.fingerprint import fingerprint, outputs
+from bayesrun.planning.fingerprint import fingerprint, shown_by
 from bayesrun.planning.hidden_code import ops_with_code, reads_values
 from bayesrun.types import Dataset
 from model_oracles import default_data, model_config
@@ -86,7 +86,7 @@ def stepped(mu, inner=lambda x: x):
     ],
 )
 def test_ops_that_hold_code_of_the_users(make, hidden):
-    assert bool(ops_with_code(outputs(model_of(make)))) is hidden
+    assert bool(ops_with_code(shown_by(model_of(make)).outputs)) is hidden
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -7,9 +7,11 @@ holds Python code that it cannot show (`hidden_code`). It draws nothing and comp
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pymc.distributions.custom import CustomDistRV
 from pymc.distributions.distribution import SymbolicRandomVariable
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from bayesrun.types import Dataset
 
 __all__ = [
+    "Shown",
     "centred_variables",
     "fingerprint",
     "from_source",
@@ -39,7 +42,7 @@ __all__ = [
     "graph_parts",
     "narrow_constants",
     "observed_digest",
-    "outputs",
+    "shown_by",
 ]
 
 NARROW = ("int8", "int16", "uint8", "uint16")
@@ -49,12 +52,40 @@ SHAPING = ("MakeVector", "Alloc", "SpecifyShape", "Reshape", "Shape_i", "ScalarF
 """Ops whose integers are lengths and axes, not numbers of the model."""
 
 
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """All that a model's graph ends in: writing the density down takes most of the time that a fingerprint takes.
+
+    Parameters
+    ----------
+    variables
+        Free and observed variables, deterministics and potentials.
+    terms
+        Of the log density, for each variable and potential.
+    """
+
+    variables: Sequence[Variable]
+    terms: Sequence[Variable]
+
+    @property
+    def outputs(self) -> list[Variable]:
+        """Both."""
+        return [*self.variables, *self.terms]
+
+
+def shown_by(model: pm.Model) -> Shown:
+    """Write down a model's density."""
+    return Shown(_outputs(model), model.logp(sum=False))
+
+
 def fingerprint(
     builder: Callable[..., Any],
     model: pm.Model,
     data: Dataset | None = None,
     params: Mapping[str, Any] | None = None,
+    *,
     files: Iterable[str] = (),
+    shown: Shown | None = None,
 ) -> str:
     """Digest of a model's meaning, ``HIDDEN-GRAPH``.
 
@@ -66,6 +97,8 @@ def fingerprint(
         What was built.
     files
         Paths of sources that were run to build it.
+    shown
+        Of the model, where it was written down before.
 
     Returns
     -------
@@ -73,8 +106,9 @@ def fingerprint(
         Behind the hyphen `graph_digest`; before it, where ops hold Python code of the user's, a digest of its sources
         and of all that it could have been made with, and nothing elsewhere.
     """
-    graph = graph_digest(model, data)
-    if not ops_with_code(outputs(model)):
+    shown = shown or shown_by(model)
+    graph = graph_digest(model, data, shown)
+    if not ops_with_code(shown.outputs):
         return f"-{graph}"
     return f"{from_source(builder, params or {}, data.digest() if data is not None else '', files)}-{graph}"
 
@@ -86,24 +120,21 @@ def from_source(
     return digest([source_digest(builder, files), params, data])
 
 
-def outputs(model: pm.Model) -> list[Variable]:
-    """All that a model's graph ends in: its variables, and the terms of its log density."""
-    return [*_outputs(model), *model.logp(sum=False)]
+def graph_parts(model: pm.Model, shown: Shown | None = None) -> dict[str, tuple[str, str]]:
+    """Digests of each variable by itself: of what it is made of, up to other variables, and of a density of its own.
 
-
-def graph_parts(model: pm.Model) -> dict[str, tuple[str, str]]:
-    """Digests of each variable by itself: of what it is made of, up to other variables, and of its term of the density.
-
-    They tell which variable an edit changed, and are part of no key.
+    They tell which variable an edit changed, and are part of no key. Only of a CustomDist is the density no part of
+    what the variable is made of.
     """
-    variables = _outputs(model)
-    terms = dict(zip((str(v.name) for v in (*model.basic_RVs, *model.potentials)), model.logp(sum=False), strict=False))
+    shown = shown or shown_by(model)
+    terms = dict(zip(model.basic_RVs, shown.terms, strict=False))
+    values = list(model.rvs_to_values.values())
     found = {}
-    for variable in variables:
-        others = [other for other in variables if other is not variable]
-        term = terms.get(str(variable.name))
-        own = _graph([variable], others, others)
-        found[str(variable.name)] = (own, "" if term is None else _graph([term], list(model.rvs_to_values.values())))
+    for variable in shown.variables:
+        others = [other for other in shown.variables if other is not variable]
+        custom = variable.owner is not None and isinstance(variable.owner.op, CustomDistRV) and variable in terms
+        density = _graph([terms[variable]], values) if custom else ""
+        found[str(variable.name)] = (_graph([variable], others, others), density)
     return found
 
 
@@ -113,7 +144,7 @@ def observed_digest(model: pm.Model) -> str:
     return digest({name: _graph([value]) for name, value in values.items()})
 
 
-def graph_digest(model: pm.Model, data: Dataset | None = None) -> str:
+def graph_digest(model: pm.Model, data: Dataset | None = None, shown: Shown | None = None) -> str:
     """Digest of what was built: variables, dims and coords, and the log density with its constants.
 
     Parameters
@@ -123,10 +154,13 @@ def graph_digest(model: pm.Model, data: Dataset | None = None) -> str:
     data
         Of what. Observed values that are arrays of it do not count, since they are in its digest; others do. None: no
         observed values count.
+    shown
+        Of the model, where it was written down before.
     """
+    shown = shown or shown_by(model)
     values = [model.rvs_to_values[rv] for rv in model.observed_RVs]
     known = [value for value in values if data is None or _is_array(value, data)]
-    return digest([_graph(_outputs(model)), _graph(model.logp(sum=False), known), _names(model)])
+    return digest([_graph(list(shown.variables)), _graph(list(shown.terms), known), _names(model)])
 
 
 def _is_array(value: Variable, data: Dataset) -> bool:

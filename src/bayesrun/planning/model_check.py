@@ -54,7 +54,7 @@ def build(target: Target, dataset: Dataset) -> Built:
         graph_parts,
         narrow_constants,
         observed_digest,
-        outputs,
+        shown_by,
     )
     from bayesrun.planning.hidden_code import ops_with_code
 
@@ -71,11 +71,12 @@ def build(target: Target, dataset: Dataset) -> Built:
     _check_names(model, target.name)
     again = build_model(builder, target, dataset)
     try:
-        found = fingerprint(builder, model, dataset, target.params)
-        if hidden := ops_with_code(outputs(model)):
+        shown = shown_by(model)
+        found = fingerprint(builder, model, dataset, target.params, shown=shown)
+        if hidden := ops_with_code(shown.outputs):
             with executed() as files:
                 build_model(builder, target, dataset)
-            found = fingerprint(builder, model, dataset, target.params, files)
+            found = fingerprint(builder, model, dataset, target.params, files=files, shown=shown)
     except Exception as error:  # shapes that are known before anything is evaluated, and do not fit
         raise ConfigError(f"model={target.name}: its log density cannot be written down: {_where(error)}") from error
     if not found.endswith(graph_digest(again, dataset)):
@@ -93,7 +94,7 @@ def build(target: Target, dataset: Dataset) -> Built:
         names = ", ".join(str(p.name) for p in model.potentials)
         warnings.append(f"model={target.name}: LOO and predictive checks do not see the Potential {names}")
     centred = {name: tuple(parents) for name, parents in centred_variables(model).items()}
-    return Built(model, found, centred, tuple(warnings), notes, observed_digest(model), graph_parts(model))
+    return Built(model, found, centred, tuple(warnings), notes, observed_digest(model), graph_parts(model, shown))
 
 
 def _untold(name: str, hidden: Sequence[str]) -> str:
