@@ -100,6 +100,14 @@ def test_shipped_models_hold_none(name):
     assert fingerprint(build, build(data, **params), data, params).startswith("-")
 
 
+def test_use_puts_no_code_into_ops():
+    """Ops keep what they computed with; the second plan of a process has to find what the first one found."""
+    model = model_of(lambda mu: pm.Normal("y", pm.math.exp(mu) * pt.where(mu > 0, mu, 1.0), 1.0, observed=Y))
+    model.compile_fn(model.logp(), mode=pytensor.compile.mode.Mode(linker="py"))(model.initial_point())
+    pm.draw(model["y"], mode=pytensor.compile.mode.Mode(linker="py"))
+    assert ops_with_code(shown_by(model).outputs) == []
+
+
 def boxed(data, by=3.0):
     @wrap_py(itypes=[pt.dscalar], otypes=[pt.dscalar])
     def scaled(x):

@@ -29,6 +29,9 @@ __all__ = ["ops_with_code", "reads_values"]
 DEEPEST = 6
 """Levels of objects inside objects that are looked through; deeper ones are taken to hide code."""
 
+PYTHON_CLASS = 1 << 9
+"""Bit of a type's flags that says that it was made at run time (Py_TPFLAGS_HEAPTYPE); others are of compiled code."""
+
 SHAPES = frozenset({"shape", "size", "dtype", "ndim"})
 KEPT = frozenset({"coords", "dims", "name", "labels"})
 """Attributes of a dataset that are the same whatever values its arrays have."""
@@ -100,7 +103,8 @@ def _inside(thing: Any) -> Iterator[Any]:
     elif isinstance(thing, AbstractFunctionGraph):
         yield from (node.op for node in toposort(thing.outputs))
     elif isinstance(thing, type):
-        if getattr(sys.modules.get(thing.__module__), thing.__qualname__, None) is not thing:
+        known = getattr(sys.modules.get(thing.__module__), thing.__qualname__, None) is thing
+        if not known and thing.__flags__ & PYTHON_CLASS:
             yield from vars(thing).values()  # made while the model was built, and so by what the user gave
     else:
         yield from (type(thing), *getattr(thing, "__dict__", {}).values())
