@@ -11,6 +11,9 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from pytensor.compile.builders import OpFromGraph
+from pytensor.gradient import grad_clip
+from pytensor.graph.replace import vectorize_graph
 from scipy import sparse
 
 from bayesrun.planning.fingerprint import centred_variables, fingerprint, graph_digest, narrow_constants
@@ -243,6 +246,91 @@ def test_a_constant_inside_of_a_custom_log_density_counts():
 
     assert graph_digest(custom(1.0)) == graph_digest(custom(1.0))
     assert graph_digest(custom(1.0)) != graph_digest(custom(2.0))
+
+
+X, STARTS = np.array([0.1, 0.2, 0.7]), np.array([1.0, 2.0, 5.0])
+
+
+def inside(step, inputs=lambda u, v, w: [u, v]):
+    def make(a, b):
+        u, v, w = pt.scalar(), pt.scalar(), pt.scalar()
+        op = OpFromGraph(inputs(u, v, w), [step(u, v)], on_unused_input="ignore")
+        pm.Normal("y", op(*(a, b, a * b)[: len(inputs(u, v, w))]), 1.0, observed=1.0)
+
+    return make
+
+
+def over_rows(step):
+    def make(a, b):
+        u, v = pt.scalar(), pt.scalar()
+        one = OpFromGraph([u, v], [step(u, v)])(u, v)
+        pm.Normal("y", vectorize_graph(one, {u: a * X, v: b * X}), 1.0, observed=np.ones(3))
+
+    return make
+
+
+def along(step, taps=None, **how):
+    def make(a, b):
+        if taps is None:
+            given = {"sequences": [a * X, b * STARTS], "outputs_info": [pt.zeros(())]}
+        else:
+            given = {"outputs_info": [{"initial": a * STARTS, "taps": taps}], "n_steps": 3}
+        pm.Normal("y", pytensor.scan(step, **given, **how, return_updates=False), 1.0, observed=np.ones(3))
+
+    return make
+
+
+def cast(to):
+    return lambda a, b: pm.Normal("y", pt.cast(3.0 * a, to) + b, 1.0, observed=np.ones(3))
+
+
+def started(at):
+    def make(a, b):
+        pm.CustomDist("z", a, logp=lambda value, mu: -((value - mu) ** 2), support_point=lambda rv, size, mu: mu + at)
+        pm.Normal("y", b, 1.0, observed=np.ones(3))
+
+    return make
+
+
+def clipped(at):
+    return lambda a, b: pm.Normal("y", grad_clip(a, -at, at), 1.0, observed=np.ones(3))
+
+
+def chosen(a, b):
+    pm.Bernoulli("y", a + b, observed=np.ones(3, int))
+
+
+def with_two(make, **how):
+    with pm.Model(**how) as model:
+        make(pm.Normal("a"), pm.Normal("b"))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (inside(lambda u, v: u - 2.0 * v), inside(lambda u, v: u - 2.0 * v, lambda u, v, w: [v, u])),
+        (inside(lambda u, v: u - v, lambda u, v, w: [u, w, v]), inside(lambda u, v: u - v, lambda u, v, w: [u, v, w])),
+        (over_rows(lambda u, v: u - v), over_rows(lambda u, v: u - 2.0 * v)),
+        (along(lambda x, y, last: last + x - 2.0 * y), along(lambda x, y, last: last + y - 2.0 * x)),
+        (along(lambda p, q: p + 0.5 * q, [-1, -3]), along(lambda p, q: p + 0.5 * q, [-2, -3])),
+        (along(lambda p, q: p + 0.5 * q, [-1, -3]), along(lambda p, q: q + 0.5 * p, [-1, -3])),
+        (along(lambda x, y, s: s * x + y), along(lambda x, y, s: s * x + y, truncate_gradient=1)),
+        (cast("int64"), cast("float32")),
+        (started(0.0), started(9.0)),
+        (clipped(1.0), clipped(0.1)),
+    ],
+    ids=["order", "unused", "rows", "sequences", "taps", "lags", "truncated", "cast", "start", "gradient"],
+)  # fmt: skip
+def test_what_is_inside_of_an_op_counts(first, second):
+    """Which input is which, taps of a scan, the op that is repeated over rows: two densities, gradients or starts."""
+    assert graph_digest(with_two(first)) == graph_digest(with_two(first))
+    assert graph_digest(with_two(first)) != graph_digest(with_two(second))
+
+
+def test_a_density_beyond_its_bounds_counts():
+    assert graph_digest(with_two(chosen)) == graph_digest(with_two(chosen, check_bounds=True))
+    assert graph_digest(with_two(chosen)) != graph_digest(with_two(chosen, check_bounds=False))
 
 
 def test_the_entries_of_a_sparse_matrix_count():

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pymc.distributions.custom import CustomDistRV
-from pymc.distributions.distribution import SymbolicRandomVariable
+from pymc.distributions.custom import CustomDistRV, CustomSymbolicDistRV
+from pymc.distributions.distribution import SymbolicRandomVariable, support_point
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.op import Op
 from pytensor.graph.traversal import ancestors, toposort
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.random.type import RandomType
@@ -48,6 +49,7 @@ __all__ = [
 NARROW = ("int8", "int16", "uint8", "uint16")
 INDEXING = (Subtensor, AdvancedSubtensor)
 DISTRIBUTIONS = (RandomVariable, SymbolicRandomVariable)
+CUSTOM = (CustomDistRV, CustomSymbolicDistRV)
 SHAPING = ("MakeVector", "Alloc", "SpecifyShape", "Reshape", "Shape_i", "ScalarFromTensor")
 """Ops whose integers are lengths and axes, not numbers of the model."""
 
@@ -185,19 +187,30 @@ def _names(model: pm.Model) -> list[Any]:
         transforms,
         {k: list(map(str, v or ())) for k, v in model.coords.items()},
         {str(name): list(map(str, dims)) for name, dims in sorted(model.named_vars_to_dims.items())},
-        [_start(model.rvs_to_initial_values.get(rv)) for rv in model.free_RVs],
+        [_start(model.rvs_to_initial_values.get(rv), rv) for rv in model.free_RVs],
+        *([] if model.check_bounds else ["unchecked"]),  # beyond a bound its density is whatever the formula gives
     ]
 
 
-def _start(value: Any) -> str:
+def _start(value: Any, rv: Variable) -> str:
     """Digest of where a chain begins, as the user set it."""
+    if value is None and rv.owner is not None and isinstance(rv.owner.op, CUSTOM):
+        return _graph([support_point(rv)])
     if value is None or isinstance(value, str):
         return value or ""
     return _graph([value]) if isinstance(value, Variable) else _bytes(np.asarray(value))
 
 
-def _graph(outputs: list[Variable], unread: Sequence[Variable] = (), blockers: Sequence[Variable] = ()) -> str:
-    """Digest of a graph: ops with their properties, how they are joined, and the values of constants."""
+def _graph(
+    outputs: list[Variable],
+    unread: Sequence[Variable] = (),
+    blockers: Sequence[Variable] = (),
+    inputs: Sequence[Variable] = (),
+) -> str:
+    """Digest of a graph: ops with their properties, how they are joined, and the values of constants.
+
+    Inputs are given of a graph inside of an op, where their order says which is which.
+    """
     ids: dict[Variable, int] = {}
     lines: list[Any] = []
 
@@ -209,11 +222,14 @@ def _graph(outputs: list[Variable], unread: Sequence[Variable] = (), blockers: S
         return ids[variable]
 
     for node in toposort(outputs, blockers=list(blockers)):
-        inputs = [see(variable) for variable in node.inputs]
+        read = [see(variable) for variable in node.inputs]
         for output in node.outputs:
             ids.setdefault(output, len(ids))
-        lines.append([_op(node.op), inputs, [ids[output] for output in node.outputs]])
-    return digest([lines, [see(variable) for variable in outputs]])
+        lines.append([_op(node.op), read, [ids[output] for output in node.outputs]])
+    ends = [see(variable) for variable in outputs]
+    order = [ids.get(variable) for variable in inputs if not isinstance(variable.type, RandomType)]
+    plain = None not in order and order == sorted(order)  # type: ignore[type-var]
+    return digest([lines, ends] if plain else [lines, ends, order])
 
 
 def _value(variable: Variable) -> str:
@@ -236,17 +252,32 @@ def _bytes(value: Any) -> str:
     return _stable(value)
 
 
+UNLISTED = (
+    "o_type", "info", "truncate_gradient", "clip_lower_bound", "clip_upper_bound", "multiplier", "optimizer_kwargs",
+    "binary_op", "dims",
+)  # fmt: skip
+"""What ops are told apart by that they do not list in ``__props__``, as the type of a cast and the taps of a scan."""
+
+
 def _op(op: Any) -> list[Any]:
     name = f"{type(op).__module__}.{type(op).__qualname__}"
-    properties = [[key, _property(getattr(op, key, None))] for key in getattr(op, "__props__", ()) or ()]
+    properties = [[key, _property(getattr(op, key, None))] for key in _keys(op)]
     inner = getattr(op, "fgraph", None)
-    return [name, properties, _graph(list(inner.outputs)) if inner is not None else ""]
+    return [name, properties, _graph(list(inner.outputs), inputs=inner.inputs) if inner is not None else ""]
+
+
+def _keys(op: Any) -> Sequence[str]:
+    listed = getattr(op, "__props__", None) or ()
+    return [*listed, *(key for key in UNLISTED if key not in listed and hasattr(op, key))]
 
 
 def _property(value: Any) -> str:
-    if hasattr(value, "__props__"):
-        return str(_op(value))
-    return _stable(value)
+    if isinstance(value, np.ndarray):
+        return _bytes(value)
+    if isinstance(value, (tuple, list)) and any(isinstance(part, Op) for part in value):
+        return str(list(map(_property, value)))
+    told = hasattr(value, "__props__") or (isinstance(value, Op) and (_keys(value) or hasattr(value, "fgraph")))
+    return str(_op(value)) if told else _stable(value)
 
 
 def _stable(value: Any) -> str:
