@@ -2,6 +2,7 @@
 
 import functools
 
+import jax.numpy as jnp
 import numpy as np
 import pymc as pm
 import pytensor
@@ -10,6 +11,7 @@ import pytest
 from pytensor import wrap_py
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
+from scipy.interpolate import CubicSpline
 
 from bayesrun.models.inputs import obs_labels
 from bayesrun.planning.fingerprint import fingerprint, shown_by
@@ -100,14 +102,6 @@ def test_shipped_models_hold_none(name):
     assert fingerprint(build, build(data, **params), data, params).startswith("-")
 
 
-def test_use_puts_no_code_into_ops():
-    """Ops keep what they computed with; the second plan of a process has to find what the first one found."""
-    model = model_of(lambda mu: pm.Normal("y", pm.math.exp(mu) * pt.where(mu > 0, mu, 1.0), 1.0, observed=Y))
-    model.compile_fn(model.logp(), mode=pytensor.compile.mode.Mode(linker="py"))(model.initial_point())
-    pm.draw(model["y"], mode=pytensor.compile.mode.Mode(linker="py"))
-    assert ops_with_code(shown_by(model).outputs) == []
-
-
 def boxed(data, by=3.0):
     @wrap_py(itypes=[pt.dscalar], otypes=[pt.dscalar])
     def scaled(x):
@@ -124,6 +118,66 @@ def test_what_a_black_box_may_have_been_made_with_counts():
     assert first != fingerprint(boxed, boxed(DATA, 4.0), DATA, {"by": 4.0})
     other = Dataset({"y": Y, "x": Y}, coords=DATA.coords)
     assert first != fingerprint(boxed, boxed(other), other, {"by": 3.0})
+
+
+def inside(function):
+    """Model with a function inside of an op."""
+    box = wrap_py(itypes=[pt.dscalar], otypes=[pt.dscalar])(function)
+    return model_of(lambda mu: pm.Normal("y", box(mu), 1.0, observed=Y))
+
+
+def in_jax(table):
+    box = pytensor.wrap_jax(lambda x: jnp.interp(x, X, table))
+    return model_of(lambda mu: pm.Normal("y", box(mu.astype("float32")), 1.0, observed=Y))
+
+
+def of_own_op(table):
+    op = Doubled()
+    op.table = table
+    return model_of(lambda mu: pm.Normal("y", op(mu), 1.0, observed=Y))
+
+
+def drawn_with(width):
+    def random(mu, rng=None, size=None):
+        return rng.normal(mu, width[0], size)
+
+    return model_of(functools.partial(custom, logp=density, random=random))
+
+
+def read_from(table):
+    global TABLE
+    TABLE = table
+    return inside(interpolated)
+
+
+def interpolated(x):
+    return np.interp(x, X, TABLE)
+
+
+X, TABLE = np.array([1.0, 2.0, 3.0]), np.zeros(3)
+"""The second as in a module that reads a file when it is imported."""
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        in_jax,
+        lambda table: in_jax(jnp.asarray(table)),
+        of_own_op,
+        drawn_with,
+        read_from,
+        lambda table: inside(CubicSpline(X, table).__call__),
+        lambda table: inside(functools.update_wrapper(functools.partial(np.interp, xp=X, fp=table), np.interp)),
+        lambda table: inside(np.exp if table[0] > 1.0 else np.sinh),
+    ],
+    ids=["closure", "JAX's", "attribute", "random", "global", "spline", "partial", "library's"],
+)
+def test_values_that_a_black_box_holds_count(make):
+    """A table that a builder reads from a file of its own is in no source, no parameter and no dataset."""
+    table = np.array([1.0, 2.0, 4.0])
+    first = fingerprint(observed, make(table), DATA)
+    assert first == fingerprint(observed, make(table.copy()), DATA)
+    assert first != fingerprint(observed, make(2.0 * table), DATA)
 
 
 def observed(data):

@@ -23,7 +23,8 @@ from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
 from scipy import sparse
 
 from bayesrun.base.source_code import source_digest
-from bayesrun.planning.hidden_code import ops_with_code
+from bayesrun.planning.held_values import held_values
+from bayesrun.planning.hidden_code import with_code
 from bayesrun.simulate.arrays import equal
 from bayesrun.types import digest
 
@@ -105,14 +106,16 @@ def fingerprint(
     Returns
     -------
     str
-        Behind the hyphen `graph_digest`; before it, where ops hold Python code of the user's, a digest of its sources
-        and of all that it could have been made with, and nothing elsewhere.
+        Behind the hyphen `graph_digest`; before it, where ops hold Python code of the user's, a digest of its sources,
+        of all that it could have been made with and of what it holds, and nothing elsewhere.
     """
     shown = shown or shown_by(model)
     graph = graph_digest(model, data, shown)
-    if not ops_with_code(shown.outputs):
+    hidden = with_code(shown.outputs)
+    if not hidden:
         return f"-{graph}"
-    return f"{from_source(builder, params or {}, data.digest() if data is not None else '', files)}-{graph}"
+    source = from_source(builder, params or {}, data.digest() if data is not None else "", files)
+    return f"{digest([source, held_values(hidden)])}-{graph}"
 
 
 def from_source(

@@ -13,9 +13,11 @@ import textwrap
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from pytensor.compile.ops import FromFunctionOp
 from pytensor.graph.basic import Variable
 from pytensor.graph.fg import AbstractFunctionGraph
 from pytensor.graph.traversal import toposort
+from pytensor.link.jax.ops import JAXOp
 
 from bayesrun.base.source_code import is_library
 
@@ -24,13 +26,16 @@ if TYPE_CHECKING:
 
     from pytensor.graph.op import Op
 
-__all__ = ["ops_with_code", "reads_values"]
+__all__ = ["ops_with_code", "reads_values", "with_code"]
 
 DEEPEST = 6
 """Levels of objects inside objects that are looked through; deeper ones are taken to hide code."""
 
 PYTHON_CLASS = 1 << 9
 """Bit of a type's flags that says that it was made at run time (Py_TPFLAGS_HEAPTYPE); others are of compiled code."""
+
+BLACK_BOXES = (FromFunctionOp, JAXOp)
+"""Ops of which a graph shows nothing, whosever function they hold: of a library's it would not even show which."""
 
 SHAPES = frozenset({"shape", "size", "dtype", "ndim"})
 KEPT = frozenset({"coords", "dims", "name", "labels"})
@@ -53,7 +58,12 @@ def ops_with_code(outputs: Sequence[Variable]) -> list[str]:
         Sorted. Black boxes (``wrap_py``, ``wrap_jax``, classes of one's own) and ``random`` of a CustomDist are such;
         its ``logp`` and ``dist`` are not, since they are part of the graph.
     """
-    return sorted({_name(node.op) for node in toposort(outputs) if _hides(node.op, 0, set())})
+    return sorted({_name(op) for op in with_code(outputs)})
+
+
+def with_code(outputs: Sequence[Variable]) -> list[Op]:
+    """Return the ops that `ops_with_code` names, in the order of the graph."""
+    return [node.op for node in toposort(outputs) if _hides(node.op, 0, set())]
 
 
 def _name(op: Op) -> str:
@@ -70,7 +80,9 @@ def _hides(thing: Any, depth: int, seen: set[int]) -> bool:
     if depth > DEEPEST:
         return True
     seen.add(id(thing))
-    return any(_hides(part, depth + 1, seen) for part in _inside(thing)) or _own(thing)
+    return (
+        isinstance(thing, BLACK_BOXES) or any(_hides(part, depth + 1, seen) for part in _inside(thing)) or _own(thing)
+    )
 
 
 def _own(thing: Any) -> bool:
