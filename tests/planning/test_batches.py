@@ -83,14 +83,12 @@ def test_every_fit_of_a_plan_has_its_own_key_and_seed():
 @pytest.mark.parametrize(
     "change",
     [
-        {"data_hash": "e" * 16},
+        {"conditioned": "other values"},
         {"fingerprint": "another graph"},
         {"sampler_version": 2},
         {"options": SamplerOptions(draws=999)},
         {"options": SamplerOptions(target_accept=0.99)},
         {"options": SamplerOptions(extra={"init": "adapt_diag"})},
-        {"model": Target("linear", "models.linear.build", {"scale": 3.0})},
-        {"model": Target("linear", "mine.build", {"scale": 2.5})},
     ],
 )
 def test_what_changes_the_draws_changes_the_key(change):
@@ -129,6 +127,20 @@ def test_another_study_seed_or_replicate_is_another_fit():
 def test_a_dataset_is_the_same_for_every_model_and_sampler():
     assert data_seed(1, 3) == data_seed(1, 3)
     assert len({data_seed(1, 3), data_seed(1, 4), data_seed(2, 3)}) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data_hash": "e" * 16},
+        {"model": Target("linear", "models.linear.build", {"scale": 3.0})},
+        {"model": Target("linear", "mine.build", {"scale": 2.5})},
+        {"options": SamplerOptions(extra={"cores": 2}), "same_draws": ("cores",)},
+    ],
+)
+def test_what_reaches_no_graph_and_no_draw_does_not(change):
+    """A column that is not read, a parameter without use, another file: the graph and what is observed are the same."""
+    assert fit_key(checked("linear", "nuts", **change), 7, 0) == fit_key(checked("linear", "nuts"), 7, 0)
 
 
 def test_fits_of_one_key_have_one_seed():
@@ -266,7 +278,6 @@ def test_simulated_data_have_a_seed_of_generator_and_replicate_alone():
     for changed in (
         dataclasses.replace(simulation, fingerprint="another"),
         dataclasses.replace(simulation, identity={"kind": "fixed", "values": {"a": 1.0}}),
-        dataclasses.replace(simulation, base_hash="c" * 16),
         dataclasses.replace(simulation, design=Target("design", "data.design", {"n": 5})),
         None,
     ):

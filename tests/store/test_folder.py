@@ -14,7 +14,7 @@ from bayesrun.errors import StoreError
 from bayesrun.store import whole_files
 from bayesrun.store.folder import Store
 from bayesrun.store.whole_files import write_atomically
-from bayesrun.types import Dataset, DiagnosticsOptions, Outcome, Steps
+from bayesrun.types import SCHEMA_VERSION, Dataset, DiagnosticsOptions, Outcome, Steps
 
 KEY = "0123456789abcdef"
 OUTCOME = Outcome(
@@ -260,7 +260,7 @@ def test_an_outcome_stays_small(store):
     store.write_fit(OUTCOME, tree(), SUMMARY)
     text = (store.fit_folder(KEY) / "outcome.json").read_text()
     assert len(text) < 4096
-    assert json.loads(text)["schema"] == 1
+    assert json.loads(text)["schema"] == SCHEMA_VERSION
 
 
 def test_a_lost_worker_is_recorded_unless_its_fit_was_committed(store):

@@ -121,10 +121,10 @@ def test_a_users_model_and_table_through_ray(workdir):
     slope = float(tree["posterior"]["b"].mean())
     exact = np.polyfit(price - price.mean(), table["sales"], 1)[0]
     assert slope == pytest.approx(exact, abs=4 * float(tree["posterior"]["b"].std()) / np.sqrt(50) + 0.01)
-    # the helper is part of the model's meaning: a change of it is another fit, a comment is not
+    # what the helper gives is part of the model: other values are another fit, a comment is not
     (workdir / "helper_of_mine.py").write_text("def centre(x):\n    return x - x.mean()  # about zero\n")
     assert "1 fits, 1 done, 0 to do" in bayesrun(*command, "dry_run=true").out
-    (workdir / "helper_of_mine.py").write_text("def centre(x):\n    return x - 2.0\n")
+    (workdir / "helper_of_mine.py").write_text("def centre(x):\n    return x - 2.1\n")
     assert "1 fits, 0 done, 1 to do" in bayesrun(*command, "dry_run=true").out
 
 
