@@ -26,17 +26,26 @@ def labelled(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """
     bases = [(cell.model.name, cell.data.name, cell.sampler.name) for cell in cells]
     stated = [leaves(cell) for cell in cells]
+    peers: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for base, own in zip(bases, stated, strict=True):
+        peers.setdefault(base, []).append(own)
+    telling = {base: _differing(group) for base, group in peers.items()}
     found = []
     for cell, base, own in zip(cells, bases, stated, strict=True):
-        peers = [other for other, peer in zip(stated, bases, strict=True) if peer == base]
-        keys = dict.fromkeys(key for peer in peers for key in peer)
-        differing = {key: own.get(key) for key in sorted(keys) if any(peer.get(key) != own.get(key) for peer in peers)}
+        differing = {key: own.get(key) for key in telling[base]}
         words = [
             f"{key.removeprefix('model.').removeprefix('data.')}={short(value)}" for key, value in differing.items()
         ]
         label = " ".join(["/".join(base), *words])
         found.append(dataclasses.replace(cell, label=label, overrides=differing))
     return tuple(found)
+
+
+def _differing(group: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the paths at which not all of a group state the same."""
+    keys = dict.fromkeys(key for own in group for key in own)
+    first = group[0]
+    return sorted(key for key in keys if any(own.get(key) != first.get(key) for own in group))
 
 
 def leaves(cell: Cell) -> dict[str, Any]:

@@ -54,7 +54,8 @@ def extended(design: Sequence[CheckedCell], cells: Sequence[CheckedCell], seed: 
             meant_by=_together((*(had.meant_by if had is not None else ()), _words(cell))),
             superseded="",
         )
-    told = {key: cell if key in own else _after(cell, list(own.values())) for key, cell in known.items()}
+    meant = _Meant(list(own.values()))
+    told = {key: cell if key in own else _after(cell, meant) for key, cell in known.items()}
     return named(list((told | own).values()))
 
 
@@ -73,7 +74,7 @@ def named(cells: Sequence[CheckedCell]) -> tuple[CheckedCell, ...]:
     now = current(cells)
     labels = iter(_labelled(now))
     found = [checked if checked.superseded else dataclasses.replace(checked, cell=next(labels)) for checked in cells]
-    successors = current(found)
+    successors = _Meant(current(found))
     found = [_after_successor(checked, successors) if checked.superseded else checked for checked in found]
     often = Counter(checked.cell.label for checked in found if checked.superseded)
     seen = Counter[str]()
@@ -104,18 +105,38 @@ def _together(words: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ..
     return tuple({canonical_json(one): one for one in words}.values())
 
 
-def _after(old: CheckedCell, cells: Sequence[CheckedCell]) -> CheckedCell:
+class _Meant:
+    """Cells, found by any words that mean them and by what their configs state; of several the first."""
+
+    def __init__(self, cells: Sequence[CheckedCell]) -> None:
+        self.cells = cells
+        self.by_words: dict[str, CheckedCell] = {}
+        self.by_stated: dict[str, CheckedCell] = {}
+        self.typed = {canonical_json(_words(cell)): cell for cell in reversed(cells)}
+        for cell in cells:
+            for words in cell.meant_by:
+                self.by_words.setdefault(canonical_json(words), cell)
+            self.by_stated.setdefault(_stated(cell), cell)
+
+    def alike(self, old: CheckedCell) -> CheckedCell | None:
+        """Find a cell that states what an older one states, as its version wrote that down."""
+        stated = _stated(old)
+        if old.cell.words:
+            return self.by_stated.get(stated)
+        return next((cell for cell in self.cells if _stated(_as_before(cell, old)) == stated), None)
+
+
+def _after(old: CheckedCell, meant: _Meant) -> CheckedCell:
     """Say what a cell is after a command that planned others: superseded where no words are left that mean it."""
     if old.superseded:
         return old
-    typed = {canonical_json(_words(cell)) for cell in cells}
-    alike = [cell for cell in cells if _stated(cell if old.cell.words else _as_before(cell, old)) == _stated(old)]
-    had = old.meant_by or (_words(old),)
-    left = () if alike else tuple(words for words in had if canonical_json(words) not in typed)
+    had = {canonical_json(words): words for words in old.meant_by or (_words(old),)}
+    alike = meant.alike(old)
+    left = () if alike else tuple(words for text, words in had.items() if text not in meant.typed)
     if left:
         return dataclasses.replace(old, meant_by=left)
-    mine = {canonical_json(words) for words in had}
-    successor = next((cell for cell in cells if canonical_json(_words(cell)) in mine), *alike[:1])
+    successor = next((meant.typed[text] for text in had if text in meant.typed), alike)
+    assert successor is not None
     return dataclasses.replace(old, meant_by=(), superseded=_meaning(old, successor))
 
 
@@ -158,11 +179,9 @@ def _without_more(target: Target, names: Container[str]) -> Target:
     return dataclasses.replace(target, params={name: value for name, value in target.params.items() if name in names})
 
 
-def _after_successor(old: CheckedCell, now: Sequence[CheckedCell]) -> CheckedCell:
+def _after_successor(old: CheckedCell, now: _Meant) -> CheckedCell:
     """Call a superseded cell what that is called which its words mean now, or else by its own choices."""
-    words, stated = canonical_json(_words(old)), _stated(old)
-    meant = [cell for cell in now if words in map(canonical_json, cell.meant_by)]
-    successor = next(iter(meant or [cell for cell in now if _stated(cell) == stated]), None)
+    successor = now.by_words.get(canonical_json(_words(old))) or now.by_stated.get(_stated(old))
     if successor is not None:
         own = leaves(old.cell)
         overrides = {path: own.get(path, value) for path, value in successor.cell.overrides.items()}
