@@ -11,12 +11,20 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pytensor.compile.builders import OpFromGraph
 from pytensor.gradient import grad_clip
 from pytensor.graph.replace import vectorize_graph
 from scipy import sparse
 
-from bayesrun.planning.fingerprint import centred_variables, fingerprint, graph_digest, narrow_constants
+from bayesrun.planning.fingerprint import (
+    centred_variables,
+    fingerprint,
+    graph_digest,
+    narrow_constants,
+    observed_digest,
+)
 from bayesrun.types import Dataset
 from model_oracles import default_data, model_config
 from places import CONF, ROOT
@@ -355,3 +363,32 @@ def test_the_entries_of_a_sparse_matrix_count():
     )
     assert first == again
     assert len({first, other, heavier}) == 3
+
+
+MEANINGS = st.fixed_dictionaries(
+    {
+        "location": st.sampled_from([0.0, 0.5]),
+        "scale": st.sampled_from([1.0, 2.0]),
+        "name": st.sampled_from(["mu", "nu"]),
+        "family": st.sampled_from([pm.Normal, pm.Laplace]),
+        "extra": st.booleans(),
+        "labels": st.sampled_from([("a", "b", "c"), ("a", "b", "d")]),
+        "shift": st.sampled_from([0.0, 1.0]),
+    }
+)
+
+
+def meant(location, scale, name, family, extra, labels, shift):
+    with pm.Model(coords={"obs": labels}) as model:
+        mu = family(name, location, scale)
+        if extra:
+            pm.Deterministic("twice", 2.0 * mu)
+        pm.Normal("y", mu, 1.0, observed=DATA["y"] + shift, dims="obs")
+    return model
+
+
+@given(MEANINGS, MEANINGS)
+@settings(max_examples=60)
+def test_two_models_are_one_exactly_if_they_mean_the_same(one, other):
+    marks = [(graph_digest(model, DATA), observed_digest(model)) for model in (meant(**one), meant(**other))]
+    assert (marks[0] == marks[1]) == (one == other)
