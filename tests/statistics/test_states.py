@@ -8,7 +8,7 @@ from bayesrun.base import verb_hints
 from bayesrun.planning.config import shipped_conf
 from bayesrun.statistics import gates, states
 from bayesrun.statistics.states import EXIT_CODES, WORDS, Standing, cell_state, sentence, study_state
-from bayesrun.track.rows import run_status
+from bayesrun.track.fit_runs import run_status
 from bayesrun.types import Gate
 from places import README
 
