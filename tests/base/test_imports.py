@@ -6,7 +6,14 @@ from itertools import count
 
 import pytest
 
-from bayesrun.base.imports import bind, import_target, make_importable, module_constant, sampler_constant
+from bayesrun.base.imports import (
+    bind,
+    import_target,
+    make_importable,
+    module_constant,
+    module_files,
+    sampler_constant,
+)
 from bayesrun.errors import ConfigError
 from bayesrun.types import Target, canonical_json
 
@@ -240,3 +247,21 @@ def test_a_float_default_says_float_as_an_annotation_does(module):
     bound = bind("model", function, Target("m", f"{name}.build", {"sigma": 36, "n": 4, "low": None}), 1)
     assert bound.params == {"sigma": 36.0, "n": 4, "low": None}
     assert [type(value) for value in bound.params.values()] == [float, int, type(None)]
+
+
+def test_the_file_of_a_name_that_no_plain_function_was_written_under(module):
+    name = module("""
+        import functools
+
+        def plain(data):
+            return data
+
+        filled = functools.partial(plain, data=1)
+        wrapped = functools.lru_cache(plain)
+    """)
+
+    def files(function):
+        return module_files(f"{name}.{function}", import_target("model", f"{name}.{function}"))
+
+    assert files("plain") == []
+    assert files("filled") == files("wrapped") == [sys.modules[name].__file__]

@@ -104,6 +104,67 @@ def test_a_function_inside_another_one_has_all_of_its_module(digest_of):
     assert digest_of(own.replace("return OTHER", "return 3"), name="nested") != digest_of(own, name="nested")
 
 
+AROUND = """
+    import functools
+
+    from users_helper import scale
+
+    WIDTH = 3.0
+
+    def around(function, by=1.0):
+        @functools.wraps(function)
+        def inner(data):
+            return by * function(data)
+        return inner
+
+    class Maker:
+        def __init__(self, by):
+            self.by = by
+
+        def build(self, data):
+            return self.by
+
+    def _build(data, by=1.0):
+        return by
+
+    filled = functools.partial(_build, by=2.0)
+    wrapped = around(_build, by=3.0)
+    bound = Maker(4.0).build
+    helped = scale(_build)
+"""
+WRAPPING = """
+import functools
+
+def scale(function):
+    @functools.wraps(function)
+    def inner(data):
+        return 2.0 * function(data)
+    return inner
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("filled", "by=2.0", "by=2.5"),
+        ("filled", "return by", "return -by"),
+        ("wrapped", "by=3.0", "by=3.5"),
+        ("wrapped", "by * function", "by + function"),
+        ("bound", "Maker(4.0)", "Maker(4.5)"),
+    ],
+)
+def test_what_is_put_around_a_function_counts(digest_of, name, old, new):
+    assert old in AROUND
+    first = digest_of(AROUND, WRAPPING, name=name)
+    assert first == digest_of(AROUND, WRAPPING, name=name)
+    assert first != digest_of(AROUND.replace(old, new), WRAPPING, name=name)
+
+
+def test_a_wrapper_of_another_module_counts(digest_of):
+    first = digest_of(AROUND, WRAPPING, name="helped")
+    assert first != digest_of(AROUND, WRAPPING.replace("2.0", "2.5"), name="helped")
+
+
 def test_a_module_of_the_users_that_is_imported_counts(digest_of):
     assert digest_of(helper="def scale(x):\n    return x + x\n") != digest_of()
 

@@ -141,3 +141,41 @@ def test_a_quantity_of_real_data_follows_its_source(project):
     missing = bayesrun(*COMMAND, "diagnostics.quantities={scaled: stale_quantities.nothing}")
     assert missing.code == 2
     assert "diagnostics.quantities.scaled._target_: stale_quantities has no function 'nothing'" in missing.err
+
+
+TWO = """
+    import pymc as pm
+
+    def draw(data):
+        with pm.Model() as model:
+            mu = pm.Normal("mu")
+            pm.Normal("y", mu, 1.0, observed=data["y"])
+            pm.Normal("z", mu + 5.0, 1.0, observed=data["z"])
+        return model
+
+    def build(data):
+        with pm.Model() as model:
+            pm.Normal("seen", pm.Normal("mu"), 1.0, observed=data["y"])
+        return model
+"""
+
+
+def test_which_of_two_drawn_arrays_is_observed_is_part_of_the_fit(project):
+    """Of both the graph is the same, and the one's mean is 5 above the other's."""
+    (project / "conf" / "model" / "both.yaml").write_text("_target_: stale_model.draw\n")
+    (project / "y.csv").write_text("y,z\n0.3,5.1\n-0.2,4.2\n1.4,5.5\n0.9,6.0\n")
+    command = (*SIMULATED, "study.generator=both", "study.replicates=1")
+
+    def found(text):
+        (project / "stale_model.py").write_text(textwrap.dedent(text))
+        forget()
+        return planned(*command)
+
+    assert "0 done" in found(TWO)
+    assert bayesrun(*command).code == 0
+    assert "1 done" in found(TWO)
+    assert "0 done" in found(
+        TWO.replace('1.0, observed=data["y"])\n        return', '1.0, observed=data["z"])\n        return')
+    )
+    swapped = TWO.replace('mu, 1.0, observed=data["y"]', 'mu, 1.0, observed=data["z"]', 1)
+    assert "0 done" in found(swapped.replace('5.0, 1.0, observed=data["z"]', '5.0, 1.0, observed=data["y"]'))

@@ -32,6 +32,7 @@ __all__ = [
     "import_target",
     "make_importable",
     "module_constant",
+    "module_files",
     "sampler_constant",
     "users_place",
     "with_defaults",
@@ -116,6 +117,17 @@ def users_place(error: BaseException) -> str | None:
 def module_constant(function: Callable[..., Any], name: str, default: Any) -> Any:
     """Read a constant of the module that a function is defined in."""
     return getattr(inspect.getmodule(inspect.unwrap(function)), name, default)
+
+
+def module_files(path: str, function: Callable[..., Any]) -> list[str]:
+    """Return the file of the module that a config names, unless it is where a plain function was written.
+
+    There a partial, a wrapper or a method of an object gets its name.
+    """
+    module = path.rpartition(".")[0]
+    file = getattr(sys.modules.get(module), "__file__", None)
+    written = inspect.isfunction(function) and not hasattr(function, "__wrapped__") and function.__module__ == module
+    return [] if written or file is None else [file]
 
 
 def at_once(path: str) -> bool:

@@ -16,7 +16,7 @@ import site
 import sys
 import sysconfig
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bayesrun.base.shipped import PACKAGE
 from bayesrun.types import digest
@@ -49,8 +49,9 @@ def source_digest(function: Callable[..., object], files: Iterable[str] = ()) ->
     """Digest of what a function can reach: definitions of its own module, and the user's own modules that it imports.
 
     Of its module count the function itself, what is named in what counts, and statements that are run at import. All of
-    it counts where that cannot be told from the text: for a function inside another one, a lambda, and code that looks
-    names up. Of a module that is imported all counts.
+    it counts where that cannot be told from the text: for a function inside another one, a lambda, one that something
+    was put around (a partial, a wrapper, an object's method), and code that looks names up. Of a module that is
+    imported all counts.
 
     Parameters
     ----------
@@ -73,26 +74,47 @@ def source_digest(function: Callable[..., object], files: Iterable[str] = ()) ->
 
 def _sources(function: Callable[..., object]) -> dict[tuple[str, Path], str]:
     """Digests of normalised source texts by module name and file."""
-    start = inspect.getmodule(inspect.unwrap(function))
+    made_of = _made_of(function)
+    start = inspect.getmodule(made_of[-1])
     file = getattr(start, "__file__", None)
     if start is None or not file or not file.endswith(".py"):
         return {}
     own = (start.__name__, _real(file))
-    waiting = [own]
+    waiting = [own, *_around(made_of[:-1])]
     texts: dict[tuple[str, Path], str] = {}
     while waiting:
         name, path = waiting.pop()
         if (name, path) in texts:
             continue
         tree = _tree(path, path.stat().st_mtime_ns)
-        if (name, path) == own:
-            tree = _reached(tree, getattr(inspect.unwrap(function), "__qualname__", ""))
+        if (name, path) == own and len(made_of) == 1:  # what was put around it may be of the same module
+            tree = _reached(tree, getattr(function, "__qualname__", ""))
         texts[name, path] = _hashed(tree)
         for other in _imported(tree, name, path):
             origin = _file_of(other)
             if other.split(".")[0] != "bayesrun" and origin is not None and _is_users(origin):
                 waiting.append((other, origin))
     return texts
+
+
+def _made_of(function: Any) -> list[Any]:
+    """Return a function and what it wraps, binds or fills in, down to what was written in a file."""
+    found = [function]
+    while True:
+        inner = function.func if isinstance(function, functools.partial) else None
+        function = inner or getattr(function, "__wrapped__", None) or getattr(function, "__func__", None)
+        if function is None or any(function is one for one in found):
+            return found
+        found.append(function)
+
+
+def _around(functions: Iterable[Any]) -> Iterator[tuple[str, Path]]:
+    """Yield the user's modules that the code around a function is of: a wrapper has the name of what it wraps."""
+    for function in functions:
+        known = getattr(function, "__globals__", {})
+        name, file = known.get("__name__"), known.get("__file__")
+        if name and file and _is_users(_real(file)):
+            yield name, _real(file)
 
 
 def _real(file: str) -> Path:

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
 
-from bayesrun.base.imports import bind, import_target, module_constant, with_defaults
+from bayesrun.base.imports import bind, import_target, module_constant, module_files, with_defaults
 from bayesrun.base.seeds import named_seed
 from bayesrun.errors import BayesrunError, ConfigError
 from bayesrun.planning.estimands import check_estimands, quantity_sources, unknown_nulls
@@ -101,7 +101,14 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
             cells.append(
                 dataclasses.replace(
                     one,
-                    fingerprint=_meaning(one.fingerprint, one.cell.model, ready, dataset if design else None),
+                    fingerprint=_meaning(
+                        one.fingerprint,
+                        one.cell.model,
+                        checked.models[label],
+                        ready,
+                        dataset,
+                        redrawn=design is not None,
+                    ),
                     warnings=(*one.warnings, *told[pair], *_doubts(recipe.original, study)),
                     simulation=simulation,
                     replicates=1 if study.replicates == "auto" else study.replicates,
@@ -259,7 +266,7 @@ def _simulation(
     original = None if truth.path is None else facts_of(truth.path, free)
     what = identity(truth, free) | ({"joint": True} if joint else {})
     hook = module_constant(function, "from_draws", None)
-    meaning = _meaning(found.fingerprint, bound, ready, base if redrawn else None, hook)
+    meaning = _with_hook(_meaning(found.fingerprint, bound, found.model, ready, base, redrawn=redrawn), hook)
     recipe = Simulation(bound, meaning, identity=what, base_hash=base.digest(), original=original)
     if original is not None and joint:
         recipe = dataclasses.replace(recipe, original=check_same_model(original, ready.model, bound, meaning))
@@ -269,7 +276,13 @@ def _simulation(
 
 
 def _meaning(
-    fingerprint: str, model: Target, ready: Simulator, redrawn: Dataset | None, hook: Callable[..., Any] | None = None
+    fingerprint: str,
+    model: Target,
+    built: pm.Model,
+    ready: Simulator,
+    base: Dataset,
+    *,
+    redrawn: bool,
 ) -> str:
     """Add to a fingerprint what the graph on one dataset does not tell of those on simulated ones.
 
@@ -279,24 +292,39 @@ def _meaning(
         Of the model on the dataset that covariates are taken from.
     model
         With its parameters.
+    built
+        On that dataset.
     ready
         Draws the datasets.
+    base
+        The dataset.
     redrawn
-        The dataset, where its covariates are drawn anew too.
-    hook
-        The generator's ``from_draws``.
+        Whether its covariates are drawn anew too.
     """
-    from bayesrun.base.source_code import source_digest
     from bayesrun.planning.fingerprint import from_source
     from bayesrun.planning.hidden_code import reads_values
+    from bayesrun.simulate.arrays import candidates
 
     hidden, _, graph = fingerprint.rpartition("-")
     builder = import_target("model", model.path)
-    if not hidden and reads_values(builder, set(redrawn or ()) | set(ready.replaced)):
-        hidden = from_source(builder, model.params)
-    if hook is not None:
-        hidden = digest([hidden, source_digest(hook)])
+    # a graph shows that a variable observes drawn values, and not which
+    several = len(ready.replaced) > 1 or any(len(arrays) > 1 for arrays in candidates(built, base).values())
+    if not hidden and (redrawn or several or reads_values(builder, ready.replaced)):
+        kept = {name: array for name, array in base.arrays.items() if name not in ready.replaced}
+        dims = {name: dims for name, dims in base.dims.items() if name in kept}
+        data = dataclasses.replace(base, arrays=kept, dims=dims).digest()
+        hidden = from_source(builder, model.params, data, module_files(model.path, builder))
     return f"{hidden}-{graph}"
+
+
+def _with_hook(meaning: str, hook: Callable[..., Any] | None) -> str:
+    """Add the source of a generator's ``from_draws``."""
+    from bayesrun.base.source_code import source_digest
+
+    if hook is None:
+        return meaning
+    hidden, _, graph = meaning.rpartition("-")
+    return f"{digest([hidden, source_digest(hook)])}-{graph}"
 
 
 def _check_drawn(fitted: Target, simulation: Simulation, ready: Simulator) -> None:

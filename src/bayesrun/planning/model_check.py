@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesrun.base.imports import import_target
+from bayesrun.base.imports import import_target, module_files
 from bayesrun.base.source_code import executed
 from bayesrun.errors import BayesrunError, ConfigError, DataError
 from bayesrun.planning.casts import casts, watched
@@ -76,6 +76,7 @@ def build(target: Target, dataset: Dataset) -> Built:
         if hidden := ops_with_code(shown.outputs):
             with executed() as files:
                 build_model(builder, target, dataset)
+            files |= set(module_files(target.path, builder))
             found = fingerprint(builder, model, dataset, target.params, files=files, shown=shown)
     except Exception as error:  # shapes that are known before anything is evaluated, and do not fit
         raise ConfigError(f"model={target.name}: its log density cannot be written down: {_where(error)}") from error
