@@ -220,6 +220,34 @@ def handed_on(data):
     return observed(data)
 
 
+def by_global(data):
+    global GIVEN
+    GIVEN = data["y"]
+    with pm.Model():
+        pm.Normal("y", pm.Normal("mu"), spread_of_given(), observed=GIVEN)
+
+
+def spread_of_given():
+    return GIVEN.std()
+
+
+def from_model(data):
+    with pm.Model() as model:
+        y = pm.Normal("y", pm.Normal("mu"), 1.0, observed=data["y"])
+        pm.Potential("p", model.rvs_to_values[y].mean())
+
+
+def started_at_its_mode(data):
+    with pm.Model() as model:
+        pm.Normal("y", pm.Normal("mu"), 1.0, observed=data["y"])
+        model.set_initval(model["mu"], pm.find_MAP()["mu"])
+
+
+def of_another_library(data, pm=pm):
+    with pm.Model():
+        pm.Normal("y", pm.Normal("mu"), 1.0, observed=data["y"])
+
+
 def looked_up(data, name="y"):
     with pm.Model():
         pm.Normal("y", pm.Normal("mu"), 1.0, observed=data[name])
@@ -265,6 +293,10 @@ def test_builders_that_only_observe_do_not_read(build):
         branched,
         renamed,
         handed_on,
+        by_global,
+        from_model,
+        started_at_its_mode,
+        of_another_library,
         looked_up,
         all_of_it,
         own_helper,

@@ -42,6 +42,11 @@ KEPT = frozenset({"coords", "dims", "name", "labels"})
 """Attributes of a dataset that are the same whatever values its arrays have."""
 
 INSPECTING = frozenset({"locals", "vars", "eval", "exec", "globals"})
+GIVING_BACK = frozenset({
+    "rvs_to_values", "values_to_rvs", "get_value", "eval", "data", "find_MAP", "sample", "compile_logp", "compile_fn",
+    "compile_dlogp", "point_logps",
+})  # fmt: skip
+"""Attributes by which a builder gets back from the model what it gave to be observed."""
 
 
 def ops_with_code(outputs: Sequence[Variable]) -> list[str]:
@@ -164,18 +169,26 @@ def reads_values(builder: Callable[..., Any], names: Collection[str]) -> bool:
     return not _Reader(builder, arguments[0].arg, frozenset(names)).harmless(function)
 
 
+def _gives_back(node: ast.AST) -> bool:
+    """Whether values may leave a builder or come back to it: by a global, or from the model."""
+    return isinstance(node, ast.Global | ast.Nonlocal) or (isinstance(node, ast.Attribute) and node.attr in GIVING_BACK)
+
+
 class _Reader:
     """Follows the dataset through the text of a builder."""
 
     def __init__(self, builder: FunctionType, data: str, names: frozenset[str]) -> None:
         self.builder, self.data, self.names = builder, data, names
         self.above: dict[ast.AST, ast.AST] = {}
+        self.bound: set[str] = set()
 
     def harmless(self, function: ast.FunctionDef) -> bool:
         """Whether every use of the dataset is one that no value matters to."""
         self.above = {child: node for node in ast.walk(function) for child in ast.iter_child_nodes(node)}
         loads = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
-        if any(node.id in INSPECTING for node in loads):
+        stored = [node.id for node in loads if not isinstance(node.ctx, ast.Load)]
+        self.bound = {*stored, *(node.arg for node in ast.walk(function) if isinstance(node, ast.arg))}
+        if any(node.id in INSPECTING for node in loads) or any(map(_gives_back, ast.walk(function))):
             return False
         if any(node.id == self.data and not isinstance(node.ctx, ast.Load) for node in loads):
             return False
@@ -220,7 +233,7 @@ class _Reader:
         while isinstance(called, ast.Attribute):
             parts.append(called.attr)
             called = called.value
-        if not isinstance(called, ast.Name):
+        if not isinstance(called, ast.Name) or called.id in self.bound:
             return False
         found = self.builder.__globals__.get(called.id)
         module = found.__name__ if isinstance(found, ModuleType) else getattr(found, "__module__", "") or ""
