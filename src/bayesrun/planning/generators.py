@@ -193,7 +193,8 @@ def _own_source(design: Target | None) -> str:
 
     if design is None or design.path == DESIGN:
         return ""
-    return source_digest(import_target("data", design.path))
+    function = import_target("data", design.path)
+    return source_digest(function, module_files(design.path, function))
 
 
 def _words(target: Target) -> str:
@@ -266,7 +267,7 @@ def _simulation(
     original = None if truth.path is None else facts_of(truth.path, free)
     what = identity(truth, free) | ({"joint": True} if joint else {})
     hook = module_constant(function, "from_draws", None)
-    meaning = _with_hook(_meaning(found.fingerprint, bound, found.model, ready, base, redrawn=redrawn), hook)
+    meaning = _with_hook(_meaning(found.fingerprint, bound, found.model, ready, base, redrawn=redrawn), bound, hook)
     recipe = Simulation(bound, meaning, identity=what, base_hash=base.digest(), original=original)
     if original is not None and joint:
         recipe = dataclasses.replace(recipe, original=check_same_model(original, ready.model, bound, meaning))
@@ -317,14 +318,14 @@ def _meaning(
     return f"{hidden}-{graph}"
 
 
-def _with_hook(meaning: str, hook: Callable[..., Any] | None) -> str:
+def _with_hook(meaning: str, generator: Target, hook: Callable[..., Any] | None) -> str:
     """Add the source of a generator's ``from_draws``."""
     from bayesrun.base.source_code import source_digest
 
     if hook is None:
         return meaning
     hidden, _, graph = meaning.rpartition("-")
-    return f"{digest([hidden, source_digest(hook)])}-{graph}"
+    return f"{digest([hidden, source_digest(hook, module_files(generator.path, hook))])}-{graph}"
 
 
 def _check_drawn(fitted: Target, simulation: Simulation, ready: Simulator) -> None:
