@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from bayesrun.base.imports import import_target, module_files
+from bayesrun.base.imports import import_target
 from bayesrun.base.source_code import source_digest
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.errors import ConfigError
@@ -70,8 +70,7 @@ def quantity_sources(asked: DiagnosticsOptions, own: Iterable[str] = ()) -> dict
     found = {}
     for name, path in (asked.quantities or {}).items():
         node = "study" if name in own else "diagnostics"
-        function = import_target(f"{node}.quantities.{name}", path)
-        found[name] = source_digest(function, module_files(path, function))
+        found[name] = source_digest(import_target(f"{node}.quantities.{name}", path))
     return found
 
 
