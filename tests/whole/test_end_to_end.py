@@ -1,6 +1,8 @@
 """The whole way, from the command line to files, tables and runs: real fits, real Ray, real MLflow, real NetCDF."""
 
+import importlib
 import json
+import sys
 import textwrap
 
 import numpy as np
@@ -125,6 +127,9 @@ def test_a_users_model_and_table_through_ray(workdir):
     (workdir / "helper_of_mine.py").write_text("def centre(x):\n    return x - x.mean()  # about zero\n")
     assert "1 fits, 1 done, 0 to do" in bayesrun(*command, "dry_run=true").out
     (workdir / "helper_of_mine.py").write_text("def centre(x):\n    return x - 2.1\n")
+    for name in ("mine_for_ray", "helper_of_mine"):  # another command imports them anew
+        sys.modules.pop(name)
+    importlib.invalidate_caches()
     assert "1 fits, 0 done, 1 to do" in bayesrun(*command, "dry_run=true").out
 
 
