@@ -196,6 +196,7 @@ def _is_users(path: Path) -> bool:
     return path.suffix == ".py" and not is_library(path)
 
 
+@functools.lru_cache(maxsize=4096)
 def is_library(file: str | Path) -> bool:
     """Whether a file is Python's, bayesrun's or of an installed package."""
     path = Path(file).resolve()

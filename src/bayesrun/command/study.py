@@ -75,7 +75,8 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
             seconds=costs.known_seconds(store),
         )
         estimate = costs.estimate(plan, checked.cells, checked.models, store, settings.dispatch)
-        why = reasons(plan, checked.cells, study_file.stored_cells(store), data=checked.datasets, read=store.read_data)
+        stored = study_file.stored_cells(store) if plan.batches else ()
+        why = reasons(plan, checked.cells, stored, data=checked.datasets, read=store.read_data)
         announcement.announce(console, store.root.name, plan, checked.cells, estimate, why)
         if settings.dry_run:
             announcement.show_plan(console, plan, why)

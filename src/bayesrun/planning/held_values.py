@@ -22,7 +22,7 @@ from bayesrun.base.source_code import is_library
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["held_values"]
+__all__ = ["filled_cells", "held_values"]
 
 DEEPEST = 12
 """Levels of objects inside objects that are looked through."""
@@ -105,8 +105,12 @@ def _inside(thing: Any) -> Iterable[Any]:
 
 
 def _of_function(function: FunctionType) -> list[Any]:
-    cells = [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
-    parts = [*cells, function.__defaults__, function.__kwdefaults__, getattr(function, "__wrapped__", None)]
+    parts = [
+        *filled_cells(function),
+        function.__defaults__,
+        function.__kwdefaults__,
+        getattr(function, "__wrapped__", None),
+    ]
     if is_library(function.__code__.co_filename):
         return parts
     if not Path(function.__code__.co_filename).is_file():  # made from text, which no source has
@@ -121,6 +125,17 @@ def _of_function(function: FunctionType) -> list[Any]:
         elif not name.startswith("__"):
             parts.append(found)
     return parts
+
+
+def filled_cells(function: FunctionType) -> list[Any]:
+    """Return what a function holds of the functions around it, as far as that is there yet."""
+    found = []
+    for cell in function.__closure__ or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:  # an empty cell
+            continue
+    return found
 
 
 def _names(code: CodeType) -> set[str]:
@@ -172,14 +187,6 @@ def _pickled(thing: Any) -> list[Any]:
     except Exception:  # noqa: BLE001 - a lock, a generator: it holds no values
         return []
     return [made] if isinstance(made, str) else [part for part in made[1:3] if isinstance(part, (tuple, dict, list))]
-
-
-def _filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018 - an empty cell raises
-    except ValueError:
-        return False
-    return True
 
 
 KINDS: Sequence[tuple[Any, Callable[[Any], Iterable[Any]]]] = (

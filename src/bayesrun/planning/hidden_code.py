@@ -20,6 +20,7 @@ from pytensor.graph.traversal import toposort
 from pytensor.link.jax.ops import JAXOp
 
 from bayesrun.base.source_code import is_library
+from bayesrun.planning.held_values import filled_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -93,19 +94,16 @@ def _hides(thing: Any, depth: int, seen: set[int]) -> bool:
 def _own(thing: Any) -> bool:
     """Whether an object is itself the user's: a function of a file that is no library's, or of such a class."""
     if isinstance(thing, FunctionType):
-        return not _is_library(thing.__code__.co_filename)
+        return not is_library(thing.__code__.co_filename)
     kind = thing if isinstance(thing, type) else type(thing)
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    return kind.__module__ == "__main__" or (file is not None and not _is_library(file))
-
-
-_is_library = functools.lru_cache(maxsize=4096)(is_library)
+    return kind.__module__ == "__main__" or (file is not None and not is_library(file))
 
 
 def _inside(thing: Any) -> Iterator[Any]:
     """Yield what an object is made of, as far as code could be in it."""
     if isinstance(thing, FunctionType):
-        yield from (cell.cell_contents for cell in thing.__closure__ or () if _filled(cell))
+        yield from filled_cells(thing)
         yield from thing.__defaults__ or ()
     elif isinstance(thing, MethodType):
         yield from (thing.__func__, thing.__self__)
@@ -126,14 +124,6 @@ def _inside(thing: Any) -> Iterator[Any]:
     else:
         yield from (type(thing), *getattr(thing, "__dict__", {}).values())
         yield getattr(thing, "__wrapped__", None)
-
-
-def _filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018 - an empty cell raises
-    except ValueError:
-        return False
-    return True
 
 
 def reads_values(builder: Callable[..., Any], names: Collection[str]) -> bool:

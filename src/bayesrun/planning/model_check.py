@@ -73,7 +73,8 @@ def build(target: Target, dataset: Dataset) -> Built:
     try:
         shown = shown_by(model)
         found = fingerprint(builder, model, dataset, target.params, shown=shown)
-        if hidden := ops_with_code(shown.outputs):
+        hidden = [] if found.startswith("-") else ops_with_code(shown.outputs)
+        if hidden:
             with executed() as files:
                 build_model(builder, target, dataset)
             files |= set(module_files(target.path, builder))

@@ -110,7 +110,11 @@ def _refuse_namesakes(store: Store, had: StudyOptions, study: StudyOptions) -> N
 
 def with_earlier_wants(store: Store, seed: int, cells: Sequence[CheckedCell]) -> tuple[CheckedCell, ...]:
     """Add to each cell the steps and summaries that earlier commands asked of the same fits."""
-    known = {fit_key(cell, seed, 0): cell for cell in _cells(store.read_study())}
+    return _with_wants(stored_cells(store), seed, cells)
+
+
+def _with_wants(stored: Sequence[CheckedCell], seed: int, cells: Sequence[CheckedCell]) -> tuple[CheckedCell, ...]:
+    known = {fit_key(cell, seed, 0): cell for cell in stored}
     return with_earlier(cells, known, [fit_key(cell, seed, 0) for cell in cells])
 
 
@@ -163,8 +167,9 @@ def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]
         If ``study.reference`` is none of them.
     """
     seed = settings.study.seed
-    cells = with_earlier_wants(store, seed, cells)  # another command may have ended since the plan was made
-    whole = meanings.extended(_cells(store.read_study()), cells, seed)
+    stored = stored_cells(store)
+    cells = _with_wants(stored, seed, cells)  # another command may have ended since the plan was made
+    whole = meanings.extended(stored, cells, seed)
     design = meanings.current(whole)
     check_reference(design, settings.study.reference)
     for cell in cells:

@@ -326,10 +326,7 @@ def _named(thing: Any) -> Hashable | None:
 
 def _of_library(thing: type) -> bool:
     file = getattr(sys.modules.get(thing.__module__), "__file__", None)
-    return thing.__module__ == "builtins" or (file is not None and _is_library(file))
-
-
-_is_library = functools.lru_cache(maxsize=4096)(is_library)
+    return thing.__module__ == "builtins" or (file is not None and is_library(file))
 
 
 def _parts(thing: Any) -> tuple[Any, ...]:
@@ -347,7 +344,7 @@ def _closure(function: FunctionType) -> dict[str, Any]:
 
 def _globals(function: FunctionType) -> dict[str, Any]:
     """Return the globals that a user's function may read; those of libraries are the same for all datasets."""
-    if _is_library(function.__code__.co_filename):
+    if is_library(function.__code__.co_filename):
         return {}
     names = sorted(set(_global_names(function.__code__)))
     return {name: function.__globals__[name] for name in names if name in function.__globals__}
