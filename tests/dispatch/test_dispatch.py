@@ -189,9 +189,15 @@ def test_a_batch_is_halved_until_the_fit_that_takes_its_worker_down_is_alone(clu
 
 @pytest.mark.ray
 def test_a_fit_that_loses_its_workers_tells_as_many_attempts_as_it_had(cluster, work):
-    """The second of four, drawn one after another: it alone was under way, in the batch, in both halves, and again."""
-    whole = batch(spec("a"), spec("b", cell="kill"), spec("c"), spec("d"))
-    found = {o.key: o for o in on_ray.dispatch([whole], work, DispatchOptions(retries=2))}
+    """The second of four, drawn one after another: it alone was under way, in the batch, in both halves, and again.
+
+    It dies only when the first is back: a word that is lost with its worker is one that nobody can count.
+    """
+    whole = batch(spec("a"), spec("b", cell="kill heard"), spec("c"), spec("d"))
+    found = {}
+    for outcome in on_ray.dispatch([whole], work, DispatchOptions(retries=2)):
+        found[outcome.key] = outcome
+        (work.folder / "heard").touch()
     told = re.search(r"\((\d+) attempts: (.*)\)$", found["b"].message)
     assert told is not None
     assert (int(told[1]), told[2].count("lost alone ")) == (work.calls("b"), work.calls("b"))

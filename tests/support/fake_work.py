@@ -18,7 +18,7 @@ REPORTED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA
 class Work:
     """Does what the fit's cell is called: ``exit``, ``kill``, ``raise``, ``hang``, ``loud``, ``where``, or nothing.
 
-    ``wait`` waits for the file ``go``.
+    ``wait`` waits for the file ``go``, and ``kill heard`` for the file ``heard`` before it kills.
 
     A cell with ``once`` in its name misbehaves the first time only. `folder` gets a file for each fit, with a
     line for each call.
@@ -38,6 +38,8 @@ class Work:
         with (self.folder / spec.key).open("a") as file:
             file.write(f"{os.getpid()}\n")
         if self.calls(spec.key) == 1 or "once" not in spec.cell:
+            if "heard" in spec.cell:
+                self._wait_for("heard")
             self._misbehave(spec.cell.split()[0])
         message = _environment() if spec.cell == "where" else ""
         return Outcome(spec.key, spec.cell, spec.replicate, "done", message=message, where=str(os.getpid()))
@@ -51,12 +53,16 @@ class Work:
             raise ValueError("out of the work\nsecond line")
         if name == "hang":
             time.sleep(600)
-        while name == "wait" and not (self.folder / "go").exists():
-            time.sleep(0.05)
+        if name == "wait":
+            self._wait_for("go")
         if name == "loud":
             for stream in (sys.stdout, sys.stderr):
                 stream.write("a worker's words\n")
                 stream.flush()
+
+    def _wait_for(self, file: str) -> None:
+        while not (self.folder / file).exists():
+            time.sleep(0.05)
 
 
 def _environment() -> str:
