@@ -35,7 +35,7 @@ def test_what_a_model_has_not_is_refused(model, where, variable, message):
     rule = f"P({variable} > 0 | y) > 0.95"
     own, study = ((rule,), ()) if where.startswith("diagnostics") else ((), (rule,))
     with pytest.raises(ConfigError) as refused:
-        check_estimands(checked("a", own), model, StudyOptions(decisions=study))
+        check_estimands([checked("a", own)], {"a": model}, StudyOptions(decisions=study))
     assert str(refused.value).startswith(f"{where}: '{rule}' ")
     assert message in str(refused.value)
 
@@ -50,14 +50,14 @@ def test_what_it_has_is_not(model, variable):
             one.cell, diagnostics=dataclasses.replace(one.cell.diagnostics, quantities={"mine": "math.sqrt"})
         ),
     )
-    check_estimands(one, model, StudyOptions(decisions=(rule,)))
+    assert check_estimands([one], {"a": model}, StudyOptions(decisions=(rule,))) == {}
     assert unknown_nulls(StudyOptions(nulls={variable: 0.0}), [one], {"a": model}) == []
 
 
 def test_a_name_that_a_rule_of_the_cell_and_one_of_the_study_share_is_refused(model):
     one = checked("a", ("up: P(sigma > 0 | y) > 0.95",))
     with pytest.raises(ConfigError, match=r"are both called 'up'"):
-        check_estimands(one, model, StudyOptions(decisions=("up: P(sigma > 1 | y) > 0.95",)))
+        check_estimands([one], {"a": model}, StudyOptions(decisions=("up: P(sigma > 1 | y) > 0.95",)))
 
 
 def test_a_null_value_of_nothing_is_refused_and_one_that_another_cell_has_is_not(model):

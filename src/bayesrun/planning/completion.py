@@ -141,12 +141,12 @@ def without(wants: Wants, names: Iterable[str]) -> tuple[Wants, tuple[str, ...]]
         return wants, ()
     quantities = {name: path for name, path in (options.quantities or {}).items() if name not in gone}
     rules = dict(zip(options.decisions, parse_decisions(options.decisions, options.ci_kind), strict=True))
-    about = {text: (rule.variable or "").partition("[")[0] for text, rule in rules.items()}
-    decisions = tuple(text for text in options.decisions if about[text] not in gone)
+    about = {text for text, rule in rules.items() if any(map(rule.mentions, gone))}
+    decisions = tuple(text for text in options.decisions if text not in about)
     lost = tuple(
         f"decision {text!r} of an earlier command is left out, like the quantity that it is about"
         for text in options.decisions
-        if about[text] in gone
+        if text in about
     )
     kept = dataclasses.replace(options, quantities=quantities or None, decisions=decisions)
     return Wants(kept, {name: digest for name, digest in wants.sources.items() if name not in gone}), lost

@@ -21,7 +21,7 @@ from bayesrun.planning.posterior_sbc import check_same_model, doubts, facts_of
 from bayesrun.types import Cell, CheckedCell, DiagnosticsOptions, Original, Simulation, StudyOptions, Target, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     import pymc as pm
 
@@ -60,7 +60,7 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
     from bayesrun.simulate.truth import parse_truth
 
     problems: dict[str, None] = dict.fromkeys(_refused(study, checked.cells))
-    problems |= dict.fromkeys(unknown_nulls(study, checked.cells, checked.models))
+    notes = _noted_rules(checked, study, problems)
     generator = settings.generator
     if generator is None and study.kind != "sbc":
         problems |= dict.fromkeys(_unpaired(checked.cells))
@@ -96,8 +96,8 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
                 told[pair] = () if same else check_pair(one, checked.models[label], ready, target, study)
                 if not (same and joint):
                     _check_drawn(one.cell.model, simulation, ready)
-            check_estimands(one, checked.models[label], study)
-            asked = _measured(one.cell, study)
+            undecided = notes.get(label, {})
+            asked = _without(_measured(one.cell, study), undecided)
             cells.append(
                 dataclasses.replace(
                     one,
@@ -109,7 +109,7 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
                         dataset,
                         redrawn=design is not None,
                     ),
-                    warnings=(*one.warnings, *told[pair], *_doubts(recipe.original, study)),
+                    warnings=(*one.warnings, *told[pair], *_doubts(recipe.original, study), *undecided.values()),
                     simulation=simulation,
                     replicates=1 if study.replicates == "auto" else study.replicates,
                     cell=dataclasses.replace(one.cell, diagnostics=asked),
@@ -162,16 +162,42 @@ def _refuse_placeholders(cells: Sequence[CheckedCell]) -> None:
 def _with_estimands(checked: Checked, study: StudyOptions) -> tuple[CheckedCell, ...]:
     """Check what cells of real data estimate beside the parameters, and note by which sources."""
     cells: list[CheckedCell] = []
-    problems: dict[str, None] = {}
+    problems = dict[str, None]()
+    notes = _noted_rules(checked, study, problems)
     for one in checked.cells:
         try:
-            check_estimands(one, checked.models[one.cell.label], study)
-            cells.append(dataclasses.replace(one, quantity_sources=quantity_sources(one.cell.diagnostics)))
+            undecided = notes.get(one.cell.label, {})
+            asked = _without(one.cell.diagnostics, undecided)
+            cells.append(
+                dataclasses.replace(
+                    one,
+                    cell=dataclasses.replace(one.cell, diagnostics=asked),
+                    quantity_sources=quantity_sources(asked),
+                    warnings=(*one.warnings, *undecided.values()),
+                )
+            )
         except BayesrunError as error:
             problems |= dict.fromkeys(str(error).splitlines())
     if problems:
         raise ConfigError("\n".join(problems))
     return tuple(cells)
+
+
+def _without(asked: DiagnosticsOptions, undecided: Container[str]) -> DiagnosticsOptions:
+    """Leave out the rules that are about what a model does not have."""
+    decisions = tuple(rule for rule in asked.decisions if rule not in undecided)
+    return dataclasses.replace(asked, decisions=decisions)
+
+
+def _noted_rules(checked: Checked, study: StudyOptions, problems: dict[str, None]) -> dict[str, dict[str, str]]:
+    """Check rules and null values; return what `check_estimands` does, and add what is wrong to `problems`."""
+    try:
+        notes = check_estimands(checked.cells, checked.models, study)
+        problems |= dict.fromkeys(unknown_nulls(study, checked.cells, checked.models))
+    except ConfigError as error:
+        problems |= dict.fromkeys(str(error).splitlines())
+        return {}
+    return notes
 
 
 def _unpaired(cells: Sequence[CheckedCell]) -> list[str]:

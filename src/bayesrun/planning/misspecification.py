@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bayesrun.base.imports import import_target
 from bayesrun.errors import ConfigError
 from bayesrun.statistics.measures import parse_decisions
+from bayesrun.statistics.measures.expressions import comparable, element_of, names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pymc as pm
 
     from bayesrun.simulate import Shared, Simulator
+    from bayesrun.statistics.measures import Decision
     from bayesrun.types import CheckedCell, StudyOptions, Target
 
 __all__ = ["check_compared", "check_pair"]
@@ -90,7 +92,7 @@ def _unanswered(one: CheckedCell, found: Shared, ready: Simulator, generator: Ta
     what = "no truth is known for any parameter"
     if study.kind == "power":
         rules = parse_decisions(dict.fromkeys((*asked.decisions, *study.decisions)), asked.ci_kind)
-        judged = {rule.text for rule in rules if _judged(rule.variable, judged)}
+        judged = {rule.text for rule in rules if _judged(rule, judged)}
         what = f"no rule ({', '.join(rule.text for rule in rules)}) is about a quantity whose truth is known"
     if judged:
         return []
@@ -103,9 +105,13 @@ def _unanswered(one: CheckedCell, found: Shared, ready: Simulator, generator: Ta
     ]
 
 
-def _judged(variable: str | None, known: Iterable[str]) -> bool:
+def _judged(rule: Decision, known: Iterable[str]) -> bool:
     """Whether a rule is about something whose truth is known."""
-    return bool(set(known)) if variable is None else variable.partition("[")[0].strip() in known
+    if rule.tree is None:
+        return bool(set(known))
+    wanted = {comparable(name) for name in known}
+    about = map(comparable, names(rule.tree))
+    return all(one in wanted or any(element_of(one, name) is not None for name in wanted) for one in about)
 
 
 def _unknown(found: Shared, generator: Target, fitted: Target) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from bayesrun.base.seeds import named_seed
 from bayesrun.errors import BayesrunError, FitError
 from bayesrun.statistics.calibration import probability_below, rank_truth
 from bayesrun.statistics.fit_summary import Scalars, scalars, summary_of
-from bayesrun.statistics.measures.decisions import parse_decisions
+from bayesrun.statistics.measures.decisions import derived, parse_decisions
 from bayesrun.work.steps import POINTWISE, with_terms
 
 if TYPE_CHECKING:
@@ -74,14 +74,13 @@ def score(summary: pd.DataFrame, tree: xr.DataTree, case: Case, *, kind: str) ->
     found = scalars(posterior)
     spreads = _spreads(posterior, case)
     case = dataclasses.replace(case, truth=aligned(case.truth, case.layouts, posterior), layouts={})
-    draws, truth = found.draws, _flat_truth(posterior, case.truth)
-    labels, table = list(found.labels), summary
     further = _further(tree, posterior, case)
-    if further:
-        own = Scalars([name for name, _, _ in further], np.stack([values for _, values, _ in further]))
-        table = pd.concat([summary, summary_of(own, kind, options)])
-        draws, labels = np.concatenate([draws, own.draws]), labels + own.labels
-        truth = np.concatenate([truth, [true for _, _, true in further]])
+    known = _joined(list(found.labels), found.draws, _flat_truth(posterior, case.truth), further)
+    of_rules = derived(parse_decisions(options.decisions, options.ci_kind), *known)
+    labels, draws, truth = _joined(*known, of_rules)
+    table, size = summary, len(found.labels)
+    if len(labels) > size:
+        table = pd.concat([summary, summary_of(Scalars(labels[size:], draws[size:]), kind, options)])
     if simulated:
         _rank(table, draws, truth, options, case)
         for name, values in spreads.items():
@@ -89,6 +88,19 @@ def score(summary: pd.DataFrame, tree: xr.DataTree, case: Case, *, kind: str) ->
     _decide(table, labels, draws, options)
     table.attrs = dict(summary.attrs)
     return table
+
+
+def _joined(
+    labels: list[str], draws: np.ndarray, truth: np.ndarray, more: list[tuple[str, np.ndarray, float]]
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Add scalars to others: label, draws (chain, draw), and value at the truth."""
+    if not more:
+        return labels, draws, truth
+    return (
+        labels + [label for label, _, _ in more],
+        np.concatenate([draws, np.stack([values for _, values, _ in more])]),
+        np.concatenate([truth, [true for _, _, true in more]]),
+    )
 
 
 def _flat_truth(posterior: xr.Dataset, truth: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -5,7 +5,7 @@ It fits nothing and stores nothing: arrays or tables go in, estimates or tables 
 
 from bayesrun.statistics.measures.by_cell import failures_table, measures_table
 from bayesrun.statistics.measures.contrasts import contrasts_table
-from bayesrun.statistics.measures.decisions import Decision, null_of, parse_decision, parse_decisions, spaceless
+from bayesrun.statistics.measures.decisions import Decision, null_of, parse_decision, parse_decisions
 from bayesrun.statistics.measures.estimate import Estimate, average, rate, wilson
 from bayesrun.statistics.measures.intervals import (
     bias_eliminated_coverage,
@@ -75,7 +75,6 @@ __all__ = [
     "replicates_for_sd",
     "replicates_for_share",
     "rmse",
-    "spaceless",
     "width",
     "wilson",
     "z_score",

@@ -1,10 +1,12 @@
 """Rules that decide by the posterior, such as ``P(beta > 0 | y) > 0.95``: from their text to a decision for draws.
 
-How often a rule decides rightly is measured in `by_cell`.
+What a rule is about is a scalar, a variable or an expression of these (`expressions`). How often a rule decides rightly
+is measured in `by_cell`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -12,9 +14,26 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from bayesrun.errors import ConfigError, FitError
+from bayesrun.statistics.measures.expressions import (
+    Misread,
+    Name,
+    Operation,
+    Reader,
+    Tree,
+    comparable,
+    constant,
+    element_of,
+    expanded,
+    is_instance,
+    names,
+    parse,
+    plain_name,
+    value,
+    written,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -28,11 +47,11 @@ __all__ = [
     "LOG_LIKELIHOOD",
     "Decision",
     "Relation",
+    "derived",
     "effect",
     "null_of",
     "parse_decision",
     "parse_decisions",
-    "spaceless",
 ]
 
 NODE = "study.decisions"
@@ -50,20 +69,18 @@ FORMS = (
     "interval of beta excludes 0",
     "interval excludes 0",
     "my_name: P(beta > 0 | y) > 0.95",
+    "P(beta[x1] - beta[x2] > 0.2 | y) > 0.95",
+    "P(`dose:arm[treated]` > 0 | y) > 0.95",
 )
 """The accepted forms, by example. ``eti`` or ``hdi`` in the place of ``interval`` asks for that kind."""
 
 NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-VARIABLE: Final = r"[^\W\d]\w*(?:\.\w+)*(?:\s*\[[^\[\]]+\])?"
 NAMED: Final = re.compile(r"\s*([A-Za-z][\w.-]*)\s*:\s*(.+)", re.DOTALL)
-PROBABILITY: Final = re.compile(
-    rf"\s*P(?:r)?\s*\(\s*(?P<variable>{VARIABLE})\s*(?P<relation>[<>])\s*(?P<value>{NUMBER})\s*(?:\|\s*y\s*)?\)"
-    rf"\s*>\s*(?P<threshold>{NUMBER})\s*"
-)
-INTERVAL: Final = re.compile(
-    rf"\s*(?:(?P<level>{NUMBER})\s*(?P<percent>%)?\s+)?(?P<kind>interval|eti|hdi)"
-    rf"(?:\s+of\s+(?P<variable>{VARIABLE}))?\s+excludes\s+(?P<value>{NUMBER})\s*"
-)
+OTHER_SIGNS: Final = "[<>]=|[=!]=|=|≥|≤"
+TICKS: Final = "names with other characters stand in backticks: P(`1|firm_sigma` > 0 | y) > 0.95"
+SPELLED: Final = ((" ** ", "_to_"), (" + ", "_plus_"), (" - ", "_minus_"), (" * ", "_times_"), (" / ", "_over_"))
+"""Signs of an expression in the name of a rule."""
+USE: Final = "use > or <: for continuous parameters they mean the same as >= and <="
 
 
 @dataclass(frozen=True)
@@ -77,8 +94,8 @@ class Decision:
     text
         The rule as people read it.
     variable
-        Label of the scalar (``beta[x1]``), or of a variable, whose elements are all decided; None: every scalar
-        but the joint log-likelihood.
+        Label of the scalar (``beta[x1]``), or of a variable, whose elements are all decided, or an expression of
+        these, as `expressions.written` writes it; None: every scalar but the joint log-likelihood.
     relation
         ``>`` or ``<``: the rule says yes to the variable being above or below `value`; ``!=``: to either.
     value
@@ -101,8 +118,18 @@ class Decision:
         """Whether the rule is about the scalar with this label: ``beta`` is about ``beta`` and ``beta[x1]``."""
         if self.variable is None:
             return label != LOG_LIKELIHOOD
-        wanted, given = spaceless(self.variable), spaceless(label)
-        return given == wanted or given.partition("[")[0] == wanted
+        return is_instance(label, parse(self.variable))
+
+    @property
+    def tree(self) -> Tree | None:
+        """What the rule is about; None: every scalar."""
+        return None if self.variable is None else parse(self.variable)
+
+    def mentions(self, name: str) -> bool:
+        """Whether the rule is about a variable or quantity of this name, or an element of it, among others."""
+        wanted = comparable(name)
+        found = () if self.tree is None else map(comparable, names(self.tree))
+        return any(one == wanted or element_of(one, wanted) is not None for one in found)
 
     def evaluate(self, draws: ArrayLike) -> bool:
         """Decide for one scalar.
@@ -159,6 +186,40 @@ class Decision:
             return float("nan")
 
 
+def derived(
+    rules: Iterable[Decision], labels: Sequence[str], draws: Floats, truth: Floats
+) -> list[tuple[str, Floats, float]]:
+    """Work out the expressions that rules are about: further scalars, each once.
+
+    Parameters
+    ----------
+    rules
+        Those about a scalar or a variable as it is add nothing.
+    labels, draws, truth
+        Of all scalars there are: draws with dims (scalar, chain, draw), truth with dims (scalar,), NaN where it is not
+        known.
+
+    Returns
+    -------
+    list
+        Label, draws with dims (chain, draw), and the value at the truth. A rule that names what is not there has none.
+    """
+    found: dict[str, tuple[Floats, float]] = {}
+    for rule in rules:
+        tree = rule.tree
+        if tree is None or isinstance(tree, Name):
+            continue
+        try:
+            rows = expanded(tree, tuple(labels))
+        except ConfigError:
+            continue  # they have other elements
+        for label, places in rows:
+            if label not in found:
+                true = value(tree, {name: truth[place] for name, place in places.items()})
+                found[label] = value(tree, {name: draws[place] for name, place in places.items()}), float(true)
+    return [(label, *both) for label, both in found.items()]
+
+
 def effect(truth: ArrayLike, null: ArrayLike, relation: Relation) -> Flags:
     """Where yes is right: the truth is on the side that the rule says, or for ``!=`` not at the null value.
 
@@ -201,17 +262,32 @@ def null_of(label: str, name: str, decisions: Iterable[Decision], nulls: Mapping
     float or None
         In the variable's unit; None where neither says one.
     """
-    by_label = {spaceless(key): value for key, value in nulls.items()}
-    wanted = spaceless(label)
-    for key in (wanted, wanted.partition("[")[0]):
-        if key in by_label:
-            return float(by_label[key])
+    own = next((null for key, null in nulls.items() if _same(key, label)), None)
+    found = next((null for key, null in nulls.items() if _whole(key, label)), None) if own is None else own
+    if found is not None:
+        return float(found)
     return next((rule.value for rule in decisions if rule.name == name and rule.about(label)), None)
 
 
-def spaceless(label: str) -> str:
-    """Return the label of a scalar without its spaces, as labels are compared."""
-    return re.sub(r"\s+", "", label)
+def _same(key: str, label: str) -> bool:
+    """Whether the key of a null value is the label of a scalar, in any spelling."""
+    wanted = comparable(label)
+    if wanted in (comparable(key), comparable(plain_name(key))):
+        return True
+    try:
+        return comparable(written(parse(key))) == wanted
+    except Misread:
+        return False
+
+
+def _whole(key: str, label: str) -> bool:
+    """Whether the key of a null value is the variable, or the expression, that a scalar is an element of."""
+    if element_of(comparable(label), comparable(plain_name(key))) is not None:
+        return True
+    try:
+        return is_instance(label, parse(key))
+    except Misread:
+        return False
 
 
 def parse_decisions(
@@ -280,49 +356,123 @@ def parse_decision(rule: str, kind: Literal["eti", "hdi"] = "eti", node: str = N
         raise ConfigError(f"{node}: got {rule!r}, which is not text. {_accepted()}")
     named = NAMED.fullmatch(rule)
     name, body = (named[1], named[2]) if named else ("", rule)
-    if found := PROBABILITY.fullmatch(body):
-        relation: Literal["<", ">"] = "<" if found["relation"] == "<" else ">"
-        threshold = _share(found["threshold"], f"{node}: {rule!r}")
-        variable, value = _tidied(found["variable"]), float(found["value"])
-        text = f"P({variable} {relation} {value:g} | y) > {threshold:g}"
-        side = "below" if relation == "<" else "above"
-        name = name or _slug(f"{variable}_{side}_{value:g}_p{threshold:g}")
-        return Decision(name, text, variable, relation, value, threshold)
-    if found := INTERVAL.fullmatch(body):
-        level = _share(found["level"], f"{node}: {rule!r}", bool(found["percent"])) if found["level"] else DEFAULT_LEVEL
-        chosen: Literal["eti", "hdi"] = kind
-        if found["kind"] != "interval":
-            chosen = "hdi" if found["kind"] == "hdi" else "eti"
-        about = _tidied(found["variable"]) if found["variable"] else None
-        value = float(found["value"])
-        text = f"{level:g} {found['kind']}{f' of {about}' if about else ''} excludes {value:g}"
-        word = "ci" if found["kind"] == "interval" else chosen
-        name = name or _slug(f"{f'{about}_' if about else ''}excludes_{value:g}_{word}{level:g}")
-        return Decision(name, text, about, "!=", value, level, chosen)
-    raise ConfigError(f"{node}: cannot read the rule {rule!r}. {_hint(body)}{_accepted()}")
+    try:
+        found = _probability(body, f"{node}: {rule!r}") or _interval_rule(body, f"{node}: {rule!r}", kind)
+    except Misread as error:
+        reason = str(error)
+        raise ConfigError(
+            f"{node}: cannot read the rule {rule!r}. {reason[:1].upper()}{reason[1:]}. {_accepted()}"
+        ) from None
+    if found is None:
+        raise ConfigError(f"{node}: cannot read the rule {rule!r}. {_hint(body)}{_accepted()}")
+    return dataclasses.replace(found, name=name) if name else found
+
+
+def _probability(body: str, where: str) -> Decision | None:
+    """Read ``P(EXPRESSION > VALUE | y) > PROBABILITY``; None if the text is no rule of that form."""
+    reader = Reader(body)
+    if reader.takes(r"Pr?\s*\(") is None:
+        return None
+    left = reader.expression()
+    relation = _relation(reader)
+    right = reader.expression()
+    if reader.takes(f"[<>]|{OTHER_SIGNS}"):
+        raise Misread("inside P( ) stand one variable, > or <, and a number; make two rules of two bounds")
+    reader.takes(r"\|\s*y(?!\w)")
+    reader.needs(r"\)", f"a sign (+ - * / **), | y) or ); {TICKS}")
+    if reader.takes("<"):
+        raise Misread("ask for the opposite event: P(beta > 0 | y) < 0.05 is P(beta < 0 | y) > 0.95")
+    if reader.takes(OTHER_SIGNS):
+        raise Misread(USE)
+    if not reader.takes(">"):
+        raise Misread("the probability that must be exceeded is missing: P(beta > 0 | y) > 0.95")
+    share = reader.needs(NUMBER, "the probability that must be exceeded")
+    threshold = _share(share, where, bool(reader.takes("%")))
+    _end(reader)
+    tree, relation, at = _side(left, relation, right)
+    variable = written(tree)
+    text = f"P({variable} {relation} {at:g} | y) > {threshold:g}"
+    side = "below" if relation == "<" else "above"
+    return Decision(
+        _slug(f"{_spelled(tree)}_{side}_{at:g}_p{threshold:g}"), text, variable, relation, at, threshold
+    )
+
+
+def _relation(reader: Reader) -> Literal["<", ">"]:
+    if reader.takes(OTHER_SIGNS):
+        raise Misread(USE)
+    found = reader.needs("[<>]", f"a sign (+ - * / **), > or <; {TICKS}")
+    return "<" if found == "<" else ">"
+
+
+def _side(left: Tree, relation: Literal["<", ">"], right: Tree) -> tuple[Tree, Literal["<", ">"], float]:
+    """Bring a comparison into the form of a tree, a relation and a number."""
+    values = constant(left), constant(right)
+    if values[0] is not None and values[1] is not None:
+        raise Misread("it names no variable; inside P( ) stand one variable, > or <, and a number")
+    tree, at = (left, values[1]) if values[1] is not None else (right, values[0])
+    turned = values[0] is not None
+    if at is None:
+        return Operation("-", left, right), relation, 0.0
+    if not np.isfinite(at):
+        raise Misread(f"the number that the variable is compared with is {at:g}; wanted a finite one")
+    if not turned:
+        return tree, relation, at
+    return tree, "<" if relation == ">" else ">", at
+
+
+def _interval_rule(body: str, where: str, kind: Literal["eti", "hdi"]) -> Decision | None:
+    """Read ``PROBABILITY interval of EXPRESSION excludes VALUE``; None if the text is no rule of that form."""
+    reader = Reader(body)
+    share = reader.takes(NUMBER)
+    percent = bool(share and reader.takes("%"))
+    word = reader.takes(r"(?:interval|eti|hdi)\b")
+    if word is None:
+        return None
+    level = _share(share, where, percent) if share else DEFAULT_LEVEL
+    tree = reader.expression() if reader.takes(r"of\b") else None
+    if tree is not None and constant(tree) is not None:
+        raise Misread("it names no variable; wanted 'interval of VARIABLE excludes NUMBER'")
+    reader.needs(r"excludes\b", f"'excludes' and a number; {TICKS}" if tree else "'of VARIABLE', or 'excludes'")
+    at = constant(reader.expression())
+    if at is None or not np.isfinite(at):
+        raise Misread("after 'excludes' stands one number, and before it 'interval of VARIABLE'")
+    _end(reader)
+    chosen: Literal["eti", "hdi"] = kind if word == "interval" else ("hdi" if word == "hdi" else "eti")
+    about = None if tree is None else written(tree)
+    text = f"{level:g} {word}{f' of {about}' if about else ''} excludes {at:g}"
+    ending = f"excludes_{at:g}_{'ci' if word == 'interval' else chosen}{level:g}"
+    name = _slug(ending if tree is None else f"{_spelled(tree)}_{ending}")
+    return Decision(name, text, about, "!=", at, level, chosen)
+
+
+def _end(reader: Reader) -> None:
+    if reader.takes(r"\S"):
+        reader.place -= 1
+        raise reader.stopped("the end of the rule")
 
 
 def _share(text: str, where: str, percent: bool = False) -> float:
-    value = float(text) / (100.0 if percent else 1.0)
-    if not 0 < value < 1:
-        maybe = f"; did you mean {value / 100:g}?" if 1 < value < 100 and not percent else ""
-        raise ConfigError(f"{where} has the probability {value:g}, not one between 0 and 1{maybe}")
-    return value
+    share = float(text) / (100.0 if percent else 1.0)
+    if not 0 < share < 1:
+        maybe = f"; did you mean {share / 100:g}?" if 1 < share < 100 and not percent else ""
+        raise ConfigError(f"{where} has the probability {share:g}, not one between 0 and 1{maybe}")
+    return share
 
 
 def _hint(body: str) -> str:
-    """Say what is most likely wrong."""
-    if re.search(r"[<>]=|==|≥|≤", body):
-        return "Use > or <: for continuous parameters they mean the same as >= and <=. "
-    if re.match(r"\s*Pr?\s*\(", body):
-        if re.search(r"\)\s*<", body):
-            return "Ask for the opposite event: P(beta > 0 | y) < 0.05 is P(beta < 0 | y) > 0.95. "
-        if not re.search(r"\)\s*>", body):
-            return "The probability that must be exceeded is missing. "
-        return "Inside P( ) stand one variable, > or <, and a number. "
-    if "exclude" in body:
-        return "After 'excludes' stands one number, and before it 'interval of VARIABLE'. "
-    return ""
+    """Say what is most likely wrong with a text that has none of the forms."""
+    if re.search(OTHER_SIGNS, body):
+        return f"{USE[0].upper()}{USE[1:]}. "
+    reader = Reader(body)
+    try:
+        reader.expression()
+        _relation(reader)
+        reader.expression()
+        _end(reader)
+    except Misread:
+        return ""
+    return f"A rule is about a probability: P({body.strip()} | y) > 0.95. "
 
 
 def _accepted() -> str:
@@ -340,15 +490,17 @@ def _interval(values: Floats, level: float, kind: str) -> tuple[float, float]:
     return float(ordered[place]), float(ordered[place + apart])
 
 
-def _tidied(variable: str) -> str:
-    """One spelling of a label: ``beta [ x1,2 ]`` is ``beta[x1, 2]``."""
-    name, bracket, inside = variable.strip().partition("[")
-    if not bracket:
-        return name
-    return f"{name.strip()}[{', '.join(part.strip() for part in inside.removesuffix(']').split(','))}]"
+def _spelled(tree: Tree) -> str:
+    """Write a tree for the name of a rule, whose signs are words."""
+    text = written(tree)
+    if isinstance(tree, Name):
+        return tree.text
+    for sign, word in SPELLED:
+        text = text.replace(sign, word)
+    text = text.rstrip(")")
+    return f"minus_{text.removeprefix('-')}" if text.startswith("-") else text
 
 
 def _slug(text: str) -> str:
-    """Letters, digits, ``_``, ``.`` and ``-``, which column and metric names may have."""
-    plain = re.sub(r"[^\w.-]+", ".", text.replace("]", ""), flags=re.ASCII)
-    return plain.strip(".")
+    """Letters, digits, ``_``, ``.`` and ``-``, which names of columns have."""
+    return re.sub(r"[^\w.-]+", ".", text.replace("]", "")).strip(".")
