@@ -13,6 +13,7 @@ import textwrap
 import threading
 import time
 import uuid
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ import fake_samplers
 from bayesrun.base import machine
 from bayesrun.dispatch import ray as on_ray
 from bayesrun.dispatch import serial
+from bayesrun.dispatch.alike import FIRST
 from bayesrun.dispatch.retries import spent, told
 from bayesrun.errors import ConfigError
 from bayesrun.store.folder import Store
@@ -181,8 +183,12 @@ def test_a_lost_worker_says_so(cluster, work):
 def test_a_batch_is_halved_until_the_fit_that_takes_its_worker_down_is_alone(cluster, work):
     """Nine fits of one batch, one of which kills its worker: eight are done, each once, and the ninth is lost."""
     names = [f"ok{i}" for i in range(4)] + ["kill"] + [f"ok{i}" for i in range(4, 8)]
-    whole = batch(*(spec(name, cell=name) for name in names))
-    found = ended([whole], work, retries=1)
+    whole = batch(*(spec(name, cell="kill heard" if name == "kill" else name) for name in names))
+    found = {}
+    for outcome in on_ray.dispatch([whole], work, DispatchOptions(retries=1)):
+        found[outcome.key] = outcome.status, outcome.reason
+        if len(found) == 4:  # a word that is lost with its worker is one that nobody can count
+            (work.folder / "heard").touch()
     assert found == {name: ("failed", "lost") if name == "kill" else ("done", None) for name in names}
     assert {work.calls(name) for name in names if name != "kill"} == {1}
 
@@ -191,7 +197,7 @@ def test_a_batch_is_halved_until_the_fit_that_takes_its_worker_down_is_alone(clu
 def test_a_fit_that_loses_its_workers_tells_as_many_attempts_as_it_had(cluster, work):
     """The second of four, drawn one after another: it alone was under way, in the batch, in both halves, and again.
 
-    It dies only when the first is back: a word that is lost with its worker is one that nobody can count.
+    It dies only when the first is back, as above.
     """
     whole = batch(spec("a"), spec("b", cell="kill heard"), spec("c"), spec("d"))
     found = {}
@@ -281,6 +287,17 @@ def test_a_batch_that_hangs_is_halved_and_says_how_long_each_attempt_took(cluste
     assert {key: o.status for key, o in found.items()} == {"a": "done", "b": "failed", "c": "done"}
     assert re.search(r"\(2 attempts: timeout alone after \S+ s, timeout alone after \S+ s\)$", found["b"].message)
     assert [work.calls(key) for key in "abc"] == [1, 2, 1]
+
+
+@pytest.mark.ray
+def test_of_two_thousand_fits_that_fail_alike_forty_are_started_at_most(cluster, work):
+    """Each of two workers ends its batch of a hundred after twenty; another cell is done, also after that."""
+    broken = [batch(*(spec(f"f{i}_{j}", cell="fail alike") for j in range(100))) for i in range(20)]
+    fine = [batch(*(spec(f"ok{i}_{j}", cell="fine") for j in range(15))) for i in range(2)]
+    found = Counter(outcome.cell for outcome in on_ray.dispatch([*broken, *fine], work, DispatchOptions()))
+    assert FIRST <= found["fail alike"] <= 2 * FIRST
+    assert found["fine"] == 30
+    assert sum(1 for path in work.folder.iterdir() if path.name.startswith("f")) <= 2 * FIRST
 
 
 @pytest.mark.ray

@@ -16,7 +16,7 @@ REPORTED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA
 
 @dataclass(frozen=True)
 class Work:
-    """Does what the fit's cell is called: ``exit``, ``kill``, ``raise``, ``hang``, ``loud``, ``where``, or nothing.
+    """Does what the fit's cell is called: ``exit``, ``fail``, ``kill``, ``raise``, ``hang``, ``loud``, ``where``, or nothing.
 
     ``wait`` waits for the file ``go``, and ``kill heard`` for the file ``heard`` before it kills.
 
@@ -41,6 +41,10 @@ class Work:
             if "heard" in spec.cell:
                 self._wait_for("heard")
             self._misbehave(spec.cell.split()[0])
+        if spec.cell.startswith("fail"):
+            return Outcome(
+                spec.key, spec.cell, spec.replicate, "failed", "error", f"KeyError: 'tau' in row {len(spec.key)}"
+            )
         message = _environment() if spec.cell == "where" else ""
         return Outcome(spec.key, spec.cell, spec.replicate, "done", message=message, where=str(os.getpid()))
 

@@ -16,12 +16,14 @@ import pandas as pd
 from bayesrun.base.digits import exact
 from bayesrun.base.imports import import_target
 from bayesrun.base.source_code import source_digest
+from bayesrun.base.verb_hints import verb
 from bayesrun.errors import ConfigError
+from bayesrun.planning.completion import unmet
 from bayesrun.planning.keys import data_digest
 from bayesrun.planning.meanings import superseded_part
 from bayesrun.planning.posterior_sbc import doubts, originals
 from bayesrun.report.comparison import SAMPLER_ORDER
-from bayesrun.report.inventory import inventory, lacking_lines
+from bayesrun.report.inventory import absent_lines, absent_text, inventory, lacking_lines
 from bayesrun.report.page import Sentence
 from bayesrun.statistics import calibration, measures
 from bayesrun.statistics.gates import judge
@@ -52,8 +54,8 @@ class Results:
     Parameters
     ----------
     tables
-        ``design``, ``states``, ``fits``, ``estimates``, ``failures``, ``measures``, ``contrasts``, ``ranks``,
-        ``calibration`` and, for variational samplers, ``symmetry``, by name; see README for their columns.
+        ``design``, ``states``, ``fits``, ``estimates``, ``failures``, ``errors``, ``measures``, ``contrasts``,
+        ``ranks``, ``calibration`` and, for variational samplers, ``symmetry``, by name; see README for their columns.
     sentences
         One for each cell and question, for people.
     remarks
@@ -104,12 +106,16 @@ def tabulate(known: Known, store: Store, study: StudyOptions, outcomes: Mapping[
     standings = calibration.standings(fits, study.max_failed, strict)
     tables = {"design": _design(cells), "fits": fits, "estimates": estimates, "failures": measures.failures_table(fits)}
     has = not estimates.empty
+    errors = measures.errors_table(fits) if len(fits) else pd.DataFrame()
+    tables["errors"] = errors if len(errors) else pd.DataFrame()
     tables["measures"] = _measures(estimates, fits, cells, study) if has else pd.DataFrame()
     tables["contrasts"] = _contrasts(estimates, fits, cells, study) if has else pd.DataFrame()
     tables["ranks"] = _ranks(estimates)
     tables["calibration"] = _calibration(estimates, cells, study, standings) if has else pd.DataFrame()
     tables["symmetry"] = _symmetry(estimates, cells, study, standings) if has else pd.DataFrame()
     sentences, remarks, findings = _verdict(tables, cells, study, standings)
+    remarks += _error_lines(tables["errors"], store)
+    remarks += absent_lines([(spec, settled[key]) for key, (spec, _) in known.items()])
     remarks += [*lacking_lines(lacking, known), *outdated, *_without_sd(estimates)]
     states = {label: cell_state(standing, findings[label]) for label, standing in standings.items()}
     tables["states"] = pd.DataFrame(
@@ -162,6 +168,8 @@ def _fits(known: Known, settled: Mapping[str, Outcome | None], lacking: Mapping[
             "failures": lacking.get(key, ""),
             "seconds": np.nan,
             "degenerate": False,
+            "incomplete": False,
+            "absent": "",
         }
         if outcome is not None:
             verdict = judge(checked.cell.gate, outcome, centred=checked.centred, kind=checked.kind)
@@ -172,6 +180,8 @@ def _fits(known: Known, settled: Mapping[str, Outcome | None], lacking: Mapping[
                 "failures": outcome.message if outcome.status == "failed" else "; ".join(verdict.failures),
                 "seconds": sum(outcome.seconds.values()) if outcome.status == "done" else np.nan,
                 "degenerate": bool(outcome.degenerate),
+                "incomplete": bool(unmet(outcome, spec)),
+                "absent": absent_text(outcome),
                 **dict(sorted(outcome.diagnostics.items())),
             }
         rows.append(row)
@@ -433,6 +443,16 @@ def _share(label: str, standing: Standing, fits: pd.DataFrame, most: float) -> S
     state: Literal["pass", "fail", "note"] = "note" if standing.missing else "pass"
     text = f"{label}: of {standing.planned} fits {told}, {diverging} with divergences{bound}."
     return Sentence(text, "fail" if wrong else state)
+
+
+def _error_lines(errors: pd.DataFrame, store: Store) -> list[str]:
+    """Say what failed fits have in common, the most frequent first, with one of each to look at."""
+    lines = [
+        f"{row.cell}: {row.count} failed with {row.example}; one of them again: {verb('replay', store.root)} {row.key}"
+        for row in errors.itertuples(index=False)
+    ]
+    more = len(lines) - MOST_NAMED
+    return [*lines[:MOST_NAMED], *([f"{more} more kinds of failures: tables/errors.csv"] if more > 0 else [])]
 
 
 def keep(results: Results, store: Store) -> None:

@@ -7,8 +7,8 @@ from scipy import stats
 
 from bayesrun.errors import StoreError
 from bayesrun.statistics import measures
-from bayesrun.statistics.measures import failures_table, measures_table, parse_decisions
-from bayesrun.statistics.measures.names import CLASSES, FAILURE_COLUMNS, MEASURE_COLUMNS
+from bayesrun.statistics.measures import errors_table, failures_table, measures_table, parse_decisions
+from bayesrun.statistics.measures.names import CLASSES, ERROR_COLUMNS, FAILURE_COLUMNS, MEASURE_COLUMNS
 from fake_studies import LEVELS, fake_study
 
 POSITIVE = parse_decisions(["positive: P(beta > 0 | y) > 0.95"])
@@ -264,3 +264,30 @@ def test_what_does_not_fit_together_is_refused(study):
         measures_table(estimates, fits[fits["replicate"] > 0], LEVELS)
     with pytest.raises(StoreError, match="status 'running'"):
         failures_table(fits.assign(status="running"))
+
+
+def test_what_reads_the_same_but_for_its_numbers_is_one_row_with_a_fit_to_do_again():
+    said = ["ValueError: scale -1.5 < 0", "KeyError: 'x1'", "ValueError: scale -0.2 < 0", "KeyError: 'x2'", "", ""]
+    frame = pd.DataFrame(
+        {
+            "cell": ["b", "b", "b", "a", "b", "a"],
+            "replicate": [0, 1, 2, 0, 3, 1],
+            "key": list("uvwxyz"),
+            "status": ["failed"] * 4 + ["done", "missing"],
+            "reason": ["error"] * 4 + ["", ""],
+            "failures": said,
+        }
+    )
+    found = errors_table(frame)
+    assert found.to_dict("list") == {
+        "cell": ["b", "b", "a"],
+        "reason": ["error"] * 3,
+        "message": ["ValueError: scale # < #", "KeyError: 'x1'", "KeyError: 'x2'"],
+        "count": [2, 1, 1],
+        "example": [said[0], said[1], said[3]],
+        "replicate": [0, 1, 0],
+        "key": ["u", "v", "x"],
+    }
+    nothing = errors_table(frame[frame["status"] != "failed"])
+    assert nothing.empty
+    assert list(nothing.columns) == list(ERROR_COLUMNS)

@@ -6,12 +6,12 @@ It takes tables and gives text; it computes no measure and writes no file.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesrun.base.messages import without_numbers
 from bayesrun.base.rounding import ABSENT, plain, plus_minus, share
 from bayesrun.figures.coverage import COVERAGE_WARNING
 from bayesrun.figures.facets import short_cells
@@ -31,8 +31,7 @@ __all__ = ["contents", "failures", "results", "standing_notes", "trouble"]
 MOST_TROUBLE = 30
 EXAMPLES = 3
 
-NUMBER = re.compile(r"\d[\d.,eE+-]*")
-SUMMARISED = ("fits", "estimates", "ranks", "datasets", "truth", "failures", "measures")
+SUMMARISED = ("fits", "estimates", "ranks", "datasets", "truth", "failures", "errors", "measures")
 """Tables that are not shown row by row: too long, or shown in another form."""
 
 MAIN_MEASURES = ("bias", "empirical_se", "rmse", "model_se", "relative_error_model_se", "z_score")
@@ -98,7 +97,7 @@ def trouble(tables: Mapping[str, pd.DataFrame]) -> Grid:
     found: dict[tuple[str, str], tuple[str, list[str]]] = {}
     for state, reason, why, cell, replicate in zip(*texts, strict=True):
         what = f"failed: {reason}" if state == "failed" else "not converged"
-        found.setdefault((what, NUMBER.sub("#", why)), (why, []))[1].append(f"{cell} #{replicate}")
+        found.setdefault((what, without_numbers(why)), (why, []))[1].append(f"{cell} #{replicate}")
     ranked = sorted(found.items(), key=lambda item: (item[0][0] == "not converged", -len(item[1][1])))
     rows = tuple(
         (

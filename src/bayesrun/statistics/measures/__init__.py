@@ -3,7 +3,7 @@
 It fits nothing and stores nothing: arrays or tables go in, estimates or tables come out. Importing it loads no pandas.
 """
 
-from bayesrun.statistics.measures.by_cell import failures_table, measures_table
+from bayesrun.statistics.measures.by_cell import errors_table, failures_table, measures_table
 from bayesrun.statistics.measures.contrasts import contrasts_table
 from bayesrun.statistics.measures.decisions import Decision, null_of, parse_decision, parse_decisions
 from bayesrun.statistics.measures.estimate import Estimate, average, rate, wilson
@@ -48,6 +48,7 @@ __all__ = [
     "contrasts_table",
     "coverage",
     "empirical_se",
+    "errors_table",
     "failures_table",
     "interval_score",
     "interval_scores",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from bayesrun.base.messages import without_numbers
 from bayesrun.errors import StoreError
 from bayesrun.statistics.measures import intervals, points, spreads
 from bayesrun.statistics.measures.blocks import Findings, blocks, codes, flags, numbers, require, unique_rows
@@ -17,6 +18,7 @@ from bayesrun.statistics.measures.estimate import Estimate, rate, wilson
 from bayesrun.statistics.measures.names import (
     ANALYSES,
     CLASSES,
+    ERROR_COLUMNS,
     FAILURE_COLUMNS,
     LEVEL_MEASURES,
     MEASURE_COLUMNS,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     type Found = Iterator[tuple[str, float, Estimate]]
 
-__all__ = ["failures_table", "matched_fits", "measures_table", "tried"]
+__all__ = ["errors_table", "failures_table", "matched_fits", "measures_table", "tried"]
 
 STATUSES = ("done", "failed", "missing")
 DECISION = "decision_"
@@ -177,6 +179,38 @@ def failures_table(fits: pd.DataFrame) -> pd.DataFrame:
         },
         columns=list(FAILURE_COLUMNS),
     )
+
+
+def errors_table(fits: pd.DataFrame) -> pd.DataFrame:
+    """Count failed fits by what they say; what reads the same but for its numbers is one row.
+
+    Parameters
+    ----------
+    fits
+        One row for each planned fit: cell, replicate, key, status, reason, and the message of a failed one in failures.
+
+    Returns
+    -------
+    DataFrame
+        Columns cell, reason, message (with # for numbers), count, and of the first such fit example (its message as it
+        was), replicate and key. The most frequent come first in each cell; empty where nothing failed.
+
+    Raises
+    ------
+    StoreError
+        If a column is missing.
+    """
+    require(fits, ("cell", "replicate", "key", "status", "reason", "failures"), "fits")
+    failed = fits[fits["status"] == "failed"]
+    texts = failed["failures"].astype(str)
+    named = failed.assign(message=texts.map(without_numbers), example=texts)
+    same = named.groupby(["cell", "reason", "message"], sort=False)
+    found = same[["example", "replicate", "key"]].first().assign(count=same.size()).reset_index()
+    order = {cell: place for place, cell in enumerate(dict.fromkeys(found["cell"]))}
+    found = found.assign(place=found["cell"].map(order)).sort_values(
+        ["place", "count"], ascending=[True, False], kind="stable", ignore_index=True
+    )
+    return found[list(ERROR_COLUMNS)]
 
 
 def tried(fits: pd.DataFrame) -> Flags:

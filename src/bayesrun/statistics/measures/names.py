@@ -10,6 +10,7 @@ __all__ = [
     "CLASSES",
     "CONTRASTS",
     "CONTRAST_COLUMNS",
+    "ERROR_COLUMNS",
     "FAILURE_COLUMNS",
     "LEVEL_MEASURES",
     "MEASURES",
@@ -56,6 +57,7 @@ CHECKS: Final = ("log_likelihood",)
 MEASURE_COLUMNS: Final = (
     *("cell", "variable", "measure", "level", "value", "mcse", "lower", "upper", "n", "analysis"),
 )
+ERROR_COLUMNS: Final = ("cell", "reason", "message", "count", "example", "replicate", "key")
 CONTRAST_COLUMNS: Final = (
     *("cell", "reference", "variable", "measure", "level", "value", "mcse", "lower", "upper", "n", "analysis"),
 )
