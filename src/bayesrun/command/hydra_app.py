@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesrun.base import machine
 from bayesrun.command import verbs
-from bayesrun.command.overrides import refuse_wrong_flags, to_hydra
+from bayesrun.command.overrides import decoded, has_encoded, refuse_wrong_flags, to_hydra
 from bayesrun.command.wording import OK, say
 from bayesrun.errors import ConfigError
 
@@ -127,7 +127,7 @@ def _study(
     overrides: Sequence[Sequence[str]],
     choices: Sequence[Any] | None = None,
 ) -> list[float | None]:
-    from omegaconf import open_dict
+    from omegaconf import OmegaConf, open_dict
 
     from bayesrun.planning.config import Composed, as_overridden, generator_target, to_cells, user_shadows
 
@@ -145,6 +145,8 @@ def _study(
         own = as_overridden(config, overrides[index]).copy()
         with open_dict(own):
             own.pop("hydra", None)
+        if any(map(has_encoded, overrides[index])):
+            own = OmegaConf.create(decoded(OmegaConf.to_container(own, resolve=False)))
         chosen = choices[index] if choices is not None else hydra.runtime.choices
         named = {str(k): str(v) for k, v in chosen.items()} | {"config": str(hydra.job.config_name)}
         composed.append(Composed(own, named, tuple(overrides[index])))

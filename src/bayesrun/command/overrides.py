@@ -2,14 +2,16 @@
 
 Hydra refuses blanks-with-operators, parentheses and tildes outside quotes, and a key that no file has. Both are
 let in here: values are quoted where they do not parse, and keys are judged by bayesrun's schema, which knows the
-nearest right spelling.
+nearest right spelling. Mappings and lists that Hydra's grammar does not take are read as YAML, whose keys may be
+quoted: names of variables are keys, and Hydra's have no quotes and ASCII letters only.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from bayesrun.command.wording import nearest
 from bayesrun.errors import ConfigError
@@ -17,7 +19,7 @@ from bayesrun.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["VALUED", "flags", "refuse_wrong_flags", "to_hydra"]
+__all__ = ["VALUED", "decoded", "flags", "has_encoded", "refuse_wrong_flags", "to_hydra"]
 
 DOTTED = re.compile(r"^(?!hydra\.)[A-Za-z_]\w*(\.[\w-]+)+$")
 VALUED = frozenset(
@@ -29,6 +31,22 @@ ALONE = ("run", "multirun", "cfg", "info", "shell_completion")
 """What Hydra does one of at a time."""
 
 OPENING, CLOSING, QUOTES = "([{", ")]}", "'\""
+
+NAMED = re.compile(
+    r"^(?P<key>(?!hydra\.)\+{0,2}[A-Za-z_]\w*(?:\.[\w-]+)*)\."
+    r"(?P<name>`(?:[^`]|``)+`|\"[^\"]+\"|'[^']+')=(?P<value>.*)$",
+    re.DOTALL,
+)
+"""``study.truth.`dose:arm`=0.3``: a name that is no key of Hydra's, at the end of one."""
+TICKED = re.compile(r"([{,]\s*)`((?:[^`]|``)+)`(?=\s*:)")
+"""A key of a mapping in backticks."""
+PLAIN = re.compile(r"[A-Za-z_][\w-]*|[-+]?\d+(\.\d+)?", re.ASCII)
+"""A key that Hydra reads as it is meant."""
+ESCAPED = re.compile(r"([\\:()\[\]{}=, ])")
+ESCAPABLE = re.compile(r"[A-Za-z_][\w\-+.$%*@?|/:()\[\]{}=, ]*[\w)\]]", re.ASCII)
+"""A key whose characters Hydra reads, some after a backslash."""
+ENCODED = "_key_"
+"""Begins a key that is written in hexadecimal digits until Hydra has composed."""
 
 
 def to_hydra(arguments: Iterable[str]) -> list[str]:
@@ -98,17 +116,99 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def decoded(values: Any) -> Any:
+    """Give the keys of mappings back that Hydra's grammar does not take.
+
+    Parameters
+    ----------
+    values
+        Plain mappings, lists and values, as Hydra composed them.
+    """
+    if isinstance(values, Mapping):
+        return {
+            bytes.fromhex(key.removeprefix(ENCODED)).decode() if has_encoded(key) else key: decoded(value)
+            for key, value in values.items()
+        }
+    return [decoded(value) for value in values] if isinstance(values, list) else values
+
+
+def has_encoded(text: object) -> bool:
+    """Whether a text has a key that `decoded` gives back."""
+    return isinstance(text, str) and ENCODED in text
+
+
 def _one(argument: str) -> str:
+    if named := NAMED.match(argument):
+        argument = f"{named['key']}={_of_name(named['name'], named['value'])}"
     key, equals, value = argument.partition("=")
     bare = key.lstrip("+~")
     if argument.startswith("hydra.") or not equals:
         return argument
-    if not _parses(argument):
-        quoted = ",".join(part if _parses(f"{key}={part}") else _quote(part) for part in _split(value))
+    parts = [_structure(part) for part in _split(value)]
+    if _parses(f"{key}={','.join(parts)}"):
+        value = ",".join(parts)
+    elif not _parses(argument):
+        quoted = ",".join(part if _parses(f"{key}={part}") else _quote(part) for part in parts)
         if _parses(f"{key}={quoted}"):
             value = quoted
     prefix = "++" if DOTTED.match(bare) and not key.startswith("~") else key[: len(key) - len(bare)]
     return f"{prefix}{bare}={value}"
+
+
+def _of_name(name: str, value: str) -> str:
+    """Write a mapping of one name to a value, for Hydra to merge into the one that is there."""
+    plain = name[1:-1].replace("``", "`") if name.startswith("`") else name[1:-1]
+    inner = _structure(value)
+    return f"{{{_key(plain)}: {inner if _parses(f'x={inner}') else _quoted(value)}}}"
+
+
+def _structure(text: str) -> str:
+    """Write a mapping or list in Hydra's grammar, if it is none as it stands and YAML reads it as one."""
+    stripped = text.strip()
+    if stripped[:1] not in ("{", "[") or (_parses(f"x={stripped}") and not _is_misread(_parsed(f"x={stripped}"))):
+        return text
+    import yaml
+
+    quoted = TICKED.sub(lambda m: m[1] + _double_quoted(m[2].replace("``", "`")), stripped)
+    try:
+        node = yaml.compose(quoted, yaml.SafeLoader)
+    except yaml.YAMLError:
+        return text
+    found = _written(node)
+    return found if _parses(f"x={found}") else text
+
+
+def _is_misread(value: Any) -> bool:
+    """Whether Hydra took ``a:b: 1`` for the value ``b: 1`` of a."""
+    if isinstance(value, Mapping):
+        return any((type(inner) is str and ": " in inner) or _is_misread(inner) for inner in value.values())
+    return isinstance(value, list) and any(map(_is_misread, value))
+
+
+def _written(node: Any) -> str:
+    """Write a node of YAML in Hydra's grammar."""
+    if node.id == "mapping":
+        pairs = (f"{_key(str(key.value), quoted=bool(key.style))}: {_written(value)}" for key, value in node.value)
+        return f"{{{', '.join(pairs)}}}"
+    if node.id == "sequence":
+        return f"[{', '.join(map(_written, node.value))}]"
+    text = str(node.value)
+    if node.style is None:
+        return text if text and _parses(f"x=[{text}]") else (_quoted(text) if text else "null")
+    return _quoted(text)
+
+
+def _key(name: str, *, quoted: bool = True) -> str:
+    if PLAIN.fullmatch(name) and not (quoted and _is_value(name)):
+        return name
+    if ESCAPABLE.fullmatch(name) and not _is_value(name):
+        return ESCAPED.sub(r"\\\1", name)
+    return ENCODED + name.encode().hex()
+
+
+def _is_value(name: str) -> bool:
+    """Whether Hydra reads a word as something else than text, or could take it for an encoded key."""
+    return has_encoded(name) or not (_parses(f"x=[{name}]") and isinstance(_parsed(f"x=[{name}]")[0], str))
 
 
 def _parses(override: str) -> bool:
@@ -120,6 +220,12 @@ def _parses(override: str) -> bool:
     except HydraException:
         return False
     return True
+
+
+def _parsed(override: str) -> Any:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return OverridesParser.create().parse_override(override).value()
 
 
 def _split(value: str) -> list[str]:
@@ -139,5 +245,14 @@ def _quote(value: str) -> str:
     text = value.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in QUOTES:
         return text
+    return _quoted(text)
+
+
+def _quoted(text: str) -> str:
     # Hydra reads a backslash as itself, unless a quote follows
     return '"' + re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + ("\\" + m[2] if m[2] else ""), text) + '"'
+
+
+def _double_quoted(text: str) -> str:
+    """Quote a text for YAML."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -16,6 +16,7 @@ import numpy as np
 
 from bayesrun.base.spelling import did_you_mean, nearest
 from bayesrun.errors import ConfigError
+from bayesrun.statistics.measures.expressions import plain_name
 from bayesrun.types import canonical_json
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def parse_truth(value: Any, node: str = NODE) -> Truth:
     Parameters
     ----------
     value
-        ``prior`` or None; a mapping of free variables to numbers or lists of numbers; or ``{posterior: PATH}`` with
+        ``prior`` or None; a mapping of free variables, or elements of these, to numbers or lists of numbers (a name
+        may stand in backticks, as it does in rules); or ``{posterior: PATH}`` with
         a posterior.nc, the folder of a fit, or the folder of a study of one fit.
     node
         Config path, for messages.
@@ -90,7 +92,8 @@ def parse_truth(value: Any, node: str = NODE) -> Truth:
                 "variable"
             )
         return Truth("posterior", path=str(_locate(Path(value["posterior"]), f"{node}.posterior")))
-    return Truth("fixed", {str(name): _numbers(given, f"{node}.{name}") for name, given in value.items()})
+    named = {plain_name(str(name)): _numbers(given, f"{node}.{name}") for name, given in value.items()}
+    return Truth("fixed", named)
 
 
 def _numbers(value: Any, path: str) -> Any:

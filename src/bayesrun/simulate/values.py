@@ -5,7 +5,7 @@ It draws nothing from the model.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytensor
@@ -15,11 +15,12 @@ from pytensor.compile.mode import Mode
 from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
 
-from bayesrun.base.alignment import drawn, match, model_layouts, posterior_layouts
+from bayesrun.base.alignment import drawn, entries, match, model_layouts, posterior_layouts
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.errors import ConfigError
 from bayesrun.simulate.programs import MODE, log_density, plain
 from bayesrun.simulate.truth import NODE, Truth, posterior_draws
+from bayesrun.statistics.measures.expressions import comparable, element_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fixed_values", "given_names", "posterior_values", "restricted", "shapes", "unreachable"]
 
+MOST_NAMED = 8
 SHAPES = Mode(linker="py", optimizer="fast_run")
 """With the rewrites that find a shape without drawing the variable."""
 
@@ -44,12 +46,76 @@ def given_names(truth: Truth, model: pm.Model) -> list[str]:
     free = [str(rv.name) for rv in model.free_RVs]
     if truth.kind == "posterior":
         return free
-    problems = [_unknown(name, free, model) for name in truth.values if name not in free]
+    given = _of_variables(truth, model)
+    problems = [_unknown(name, free, model) for name in given if name not in free]
     if not problems:
-        problems = list(_with_loose_parents(truth.values, model))
+        problems = list(_with_loose_parents(given, model))
     if problems:
         raise ConfigError("\n".join(problems))
-    return [name for name in free if name in truth.values]
+    return [name for name in free if name in given]
+
+
+def _of_variables(truth: Truth, model: pm.Model) -> dict[str, Any]:
+    """Put values that are given for elements, ``beta[x1]``, into the order of their variable.
+
+    Raises
+    ------
+    ConfigError
+        If a variable has no such element, or some of its elements have no value.
+    """
+    free = {comparable(str(rv.name)): rv for rv in model.free_RVs}
+    found: dict[str, Any] = {}
+    parts: dict[str, dict[str, Any]] = {}
+    for key, value in truth.values.items():
+        wanted = comparable(key)
+        if wanted in free:
+            found[str(free[wanted].name)] = value
+            continue
+        owner = max((name for name in free if element_of(wanted, name) is not None), key=len, default=None)
+        if owner is None:
+            found[key] = value
+        else:
+            parts.setdefault(owner, {})[key] = value
+    problems = []
+    for owner, of_elements in parts.items():
+        name = str(free[owner].name)
+        (shape,) = shapes([free[owner]])
+        labels = [
+            f"{name}[{', '.join(where)}]" if where else name for where in entries(model_layouts(model)[name], shape)
+        ]
+        reason = _not_all(name, labels, of_elements, whole=name in found)
+        if reason:
+            problems.append(reason)
+        else:
+            values = {comparable(label): value for label, value in of_elements.items()}
+            found[name] = np.reshape([values[comparable(label)] for label in labels], shape).tolist()
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return found
+
+
+def _not_all(name: str, labels: Sequence[str], given: Mapping[str, Any], *, whole: bool) -> str:
+    """Say why values of elements are not those of a variable; empty where they are."""
+    if whole:
+        return f"{NODE}.{name}: got values for {name} and for {', '.join(given)}; wanted one of them"
+    known = {comparable(label): label for label in labels}
+    if strange := [label for label in given if comparable(label) not in known]:
+        hint = did_you_mean(strange[0], labels)
+        return f"{NODE}.{strange[0]}: {name} has no such element; {hint}it has {_some(labels)}"
+    if lists := [label for label, value in given.items() if isinstance(value, list)]:
+        return f"{NODE}.{lists[0]}: got {given[lists[0]]!r}; wanted one number"
+    have = set(map(comparable, given))
+    if lacking := [label for label in labels if comparable(label) not in have]:
+        return (
+            f"{NODE}.{name}: no value for {_some(lacking)}; wanted one for each element of a variable, since the "
+            "others cannot be drawn from the prior by themselves"
+        )
+    return ""
+
+
+def _some(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - MOST_NAMED} more" if len(labels) > MOST_NAMED else ""
+    return ", ".join(labels[:MOST_NAMED]) + more
 
 
 def _unknown(name: str, free: list[str], model: pm.Model) -> str:
@@ -102,17 +168,18 @@ def fixed_values(truth: Truth, model: pm.Model) -> dict[str, np.ndarray]:
     ConfigError
         If a value has another shape, is not a whole number where the variable is one, or lies outside the support.
     """
-    fixed = [rv for rv in model.free_RVs if rv.name in truth.values]
+    by_name = _of_variables(truth, model)
+    fixed = [rv for rv in model.free_RVs if rv.name in by_name]
     values, problems = {}, []
     for rv, shape in zip(fixed, shapes(fixed), strict=True):
         name = str(rv.name)
-        given = np.asarray(truth.values[name], dtype=np.float64)
+        given = np.asarray(by_name[name], dtype=np.float64)
         if given.shape not in ((), shape):
             problems.append(
                 f"{NODE}.{name}: got {_size(given.shape)}; {_wanted(name, shape, model)}, or one number for all"
             )
         elif np.issubdtype(rv.dtype, np.integer) and (given != np.round(given)).any():
-            problems.append(f"{NODE}.{name}: got {truth.values[name]!r}; wanted whole numbers")
+            problems.append(f"{NODE}.{name}: got {by_name[name]!r}; wanted whole numbers")
         else:
             values[name] = np.broadcast_to(given, shape).astype(rv.dtype)
     if problems:
@@ -122,7 +189,7 @@ def fixed_values(truth: Truth, model: pm.Model) -> dict[str, np.ndarray]:
     if outside:
         raise ConfigError(
             "\n".join(
-                f"{NODE}.{name}: got {truth.values[name]!r}, which lies outside of the support of its prior"
+                f"{NODE}.{name}: got {by_name[name]!r}, which lies outside of the support of its prior"
                 for name in outside
             )
         )
