@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bayesrun.command.progress import follow
 from bayesrun.dispatch import outcomes
+from bayesrun.dispatch.alike import stopped_cells
 from bayesrun.errors import BayesrunError
 from bayesrun.planning import costs, preflight
 from bayesrun.planning.batches import expand, study_name
-from bayesrun.planning.completion import is_complete
 from bayesrun.planning.generators import mechanisms
 from bayesrun.planning.keys import specs_of
 from bayesrun.planning.reasons import reasons
@@ -24,7 +23,7 @@ from bayesrun.statistics.gates import check_asked
 from bayesrun.store.folder import Store
 from bayesrun.types import StudyOptions
 from bayesrun.work.datasets import Sources
-from bayesrun.work.worker import Workplace
+from bayesrun.work.worker import Workplace, kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,12 +108,14 @@ def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Sto
         arriving = outcomes(plan.batches, Workplace(store.root, Path.cwd()), settings.dispatch)
         for outcome in follow(arriving, total, console):
             spec, _ = known[outcome.key]
-            fresh[outcome.key] = store.keep(sources.judged(outcome, spec), functools.partial(is_complete, spec=spec))
-            recorder.tell(real_data.row(known, outcome))
+            fresh[outcome.key] = kept(sources.judged(outcome, spec), spec, store)
+            recorder.tell(real_data.row(known, fresh[outcome.key]))
     except BayesrunError as error:
         if not fresh:
             raise
         console.print(f"stopped: {error}", markup=False, soft_wrap=True)
+    for line in stopped_cells(plan.batches, fresh.values()):
+        console.print(line, markup=False, soft_wrap=True)
     end = ending(known, store, settings.study, fresh, plan)
     end.show(console)
     announcement.close(console, store, [*map(str, end.files[:1]), *recorder.finish(end)])

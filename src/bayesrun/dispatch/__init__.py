@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from bayesrun.types import Batch, DispatchOptions, Outcome
+    from bayesrun.types import Batch, DispatchOptions, Drawn, Outcome
 
 __all__ = ["outcomes"]
 
 
 def outcomes(
-    batches: Sequence[Batch], work: Callable[[Batch], Iterable[Outcome]], options: DispatchOptions
+    batches: Sequence[Batch], work: Callable[[Batch], Iterable[Outcome | Drawn]], options: DispatchOptions
 ) -> Iterator[Outcome]:
     """Run batches by the dispatcher that is asked for; where there is no batch, none is started."""
     if batches:

@@ -13,16 +13,17 @@ import os
 import socket
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from bayesrun.base import machine
 from bayesrun.base.digits import against, exact
 from bayesrun.base.imports import at_once, import_target
+from bayesrun.dispatch.alike import FIRST, Watch, until_alike
 from bayesrun.dispatch.retries import next_tries, spent, told, tried_again
 from bayesrun.errors import ConfigError
-from bayesrun.types import Batch, DispatchOptions, Outcome, Resources, Try
+from bayesrun.types import Batch, DispatchOptions, Drawn, Outcome, Resources, Try
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -55,23 +56,30 @@ class _Task:
         What is to do.
     tries
         How often it was handed out before.
+    doubted
+        Whether nothing but one failure is known of its cell, so that its worker ends where its first fits fail alike.
     begun, heard
         When its worker began, and when it was last heard of, by the monotonic clock; None: it waits for a worker.
+    steps
+        What it said last of steps that it has begun, of a fit that is drawn; None: it draws.
     left
         Keys that are not back yet.
     """
 
     batch: Batch
     tries: int = 0
+    doubted: bool = False
     begun: float | None = None
     heard: float | None = None
+    steps: Drawn | None = None
     left: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.left = {spec.key for spec in self.batch.specs}
 
-    def hear(self) -> None:
-        """Note that its worker said something."""
+    def hear(self, said: Outcome | Drawn | str = BEGUN) -> None:
+        """Note what its worker said."""
+        self.steps = said if isinstance(said, Drawn) else None
         self.heard = time.monotonic()
         if self.begun is None:
             self.begun = self.heard
@@ -102,6 +110,11 @@ class _Task:
         if options.timeout is not None and self.seconds > options.timeout:
             return f"its batch took longer than {exact(options.timeout)} s; raise dispatch.timeout"
         own, silent = self.batch.timeout, time.monotonic() - self.heard
+        if self.steps is not None:
+            bound = self.steps.seconds
+            if bound is None or silent <= bound + GRACE_SECONDS:
+                return ""
+            return f"a step took longer than {exact(bound)} s, and {GRACE_SECONDS:g} s more; raise steps.timeout"
         if own is None or silent <= own * len(self.left) + GRACE_SECONDS:
             return ""
         may = f"{own:g} s" if len(self.left) == 1 else f"{len(self.left)} x {own:g} s"
@@ -174,9 +187,9 @@ def _refuse(resources: Sequence[Resources], have: Mapping[str, float], where: st
 
 
 def dispatch(
-    batches: Sequence[Batch], work: Callable[[Batch], Iterable[Outcome]], options: DispatchOptions
+    batches: Sequence[Batch], work: Callable[[Batch], Iterable[Outcome | Drawn]], options: DispatchOptions
 ) -> Iterator[Outcome]:
-    """Run batches as tasks and yield outcomes as they complete.
+    """Run batches as tasks and yield outcomes as they complete; see `alike` for when nothing more is started of a cell.
 
     Parameters
     ----------
@@ -199,28 +212,31 @@ def dispatch(
         _check_nodes(batches, nodes)
         waiting = deque(_Task(batch) for batch in batches)
         flying: dict[Any, _Task] = {}
-        capacity = [{name: QUEUED_PER_RUNNING * offer for name, offer in _offered(node).items()} for node in nodes]
+        watch = Watch.of(batches)
         # max_calls=0 keeps a GPU worker, and what it compiled, for the next batch
         remote = ray.remote(max_retries=0, max_calls=0)(_work)
         while waiting or flying:
-            while waiting and _room(flying.values(), waiting[0], capacity):
-                task = waiting.popleft()
-                flying[_submit(remote, task.batch, work, per_task)] = task
+            for task in _next_tasks(waiting, flying, nodes, watch):
+                flying[_submit(remote, task, work, per_task)] = task
+            if not flying:
+                break
             ready, _ = ray.wait(list(flying), timeout=POLL_SECONDS)
             for stream in ready:
                 task = flying.pop(stream)
                 found = _next(stream, task)
                 if isinstance(found, BaseException):
-                    yield from _broken(found, task, options, waiting)
+                    yield from watch.told(_broken(found, task, options, waiting))
                 elif found is not None:
-                    task.hear()
+                    task.hear(found)
                     flying[stream] = task
                 if isinstance(found, Outcome):
                     task.left.discard(found.key)
-                    yield found
+                    yield from watch.told([found])
+                if found is None and task.left:
+                    waiting.append(_Task(_rest(task), task.tries))
             for stream, message in _late(flying, options):
                 ray.cancel(stream, force=True)
-                yield from _again(flying.pop(stream), "timeout", message, options, waiting)
+                yield from watch.told(_again(flying.pop(stream), "timeout", message, options, waiting))
 
 
 def _environment(resources: Resources) -> dict[str, str]:
@@ -231,8 +247,31 @@ def _environment(resources: Resources) -> dict[str, str]:
     return machine.THREADS | cores | (gpu if resources.num_gpus else {"JAX_PLATFORMS": "cpu"})
 
 
-def _submit(remote: Any, batch: Batch, work: Callable[[Batch], Iterable[Outcome]], per_task: bool) -> Any:
-    want = batch.resources
+def _next_tasks(
+    waiting: deque[_Task], flying: Mapping[Any, _Task], nodes: Sequence[Mapping[str, float]], watch: Watch
+) -> Iterator[_Task]:
+    """Take what is to be handed out now; it is in `flying` before the next is asked for.
+
+    As long as all of a cell may fail alike, no worker is given a batch of it before it needs one.
+    """
+    running = [_offered(node) for node in nodes]
+    queued = [{name: QUEUED_PER_RUNNING * offer for name, offer in node.items()} for node in running]
+    while waiting:
+        doubted = watch.doubts(waiting[0].batch.label)
+        if not _room(flying.values(), waiting[0], running if doubted else queued):
+            return
+        task = waiting.popleft()
+        if not watch.drops(task.batch):
+            task.doubted = doubted
+            yield task
+
+
+def _rest(task: _Task) -> Batch:
+    return replace(task.batch, specs=tuple(spec for spec in task.batch.specs if spec.key in task.left))
+
+
+def _submit(remote: Any, task: _Task, work: Callable[[Batch], Iterable[Outcome | Drawn]], per_task: bool) -> Any:
+    batch, want = task.batch, task.batch.resources
     return remote.options(
         num_cpus=want.num_cpus,
         num_gpus=want.num_gpus,
@@ -240,25 +279,27 @@ def _submit(remote: Any, batch: Batch, work: Callable[[Batch], Iterable[Outcome]
         name=batch.label,
         num_returns="streaming",  # outcomes are seen as they are committed
         runtime_env={"env_vars": _environment(want)} if per_task else None,
-    ).remote(work, batch)
+    ).remote(work, batch, task.doubted)
 
 
-def _work(work: Callable[[Batch], Iterable[Outcome]], batch: Batch) -> Iterator[Outcome | str]:
+def _work(
+    work: Callable[[Batch], Iterable[Outcome | Drawn]], batch: Batch, doubted: bool
+) -> Iterator[Outcome | Drawn | str]:
     with contextlib.suppress(ConfigError):  # the fits that need it will say so
         import_target("sampler", batch.specs[0].sampler.path)
     yield BEGUN
-    yield from work(batch)
+    yield from until_alike(batch, work(batch)) if doubted else work(batch)
 
 
-def _next(stream: Any, task: _Task) -> Outcome | str | BaseException | None:
-    """Take what a task says next, or what became of its worker; None at its end."""
+def _next(stream: Any, task: _Task) -> Outcome | Drawn | str | BaseException | None:
+    """Take what a task says next, or what became of its worker; None at its end, also where that came early."""
     import ray
     from ray.exceptions import RayError
 
     try:
-        said: Outcome | str = ray.get(next(stream))
+        said: Outcome | Drawn | str = ray.get(next(stream))
     except StopIteration:
-        if not task.left:
+        if not task.left or (task.doubted and len(task.batch.specs) - len(task.left) >= FIRST):
             return None
         return RuntimeError(f"the batch ended without an outcome for {len(task.left)} of its fits")
     except RayError as error:
@@ -294,7 +335,10 @@ def _again(
     task: _Task, reason: Reason, message: str, options: DispatchOptions, waiting: deque[_Task]
 ) -> Iterator[Outcome]:
     """Hand a batch out again, or give its fits up."""
-    following = next_tries(task.broken(reason), task.left, reason, task.tries, options.retries)
+    broken = task.broken(reason)
+    # the draws are there, so that it is only completed: without the step that it was in
+    kind = "lost" if task.steps is not None else reason
+    following = next_tries(broken, task.left, kind, task.tries, options.retries)
     waiting.extend(_Task(batch, tries) for batch, tries in following)
     if not following:
         yield from _given_up(task, reason, message)

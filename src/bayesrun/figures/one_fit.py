@@ -7,6 +7,7 @@ is what ArviZ computes.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass
@@ -53,7 +54,9 @@ class Figures:
     problems: tuple[str, ...] = ()
 
 
-def fit_figures(tree: xr.DataTree, folder: Path, *, kind: str) -> Figures:
+def fit_figures(
+    tree: xr.DataTree, folder: Path, *, kind: str, attempt: Callable[..., Path | None] | None = None
+) -> Figures:
     """Draw every figure that applies to a fit.
 
     Parameters
@@ -67,6 +70,9 @@ def fit_figures(tree: xr.DataTree, folder: Path, *, kind: str) -> Figures:
     kind
         Kind of the sampler: nuts, mcmc, smc or variational. Ranks and traces are for chains, so a
         variational fit has none; energy is for nuts.
+    attempt
+        Takes ``figure NAME`` and a function, and returns what that does, or None where it failed; it tells of it. None:
+        what cannot be drawn is a problem.
 
     Returns
     -------
@@ -92,17 +98,26 @@ def fit_figures(tree: xr.DataTree, folder: Path, *, kind: str) -> Figures:
     }
     paths, problems = [], []
     for name, (applies, draw) in drawings.items():
+        path = folder / f"{name}.png"
         if not applies:
             continue
+        path.unlink(missing_ok=True)
+        if attempt is not None:
+            if attempt(f"figure {name}", functools.partial(_drawn, draw, tree, path)) is not None:
+                paths.append(path)
+            continue
         try:
-            path = folder / f"{name}.png"
-            save(draw(tree), path)
-            paths.append(path)
+            paths.append(_drawn(draw, tree, path))
         except FIGURE_ERRORS as error:
             problems.append(
                 f"figure {name}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             )
     return Figures(tuple(paths), tuple(problems))
+
+
+def _drawn(draw: Callable[[xr.DataTree], Figure], tree: xr.DataTree, path: Path) -> Path:
+    save(draw(tree), path)
+    return path
 
 
 def choose_scalars(posterior: xr.Dataset, limit: int = MAX_SCALARS) -> tuple[dict[str, Floats], int]:

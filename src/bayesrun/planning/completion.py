@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bayesrun.statistics.measures import Decision
-    from bayesrun.types import CheckedCell, DiagnosticsOptions, FitSpec, Outcome, Steps
+    from bayesrun.types import Absent, CheckedCell, DiagnosticsOptions, FitSpec, Outcome, Steps
 
 __all__ = [
     "IN_POSTERIOR",
@@ -30,9 +30,13 @@ __all__ = [
     "added_to",
     "added_up",
     "is_complete",
+    "asked_and_absent",
+    "asked_steps",
+    "is_answered",
     "joined_steps",
     "missing_steps",
     "with_earlier",
+    "unmet",
     "without",
 ]
 
@@ -52,27 +56,86 @@ class Wants:
 
 
 def is_complete(outcome: Outcome | None, spec: FitSpec) -> bool:
-    """Whether a stored fit has every step and summary that is wanted, by the same sources; it may have more."""
-    if outcome is None:
+    """Whether a stored fit has every step and summary that is wanted and can be done, by the same sources.
+
+    It may have more. A step that failed, or in which a worker was lost, is missing; one that cannot be done is not.
+    """
+    if outcome is None or unmet(outcome, spec):
         return False
     return _has(outcome, spec) and not any(getattr(missing_steps(outcome, spec), name) for name in SWITCHES)
 
 
 def missing_steps(outcome: Outcome, spec: FitSpec) -> Steps:
-    """Find the steps that a stored fit lacks, or has by another source or of another size."""
-    had, wanted = outcome.steps, spec.steps
-    lacking = {name: getattr(wanted, name) and not getattr(had, name) for name in SWITCHES}
-    lacking["prior_predictive"] |= wanted.prior_predictive and had.prior_draws != wanted.prior_draws
+def is_answered(outcome: Outcome, spec: FitSpec) -> bool:
+    """Whether all that is wanted of a stored fit is there, or was tried and is absent with its reason."""
+    gone = outcome.absent_steps
+    missing = missing_steps(outcome, spec)
+    if any(getattr(missing, name) and name not in gone for name in SWITCHES):
+        return False
+    wanted = spec.required
+    quantities = {n: path for n, path in (wanted.quantities or {}).items() if f"quantity {n}" not in gone}
+    decisions = tuple(rule for rule in wanted.decisions if f"decision {rule}" not in gone)
+    tried = dataclasses.replace(wanted, quantities=quantities or None, decisions=decisions)
+    return _has(outcome, dataclasses.replace(spec, asked=tried))
+
+
+def asked_steps(spec: FitSpec) -> tuple[str, ...]:
+    """Name the steps after drawing that a recipe asks for, but for single figures, ``figure NAME``.
+
+    A model without Deterministics that were left for later has no step ``deterministic NAME`` either.
+    """
+    wanted = spec.required
+    return (
+        *(name for name in SWITCHES if getattr(spec.steps, name)),
+        "diagnostics",
+        *(f"quantity {name}" for name in wanted.quantities or {}),
+        *(f"decision {rule}" for rule in wanted.decisions),
+    )
+
+
+def unmet(outcome: Outcome, spec: FitSpec) -> dict[str, Absent]:
+    """Find the steps that a recipe asks for, that could be done, and that a fit does not have, with the reasons."""
+    return {step: why for step, why in asked_and_absent(outcome, spec).items() if why.kind != "cannot"}
+
+
+def asked_and_absent(outcome: Outcome, spec: FitSpec) -> dict[str, Absent]:
+    """Find the steps that a recipe asks for and that a fit does not have, with the reasons."""
+    wanted = spec.required
+    asks = {
+        **{name: getattr(spec.steps, name) for name in SWITCHES},
+        "figure": spec.steps.figures,
+        "loo": spec.steps.log_likelihood,
+        "log_prior": spec.steps.prior_predictive,
+        "prior_sensitivity": spec.steps.prior_predictive and spec.steps.log_likelihood,
+    }
+
+    def asked(step: str) -> bool:
+        word, _, name = step.partition(" ")
+        if word == "quantity":
+            return name in (wanted.quantities or {})
+        if word == "decision":
+            return name in wanted.decisions
+        return bool(asks.get(word, True))
+
+    return {step: why for step, why in outcome.absent_steps.items() if asked(step)}
+
+
+    """Find the steps that a stored fit lacks and that can be done, or that it has by another source or another size."""
+    had, wanted, gone = outcome.steps, spec.steps, outcome.absent_steps
+    cannot = {name for name in SWITCHES if name in gone and gone[name].kind == "cannot"}
+    lacking = {name: getattr(wanted, name) and not getattr(had, name) and name not in cannot for name in SWITCHES}
+    again = had.prior_draws < wanted.prior_draws or "log_prior" in unmet(outcome, spec)
+    lacking["prior_predictive"] |= wanted.prior_predictive and "prior_predictive" not in cannot and again
     name = "log_likelihood"
     lacking[name] |= wanted.log_likelihood and outcome.step_sources.get(name) != spec.step_sources.get(name)
     return dataclasses.replace(wanted, **lacking)
 
 
 def joined_steps(had: Steps, wanted: Steps) -> Steps:
-    """Join the steps that a posterior had and those that are wanted."""
+    """Join the steps that a posterior had and those that are wanted; of draws from the prior the larger number."""
     merged = {name: getattr(had, name) or getattr(wanted, name) for name in SWITCHES}
-    prior = wanted.prior_draws if wanted.prior_predictive else had.prior_draws
-    return dataclasses.replace(wanted, **merged, prior_draws=prior)
+    prior = [steps.prior_draws for steps in (had, wanted) if steps.prior_predictive]
+    return dataclasses.replace(wanted, **merged, prior_draws=max(prior, default=had.prior_draws))
 
 
 def _has(outcome: Outcome, spec: FitSpec) -> bool:

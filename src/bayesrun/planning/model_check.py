@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Cell, Dataset, Target
 
-__all__ = ["Built", "build", "build_model", "check_discrete", "check_other", "probe"]
+__all__ = ["Built", "build", "build_model", "check_discrete", "check_other", "probe", "undoable"]
 
 
 @dataclass(frozen=True)
@@ -200,6 +200,19 @@ def check_discrete(model: pm.Model, cell: Cell, discrete: bool) -> None:
             f"model={cell.model.name} sampler={cell.sampler.name}: {', '.join(whole)} cannot be sampled, being "
             "discrete; use sampler=metropolis or sampler=smc, or sum it out of the model"
         )
+
+
+def undoable(model: pm.Model, cell: Cell) -> list[str]:
+    """Say which steps that a cell asks for cannot be done with its model, as far as the graph shows it."""
+    from bayesrun.simulate.refusals import undrawable
+
+    steps = {"prior_predictive": False, "posterior_predictive": True}
+    reasons = {step: undrawable(model, given_free=given) for step, given in steps.items() if getattr(cell.steps, step)}
+    return [
+        f"model={cell.model.name}: no {step}, which cannot be done: {'; '.join(why)} (steps.{step}=false leaves it out)"
+        for step, why in reasons.items()
+        if why
+    ]
 
 
 def _check_dims(model: pm.Model, name: str) -> None:

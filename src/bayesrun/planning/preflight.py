@@ -21,7 +21,7 @@ from bayesrun.base.imports import bind, import_target, module_constant, sampler_
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.dispatch.ray import check_address, check_local
 from bayesrun.errors import BayesrunError, ConfigError, DataError
-from bayesrun.planning.model_check import Built, build, check_discrete, probe
+from bayesrun.planning.model_check import Built, build, check_discrete, probe, undoable
 from bayesrun.types import Cell, CheckedCell, Dataset, DispatchOptions, Observed, Plan, Role, Target, canonical_json
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _checked(cell: Cell, dataset: Dataset, built: Built, sampler: tuple[Any, int
         kind=kind,
         batched=module_constant(function, "fits", None) is not None and cell.options.engine == "lanes",
         centred=built.centred,
-        warnings=(*built.warnings, *_coded(cell, dataset)),
+        warnings=(*built.warnings, *undoable(built.model, cell), *_coded(cell, dataset)),
         notes=(*built.notes, *(f"data={cell.data.name}: {note}" for note in dataset.origin.notes)),
     )
 

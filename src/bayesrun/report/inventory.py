@@ -10,18 +10,20 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bayesrun.planning.completion import is_complete
+from bayesrun.base.messages import without_numbers
+from bayesrun.planning.completion import asked_and_absent, is_answered
 from bayesrun.store.folder import OUTCOME, POSTERIOR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from bayesrun.store.folder import Store
     from bayesrun.types import CheckedCell, FitSpec, Outcome
 
-__all__ = ["Inventory", "inventory", "lacking_lines", "open_lines"]
+__all__ = ["Inventory", "absent_lines", "absent_text", "inventory", "lacking_lines", "open_lines"]
 
 MOST_LINES, MOST_NAMED = 5, 3
+MOST_ABSENT = 12
 DRAWN_AGAIN = (POSTERIOR, OUTCOME)
 """Files without which nothing is left to go by."""
 
@@ -61,7 +63,7 @@ def inventory(known: Known, store: Store, fresh: Mapping[str, Outcome] | None = 
         outcome = (fresh or {}).get(key) or store.settled(key)
         if outcome is None:
             why = store.damage(key)
-        elif outcome.status == "done" and key not in (fresh or {}) and not is_complete(outcome, spec):
+        elif outcome.status == "done" and key not in (fresh or {}) and not is_answered(outcome, spec):
             why = "it was done before, and does not have everything that the study asks for now"
         else:
             outcomes[key] = outcome
@@ -109,3 +111,31 @@ def lacking_lines(lacking: Mapping[str, str], known: Known) -> list[str]:
         lines.append(f"{cell}: {who} not count{named}: {why}; the command of the study {remedy}")
     left = sum(map(len, list(groups.values())[MOST_LINES:]))
     return [*lines, *([f"{left} more fits do not count, for other reasons or in other cells"] if left else [])]
+
+
+def absent_text(outcome: Outcome) -> str:
+    """Name the steps that a fit does not have, with the reasons, in one line."""
+    return "; ".join(f"no {name}: {why}" for name, why in outcome.absent_steps.items())
+
+
+def absent_lines(fits: Iterable[tuple[FitSpec, Outcome | None]]) -> list[str]:
+    """Say which steps fits do not have and why: a line a cell, step and reason; single figures are one step.
+
+    Parameters
+    ----------
+    fits
+        Each with what came back of it.
+    """
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for spec, outcome in fits:
+        if outcome is not None and outcome.status == "done":
+            for step, why in asked_and_absent(outcome, spec).items():
+                groups.setdefault((spec.cell, step, without_numbers(str(why))), []).append(f"{spec.key}\n{why}")
+    lines = []
+    for (cell, step, _), found in groups.items():
+        key, _, told = found[0].partition("\n")
+        many = f" in {len(found)} fits, the first of which is {key}" if len(found) > 1 else ""
+        where = f" (fits/{key}/error.txt)" if told.startswith("failed") else ""
+        lines.append(f"{cell}: no {step}{many}: {told}{where}")
+    more = len(lines) - MOST_ABSENT
+    return [*lines[:MOST_ABSENT], *([f"{more} more steps of fits are absent: table fits"] if more > 0 else [])]

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bayesrun.planning.completion import unmet
 from bayesrun.report import terminal_tables
 from bayesrun.report.comparison import Agreement, Apart, Comparison, Fitted, agreement, loo_comparisons, version
-from bayesrun.report.inventory import inventory
+from bayesrun.report.inventory import absent_lines, absent_text, inventory
 from bayesrun.statistics.gates import judge
 from bayesrun.statistics.states import Standing, State, cell_state
 from bayesrun.store.folder import SUMMARY
@@ -144,7 +145,8 @@ def compared(found: Sequence[Row], store: Store, reference: str | None) -> Findi
         apart = [Apart(part["sampler"], tuple(part["cells"]), part["reason"]) for part in kept["apart"]]
     else:
         comparisons, apart = loo_comparisons(fits, store.read_tree)
-        agreements = agreement(fits, store.read_summary, reference)
+        measured = {r.spec.key for r in found if "diagnostics" not in r.outcome.absent_steps}
+        agreements = agreement([fit for fit in fits if fit.key in measured], store.read_summary, reference)
     return Findings(outcomes, comparisons, agreements, apart, inputs)
 
 
@@ -202,6 +204,7 @@ def _outcome_frame(found: Sequence[Row]) -> pd.DataFrame:
             "remedies": "; ".join(row.verdict.remedies),
             "seconds": sum(row.outcome.seconds.values()),
             "where": row.outcome.where,
+            "absent": absent_text(row.outcome),
             **dict(sorted(row.outcome.diagnostics.items())),
         }
         for row in found
@@ -243,10 +246,12 @@ def show_results(console: Console, results: Results) -> None:
 
 
 def _remarks(found: Sequence[Row]) -> list[str]:
-    """Say why LOO is absent, and what fits met on their way."""
-    lines = []
+    """Say which steps are absent, why LOO is, and what fits met on their way."""
+    lines = absent_lines([(r.spec, r.outcome) for r in found])
     for r in found:
-        if r.outcome.status == "done" and r.checked.cell.steps.log_likelihood and "elpd_loo" in r.outcome.absent:
+        told = {"log_likelihood", "loo", "diagnostics"} & set(r.outcome.absent_steps)
+        wanted = r.outcome.status == "done" and r.checked.cell.steps.log_likelihood and not told
+        if wanted and "elpd_loo" in r.outcome.absent:
             lines.append(f"{r.spec.cell}: no LOO: {r.outcome.absent['elpd_loo']}")
         lines += [f"{r.spec.cell}: {warning}" for warning in r.outcome.warnings]
     return lines
@@ -279,13 +284,15 @@ def standings(known: Known, found: Sequence[Row]) -> dict[str, Standing]:
 def _standing(found: Sequence[Row | None], *, strict: bool) -> Standing:
     back = [row for row in found if row is not None]
     failed = sum(row.outcome.status == "failed" for row in back)
+    incomplete = sum(row.outcome.status == "done" and bool(unmet(row.outcome, row.spec)) for row in back)
     passed = sum(row.verdict.passed for row in back)
     return Standing(
         planned=len(found),
         failed=failed,
         missing=len(found) - len(back),
         not_converged=len(back) - failed - passed,
-        enough=not failed,
+        incomplete=incomplete,
+        enough=not failed and not incomplete,
         strict=strict,
     )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pymc as pm
 
 from bayesrun.samplers import groups
+from bayesrun.types import LEFT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -62,20 +63,7 @@ def sample(
 def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
     start = time.perf_counter()
     with groups.quiet():
-        drawn = pm.sample(
-            model=model,
-            draws=options.draws,
-            tune=options.tune,
-            chains=options.chains,
-            random_seed=seed,
-            nuts_sampler="pymc",  # the default is another sampler when it is installed
-            nuts={"target_accept": options.target_accept, "max_treedepth": options.max_treedepth},
-            # a fork of a process with JAX's threads may hang
-            **{"cores": groups.cores(options.chains), "mp_ctx": "spawn", **options.extra},
-            progressbar=False,
-            quiet=True,
-            compute_convergence_checks=False,
-        )
+        drawn, left = _sampled(model, seed, options)
     seconds = time.perf_counter() - start
     stats = {name: np.asarray(drawn.sample_stats[name]) for name in groups.NUTS_STATS}
     stats["n_steps"] = stats["n_steps"].astype(np.int64)  # PyMC counts them in floats
@@ -86,4 +74,43 @@ def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
         "sampling_seconds": seconds,
         "compile_seconds": seconds - float(drawn.posterior.attrs["sampling_time"]),
     }
-    return groups.tree(model, groups.arrays(drawn.posterior, groups.posterior_names(model)), stats, attrs)
+    names = [name for name in groups.posterior_names(model) if name not in left]
+    tree = groups.tree(model, groups.arrays(drawn.posterior, names), stats, attrs)
+    if left:
+        tree.attrs[LEFT] = "\n".join(left)
+    return tree
+
+
+def _sampled(model: pm.Model, seed: int, options: SamplerOptions) -> tuple[Any, list[str]]:
+    """Draw, with the Deterministics of each draw or, where these may be what fails, without; name those left."""
+    free = [str(rv.name) for rv in model.free_RVs]
+    left = [name for name in groups.posterior_names(model) if name not in free]
+    try:
+        return _pymc(model, seed, options, None), []
+    except pm.exceptions.SamplingError:  # of the start
+        raise
+    except Exception as error:
+        if not left:
+            raise
+        try:
+            return _pymc(model, seed, options, free), left
+        except Exception:  # noqa: BLE001 - what fails is no Deterministic
+            raise error from None
+
+
+def _pymc(model: pm.Model, seed: int, options: SamplerOptions, names: list[str] | None) -> Any:
+    return pm.sample(
+        model=model,
+        draws=options.draws,
+        tune=options.tune,
+        chains=options.chains,
+        random_seed=seed,
+        nuts_sampler="pymc",  # the default is another sampler when it is installed
+        nuts={"target_accept": options.target_accept, "max_treedepth": options.max_treedepth},
+        var_names=names,
+        # a fork of a process with JAX's threads may hang
+        **{"cores": groups.cores(options.chains), "mp_ctx": "spawn", **options.extra},
+        progressbar=False,
+        quiet=True,
+        compute_convergence_checks=False,
+    )

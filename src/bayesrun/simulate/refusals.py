@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pymc as pm
 
-__all__ = ["from_data", "in_graph"]
+__all__ = ["from_data", "in_graph", "undrawable"]
 
 IMPROPER: Final = {"FlatRV": "Flat", "HalfFlatRV": "HalfFlat", "ICARRV": "ICAR"}
 """Distributions that do not integrate to 1, by the class of their op."""
@@ -65,6 +65,32 @@ def in_graph(model: pm.Model, given: Sequence[str]) -> list[str]:
                 "leave those rows out: data.drop_missing=true"
             )
     return reasons
+
+
+def undrawable(model: pm.Model, *, given_free: bool) -> list[str]:
+    """Say why predictive draws of a model cannot be made, by what its graph shows.
+
+    Parameters
+    ----------
+    model
+        Any PyMC model.
+    given_free
+        Whether the free variables are given, as in posterior predictive draws.
+
+    Returns
+    -------
+    list of str
+        Each reason with the variables that it is about.
+    """
+    reasons: dict[str, list[str]] = {}
+    for rv in model.observed_RVs if given_free else model.basic_RVs:
+        for text in dict.fromkeys(_undrawable(rv, model)):
+            if text != MINIBATCH:
+                reasons.setdefault(text.partition("; ")[0], []).append(str(rv.name))
+    return [
+        f"{names[0]} {text}" if len(names) == 1 else f"{', '.join(names)}: each {text}"
+        for text, names in reasons.items()
+    ]
 
 
 def _undrawable(rv: Variable, model: pm.Model) -> Iterator[str]:

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayesrun.statistics.convergence import MIN_DRAWS, bfmi, summarise
-from bayesrun.statistics.loo import cross_validate
+from bayesrun.statistics.loo import LOO_FACTS, Predictive, cross_validate
 from bayesrun.statistics.prior_sensitivity import disagreements
 from bayesrun.statistics.psis import smooth
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
     from bayesrun.types import DiagnosticsOptions
 
-__all__ = ["Diagnosis", "Scalars", "diagnose", "psis_khat", "scalars", "summary_of"]
+__all__ = ["Diagnosis", "Scalars", "diagnose", "no_diagnosis", "psis_khat", "scalars", "summary_of"]
 
 ROUNDING = 64 * np.finfo(np.float64).eps
 """Relative spread up to which a scalar is a constant, such as the ones of a correlation matrix' diagonal."""
@@ -109,7 +109,9 @@ class _Described:
         return np.asarray(self.columns[name][self.varying])
 
 
-def diagnose(tree: xr.DataTree, kind: str, options: DiagnosticsOptions) -> Diagnosis:
+def diagnose(
+    tree: xr.DataTree, kind: str, options: DiagnosticsOptions, attempt: Callable[..., Any] | None = None
+) -> Diagnosis:
     """Compute every diagnostic that a fit's draws have.
 
     Parameters
@@ -125,6 +127,9 @@ def diagnose(tree: xr.DataTree, kind: str, options: DiagnosticsOptions) -> Diagn
         arXiv:1802.02538).
     options
         Interval, WAIC, and which observed variable LOO is for.
+    attempt
+        Takes a name and a function, and returns what that does, or None where it failed: for the parts ``diagnostics``,
+        ``loo`` and ``prior_sensitivity``. None: what fails raises.
 
     Returns
     -------
@@ -133,6 +138,32 @@ def diagnose(tree: xr.DataTree, kind: str, options: DiagnosticsOptions) -> Diagn
         R-hats is larger than one R-hat, so read rhat_max with n_scalars. ``n_constant`` scalars never vary,
         ``n_nonfinite`` counts draws that are NaN or infinite.
     """
+    do = attempt or (lambda _, part: part())
+    basic = do("diagnostics", lambda: _basic(tree, kind, options))
+    if basic is None:
+        return no_diagnosis(options)
+    found, described = basic
+    predictive = do("loo", lambda: cross_validate(tree, kind, options, _relative_ess(described, kind)))
+    predictive = predictive or Predictive(absent=dict.fromkeys(LOO_FACTS, "LOO failed"))
+    disagreeing = () if kind == "variational" else do("prior_sensitivity", lambda: disagreements(tree)) or ()
+    return Diagnosis(
+        facts={**found.facts, **predictive.facts},
+        absent={**found.absent, **predictive.absent},
+        warnings=(*found.warnings, *predictive.warnings, *disagreeing),
+        summary=_summary(described, options),
+        loo=predictive.pointwise,
+    )
+
+
+def no_diagnosis(options: DiagnosticsOptions) -> Diagnosis:
+    """Return what is known of a fit whose draws could not be summarised: a summary without rows."""
+    frame = pd.DataFrame(np.empty((0, len(COLUMNS))), index=pd.Index([], dtype=str), columns=list(COLUMNS))
+    frame.attrs = {"ci_kind": options.ci_kind, "ci_prob": options.ci_prob}
+    return Diagnosis({}, {}, (), frame, None)
+
+
+def _basic(tree: xr.DataTree, kind: str, options: DiagnosticsOptions) -> tuple[_Findings, _Described]:
+    """Work out all but what the log-likelihood says."""
     found = _Findings()
     described = _describe(scalars(tree["posterior"].dataset), kind, options)
     stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
@@ -146,14 +177,7 @@ def diagnose(tree: xr.DataTree, kind: str, options: DiagnosticsOptions) -> Diagn
         _approximation(found, tree, stats)
     if kind == "smc":
         _evidence(found, stats)
-    predictive = cross_validate(tree, kind, options, _relative_ess(described, kind))
-    return Diagnosis(
-        facts={**found.facts, **predictive.facts},
-        absent={**found.absent, **predictive.absent},
-        warnings=(*found.warnings, *predictive.warnings, *(() if kind == "variational" else disagreements(tree))),
-        summary=_summary(described, options),
-        loo=predictive.pointwise,
-    )
+    return found, described
 
 
 def scalars(posterior: xr.Dataset) -> Scalars:

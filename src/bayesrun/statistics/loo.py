@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import DiagnosticsOptions
 
-__all__ = ["Predictive", "cross_validate"]
+__all__ = ["LOO_FACTS", "Predictive", "cross_validate"]
 
 LOO_FACTS = ("elpd_loo", "se_elpd_loo", "p_loo", "pareto_k_max", "n_bad_pareto_k")
 WAIC_FACTS = ("elpd_waic", "se_elpd_waic", "p_waic")

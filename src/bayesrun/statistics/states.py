@@ -43,9 +43,12 @@ class Standing:
     left_out
         Failed fits that may be left out of a verdict: those of degenerate datasets, if no degenerate dataset of the
         cell has output. What is left out then follows from the data alone.
+    incomplete
+        With output that lacks a step which was asked of it and failed, ran out of time or lost its worker; not one that
+        cannot be done.
     enough
-        Whether no more went wrong than may: of simulated data a share of failed and not converged fits among those
-        tried, of real data no failed fit.
+        Whether no more went wrong than may: of simulated data a share of failed, not converged and incomplete fits
+        among those tried, of real data no failed and no incomplete fit.
     strict
         Whether every verdict has to pass, ``gate.fail``.
 
@@ -60,6 +63,7 @@ class Standing:
     missing: int = 0
     not_converged: int = 0
     left_out: int = 0
+    incomplete: int = 0
     enough: bool = True
     strict: bool = False
 
@@ -111,12 +115,19 @@ def sentence(name: str, state: State, standings: Iterable[Standing]) -> str:
     standings
         Of all of its cells.
     """
-    if state != "unfinished":
-        return f"study {name}: {WORDS[state]}"
     found = list(standings)
+    if state != "unfinished":
+        return f"study {name}: {WORDS[state]}{_lacking(sum(s.incomplete for s in found))}"
     missing, planned = sum(s.missing for s in found), sum(s.planned for s in found)
     verb = "is" if missing == 1 else "are"
     return (
         f"study {name}: {WORDS[state]}: {missing} of {planned} fits {verb} not there; the command that asked for them "
         "goes on from there"
     )
+
+
+def _lacking(incomplete: int) -> str:
+    if not incomplete:
+        return ""
+    who = "1 fit lacks" if incomplete == 1 else f"{incomplete} fits lack"
+    return f": {who} a step that was asked for; the command that asked for it tries it again, without drawing"

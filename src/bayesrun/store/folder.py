@@ -34,7 +34,7 @@ from bayesrun.store.whole_files import (
     write_csv,
     write_parquet,
 )
-from bayesrun.types import SCHEMA_VERSION, Dataset, DiagnosticsOptions, Outcome, Steps
+from bayesrun.types import SCHEMA_VERSION, Absent, Dataset, DiagnosticsOptions, Outcome, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["OUTCOME", "POSTERIOR", "SUMMARY", "Store"]
+__all__ = ["ERROR", "OUTCOME", "POSTERIOR", "SUMMARY", "Store"]
 
 POSTERIOR = "posterior.nc"
 SUMMARY = "summary.parquet"
@@ -55,8 +55,10 @@ FIGURES = "figures"
 FINDINGS = "findings.json"
 LOCK = "study.lock"
 OF_DRAWS = (
+UNDER_WAY = "under_way"
     "attempts", "effort", "steps", "diagnostics_options", "quantity_sources", "step_sources", "observed_hash",
-    "size", "checksum", "files", "versions",
+    "size", "checksum", "files", "versions", "migrated",
+    "absent_steps",
 )  # fmt: skip
 """What an outcome says of stored draws and of what was worked out from them, whatever failed later."""
 AGAIN = "the command of its study makes it again"
@@ -230,6 +232,7 @@ class Store:
     def fit_keys(self) -> list[str]:
         """Keys of all fits that have a folder."""
         return sorted(path.name for path in (self.root / "fits").glob("*") if path.is_dir())
+                    "absent_steps": {name: Absent(**why) for name, why in fields.get("absent_steps", {}).items()},
 
     def is_older(self, key: str) -> bool:
         """Whether what came back from a fit is in the format of an earlier version."""
@@ -293,7 +296,27 @@ class Store:
             distrust(path)
         return same
 
-    def write_fit(self, outcome: Outcome, tree: xr.DataTree | None, summary: pd.DataFrame) -> Outcome:
+    def mark(self, key: str) -> Path:
+        """File with the name of the step that is under way for a fit whose draws are there."""
+        return self.fit_folder(key) / UNDER_WAY
+
+    def write_draws(self, outcome: Outcome, tree: xr.DataTree) -> Outcome:
+        """Commit the draws of a fit before its steps: until these are there it is not whole, and it is not drawn again.
+
+        Parameters
+        ----------
+        outcome
+            What came back, with every step absent.
+        tree
+            The posterior.
+        """
+        found = self._with_posterior(outcome, tree)
+        self._write_outcome(found)
+        return found
+
+    def write_fit(
+        self, outcome: Outcome, tree: xr.DataTree | None, summary: pd.DataFrame, *, traceback: str = ""
+    ) -> Outcome:
         """Commit a fit: posterior and summary first, the outcome last.
 
         Parameters
@@ -312,16 +335,28 @@ class Store:
         """
         folder = self.fit_folder(outcome.key)
         if tree is not None:
-            write_atomically(folder / POSTERIOR, lambda aside: write_tree(tree, aside))
-            size, checksum = facts_of(folder / POSTERIOR)
-            outcome = dataclasses.replace(outcome, size=size, checksum=checksum)
+            outcome = self._with_posterior(outcome, tree)
         write_atomically(folder / SUMMARY, lambda aside: write_parquet(summary, aside))
         figures = sorted((folder / FIGURES).glob("*.png")) if outcome.steps.figures else []
         names = (SUMMARY, *(f"{FIGURES}/{path.name}" for path in figures))
         whole = dataclasses.replace(outcome, files={name: facts_of(folder / name) for name in names})
-        (folder / ERROR).unlink(missing_ok=True)
-        self._write_outcome(whole)
-        return whole
+        if traceback:
+            write_atomically(folder / ERROR, lambda aside: aside.write_text(traceback))
+        else:
+            (folder / ERROR).unlink(missing_ok=True)
+        return self.write_outcome(whole)
+
+    def write_outcome(self, outcome: Outcome) -> Outcome:
+        """Write what an outcome says now; the files beside it stay as they are."""
+        self._write_outcome(outcome)
+        self.mark(outcome.key).unlink(missing_ok=True)
+        return outcome
+
+    def _with_posterior(self, outcome: Outcome, tree: xr.DataTree) -> Outcome:
+        path = self.fit_folder(outcome.key) / POSTERIOR
+        write_atomically(path, lambda aside: write_tree(tree, aside))
+        size, checksum = facts_of(path)
+        return dataclasses.replace(outcome, size=size, checksum=checksum)
 
     def write_failure(self, outcome: Outcome, traceback: str) -> Outcome:
         """Record a failed fit with its traceback; it is tried again by the next command.
@@ -349,6 +384,8 @@ class Store:
 
         Returns
         -------
+        traceback
+            Of the steps that failed; empty: none did.
         Outcome
             The stored one where the fit had been committed before its worker was lost.
         """
@@ -414,8 +451,6 @@ class Store:
         StoreError
             If there is none, or it is not as it was written.
         """
-        import xarray as xr
-
         self.require_whole(key)
         with xr.open_datatree(self.fit_folder(key) / POSTERIOR, engine="netcdf4") as tree:
             return tree.load()

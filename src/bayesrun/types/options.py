@@ -97,6 +97,8 @@ class Steps:
         Draws from the prior, when prior_predictive is on.
     figures
         Whether to draw the figures of each fit.
+    timeout
+        Wall-clock seconds that each of them may take, and each quantity, decision and figure; None: no bound.
     """
 
     prior_predictive: bool = True
@@ -104,6 +106,7 @@ class Steps:
     log_likelihood: bool = True
     prior_draws: Annotated[int, Ge(1)] = 500
     figures: bool = True
+    timeout: Annotated[float, Gt(0)] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,44 @@ from typing import Any, Literal
 
 from bayesrun.types.options import DiagnosticsOptions, Steps
 
-__all__ = ["Outcome", "Verdict"]
+__all__ = ["Absent", "Drawn", "Outcome", "Verdict"]
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Why a fit does not have a step that was asked of it.
+
+    Parameters
+    ----------
+    kind
+        ``cannot``: it is not defined for this model, or nobody wrote how; it is not tried again. ``failed``: it raised.
+        ``timeout``: it took longer than it may. ``lost``: its worker was lost in it, or before it.
+    why
+        One line for people.
+    """
+
+    kind: Literal["cannot", "failed", "timeout", "lost"]
+    why: str
+
+    def __str__(self) -> str:
+        before = {"cannot": "cannot be done: ", "failed": "failed: "}.get(self.kind, "")
+        return f"{before}{self.why}"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a worker says when a fit is drawn and steps come next, so that a dispatcher waits as long as these may take.
+
+    Parameters
+    ----------
+    key
+        Of the fit.
+    seconds
+        Wall-clock seconds that these steps may take together; None: no bound.
+    """
+
+    key: str
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -29,6 +66,9 @@ class Outcome:
         Facts by name (rhat_max, ess_bulk_min, n_divergent, elpd_loo, ...), finite floats only.
     absent
         Diagnostics that do not exist for this fit, with the reason.
+    absent_steps
+        Steps after drawing that were asked of this fit and that it does not have, with the reason: see
+        `planning.completion.asked_steps` for their names. The draws are there.
     warnings
         What the fit met on its way.
     seconds
@@ -53,6 +93,9 @@ class Outcome:
         Of Python and the packages that decide the draws.
     degenerate
         For simulated data that are not finite or do not vary: what is wrong with them.
+    migrated
+        For a fit that was drawn in an older format: its ``schema``, and the ``key`` and ``fit_seed`` that it was drawn
+        with, which are not those that its recipe has now; empty for any other.
     """
 
     key: str
@@ -78,6 +121,8 @@ class Outcome:
     versions: Mapping[str, str] = field(default_factory=dict)
     degenerate: str = ""
     step_sources: Mapping[str, str] = field(default_factory=dict)
+    migrated: Mapping[str, Any] = field(default_factory=dict)
+    absent_steps: Mapping[str, Absent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

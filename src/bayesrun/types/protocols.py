@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from bayesrun.types.data import Dataset
     from bayesrun.types.options import SamplerOptions
 
-__all__ = ["Builder", "SampleFunction"]
+__all__ = ["LEFT", "Builder", "SampleFunction"]
+
+LEFT = "deterministics_left"
+"""Attribute of a tree with the names of Deterministics that are still to be worked out from its draws, one a line."""
 
 
 class Builder(Protocol):

@@ -1,4 +1,4 @@
-"""data -> model -> sample for the fits of a batch, and their steps. No files."""
+"""data -> model -> sample for the fits of a batch. No files; their steps are those of `work.steps`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, FitSpec, Steps
 
-__all__ = ["ESCALATED", "complete", "fit", "fit_case", "fits"]
+__all__ = ["ESCALATED", "complete", "fit", "fit_case", "fits", "ready", "resumed"]
 
 
 ESCALATED = "after target_accept="
@@ -36,7 +36,7 @@ ESCALATED = "after target_accept="
 
 
 def fits(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
-    """Draw from the posteriors of a batch and do the workflow's steps.
+    """Draw from the posteriors of a batch.
 
     A sampler whose module has a function ``fits`` gets all cases of one recipe at once; others draw for one after
     another.
@@ -58,7 +58,7 @@ def fits(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
 def _in_time(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
     """Draw for a group, and give up what is left of it when the time of all that is left is over."""
     left = {case.spec.key: case for case in cases}
-    arriving = _finished(cases)
+    arriving = _draw(cases)
     while left:
         bound = cases[0].timeout
         try:
@@ -80,17 +80,13 @@ def _late(bound: float, together: int, seconds: float) -> FitTimeoutError:
     return FitTimeoutError(f"{who} longer than {may}, and was stopped after {after} s; raise sampler.timeout")
 
 
-def _finished(cases: Sequence[Case]) -> Iterator[tuple[Case, Fitted | FitError]]:
-    """Draw for a group, and do the steps of each fit."""
-    for case, found in _draw(cases):
-        if isinstance(found, FitError):
-            yield case, found
-            continue
-        if case.truth:
-            found.tree["truth"] = xr.DataTree(_truth(found.tree["posterior"].dataset, case))
-        if not case.spec.steps.log_likelihood and "log_likelihood" in found.tree.children:
-            del found.tree["log_likelihood"]
-        yield case, do_steps(found, case, case.spec.steps)
+def ready(found: Fitted, case: Case) -> Fitted:
+    """Put the truth beside the draws of simulated data, and take away what a sampler gives and nobody asked for."""
+    if not case.spec.steps.log_likelihood and "log_likelihood" in found.tree.children:
+        del found.tree["log_likelihood"]
+    if case.truth:
+        found.tree["truth"] = xr.DataTree(_truth(found.tree["posterior"].dataset, case))
+    return found
 
 
 def fit(spec: FitSpec, dataset: Dataset) -> Fitted:
@@ -109,7 +105,7 @@ def fit_case(case: Case) -> Fitted:
     ((_, found),) = fits([case])
     if isinstance(found, FitError):
         raise found
-    return found
+    return do_steps(ready(found, case), case, case.spec.steps)
 
 
 def _truth(posterior: xr.Dataset, case: Case) -> xr.Dataset:
@@ -127,10 +123,21 @@ def _truth(posterior: xr.Dataset, case: Case) -> xr.Dataset:
 
 def complete(tree: xr.DataTree, missing: Steps, case: Case) -> Fitted:
     """Do the steps that a stored posterior lacks; its draws stay as they are."""
+    return do_steps(resumed(tree, missing, case), case, missing)
+
+
+def resumed(tree: xr.DataTree, missing: Steps, case: Case) -> Fitted:
+    """Take up a stored posterior to which steps are added.
+
+    Raises
+    ------
+    FitError
+        If the model is no longer the one that was planned.
+    """
     _refuse_other_model(case)
     if missing.log_likelihood and "log_likelihood" in tree.children:
         del tree["log_likelihood"]  # by another source than now
-    return do_steps(Fitted(tree), case, missing)
+    return Fitted(tree)
 
 
 def _alike(cases: Sequence[Case]) -> list[list[Case]]:

@@ -1,6 +1,7 @@
 """The workflow steps around the draws: predictive draws, log prior, pointwise log-likelihood.
 
-They never change a draw: each has its own seed, and a step that is wanted later is added to the stored draws.
+They never change a draw: each has its own seed, and a step that is wanted later is added to the stored draws. What
+becomes of one that fails is left to who calls them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import xarray as xr
 from bayesrun.base.imports import import_target, module_constant
 from bayesrun.base.seeds import named_seed
 from bayesrun.statistics.prior_sensitivity import log_prior
+from bayesrun.types import LEFT
+from bayesrun.work.attempts import Unguarded
 from bayesrun.work.building import builder_of, sharing
 
 if TYPE_CHECKING:
@@ -24,36 +27,67 @@ if TYPE_CHECKING:
     import pymc as pm
 
     from bayesrun.types import Dataset, FitSpec, Steps
+    from bayesrun.work.attempts import Attempts
     from bayesrun.work.case import Case, Fitted
 
-__all__ = ["POINTWISE", "do_steps", "with_terms"]
+__all__ = ["POINTWISE", "do_steps", "each_step", "left_for_later", "with_terms"]
 
 POINTWISE = "__pointwise"
 """What the names of a hook's terms end with while they are variables of the model."""
 
 
-def do_steps(found: Fitted, case: Case, steps: Steps) -> Fitted:
-    """Add the groups of the steps that are wanted to a posterior, and the time that they took."""
+def do_steps(found: Fitted, case: Case, steps: Steps, attempt: Attempts | Unguarded | None = None) -> Fitted:
+    """Add the groups of the steps that are wanted to a posterior, and the time that they took.
+
+    Parameters
+    ----------
+    found, case
+        The posterior, and what it is of.
+    steps
+        Which.
+    attempt
+        Does each of them; None: they raise.
+    """
+    for _ in each_step(found, case, steps, attempt or Unguarded()):
+        pass
+    return found
+
+
+def each_step(found: Fitted, case: Case, steps: Steps, attempt: Attempts | Unguarded) -> Iterator[str]:
+    """Do what `do_steps` does, and give the name of each step before it is done."""
     spec, tree = case.spec, found.tree
     hook = module_constant(import_target("model", spec.model.path), "pointwise", None)
     terms = steps.log_likelihood and (hook is not None or "log_likelihood" not in tree.children)
-    if not (steps.prior_predictive or terms or steps.posterior_predictive):
-        return found
-    with _quiet():
-        if terms:
-            with found.timed("log_likelihood"):
-                _add(tree, {"log_likelihood": _log_likelihood(case, tree)})
-        if not (steps.prior_predictive or steps.posterior_predictive):
-            return found
-        model = builder_of(spec)(case.dataset)
-        if steps.prior_predictive:
-            with found.timed("prior_predictive"):
-                _add(tree, _prior_predictive(model, spec))
-                _add(tree, _log_prior(model, tree))
-        if steps.posterior_predictive:
-            with found.timed("posterior_predictive"):
-                _add(tree, _posterior_predictive(model, spec, tree))
-    return found
+    model = functools.cache(lambda: builder_of(spec)(case.dataset))
+    wanted: list[tuple[str, str, Callable[[], Mapping[str, xr.Dataset]]]] = [
+        (f"deterministic {name}", "deterministics", functools.partial(_with_deterministic, model, tree, name))
+        for name in left_for_later(tree)
+    ]
+    if terms:
+        wanted.append(("log_likelihood", "log_likelihood", lambda: {"log_likelihood": _log_likelihood(case, tree)}))
+    if steps.prior_predictive:
+        wanted.append(("prior_predictive", "prior_predictive", lambda: _prior_predictive(model(), spec)))
+        wanted.append(("log_prior", "prior_predictive", lambda: _log_prior(model(), tree)))
+    if steps.posterior_predictive:
+        stage = "posterior_predictive"
+        wanted.append((stage, stage, lambda: _posterior_predictive(model(), spec, tree)))
+    for name, stage, make in wanted:
+        yield name
+        with _quiet(), found.timed(stage):
+            _add(tree, attempt(name, make, may_lack=True) or {})
+
+
+def left_for_later(tree: xr.DataTree) -> list[str]:
+    """Name the Deterministics that are still to be worked out, since one of them broke the drawing."""
+    return list(filter(None, str(tree.attrs.get(LEFT, "")).split("\n")))
+
+
+def _with_deterministic(model: Callable[[], pm.Model], tree: xr.DataTree, name: str) -> dict[str, xr.Dataset]:
+    import pymc as pm
+
+    found = pm.compute_deterministics(_free(model(), tree), model=model(), var_names=[name], progressbar=False)
+    tree.attrs[LEFT] = "\n".join(other for other in left_for_later(tree) if other != name)
+    return {"posterior": tree["posterior"].to_dataset().assign({name: found[name]})}
 
 
 @contextmanager
@@ -76,6 +110,7 @@ def _add(tree: xr.DataTree, groups: Mapping[str, xr.Dataset]) -> None:
 def _prior_predictive(model: pm.Model, spec: FitSpec) -> dict[str, xr.Dataset]:
     import pymc as pm
 
+    _refuse_undrawable(model, given_free=False)
     seed = named_seed(spec.fit_seed, "prior_predictive")
     drawn = pm.sample_prior_predictive(spec.steps.prior_draws, model=model, random_seed=seed)
     return {name: drawn[name].to_dataset() for name in ("prior", "prior_predictive") if name in drawn.children}
@@ -94,11 +129,19 @@ def _log_prior(model: pm.Model, tree: xr.DataTree) -> dict[str, xr.Dataset]:
 def _posterior_predictive(model: pm.Model, spec: FitSpec, tree: xr.DataTree) -> dict[str, xr.Dataset]:
     import pymc as pm
 
+    _refuse_undrawable(model, given_free=True)
     seed = named_seed(spec.fit_seed, "posterior_predictive")
     drawn = pm.sample_posterior_predictive(
         _free(model, tree), model=model, random_seed=seed, progressbar=False, var_names=_observed(model)
     )
     return {"posterior_predictive": drawn["posterior_predictive"].to_dataset()}
+
+
+def _refuse_undrawable(model: pm.Model, *, given_free: bool) -> None:
+    from bayesrun.simulate.refusals import undrawable
+
+    if reasons := undrawable(model, given_free=given_free):
+        raise NotImplementedError("; ".join(reasons))
 
 
 def _observed(model: pm.Model) -> list[str]:

@@ -20,6 +20,7 @@ from bayesrun.errors import BayesrunError, FitError
 from bayesrun.statistics.calibration import probability_below, rank_truth
 from bayesrun.statistics.fit_summary import Scalars, scalars, summary_of
 from bayesrun.statistics.measures.decisions import derived, parse_decisions
+from bayesrun.work.attempts import Unguarded
 from bayesrun.work.steps import POINTWISE, with_terms
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayesrun.samplers.lanes.graphs import Survey
+    from bayesrun.statistics.measures.decisions import Decision
     from bayesrun.types import DiagnosticsOptions
+    from bayesrun.work.attempts import Attempts
     from bayesrun.work.case import Case
 
 __all__ = ["LOG_LIKELIHOOD", "score"]
@@ -37,7 +40,14 @@ LOG_LIKELIHOOD = "log_likelihood"
 """Row of the joint log-likelihood."""
 
 
-def score(summary: pd.DataFrame, tree: xr.DataTree, case: Case, *, kind: str) -> pd.DataFrame:
+def score(
+    summary: pd.DataFrame,
+    tree: xr.DataTree,
+    case: Case,
+    *,
+    kind: str,
+    attempt: Attempts | Unguarded | None = None,
+) -> pd.DataFrame:
     """Add to the summary of a fit what its study asks for.
 
     Parameters
@@ -50,6 +60,8 @@ def score(summary: pd.DataFrame, tree: xr.DataTree, case: Case, *, kind: str) ->
         Its recipe, data and, for simulated data, the truth.
     kind
         Of the sampler.
+    attempt
+        Does each quantity and each decision, and what is ``summary``; None: what fails raises.
 
     Returns
     -------
@@ -70,24 +82,47 @@ def score(summary: pd.DataFrame, tree: xr.DataTree, case: Case, *, kind: str) ->
     simulated = case.spec.simulation is not None
     if not (simulated or options.levels or options.quantities or options.decisions):
         return summary
+    attempt = attempt or Unguarded()
     posterior = tree["posterior"].dataset
-    found = scalars(posterior)
-    spreads = _spreads(posterior, case)
-    case = dataclasses.replace(case, truth=aligned(case.truth, case.layouts, posterior), layouts={})
-    further = _further(tree, posterior, case)
+    start = attempt("summary", lambda: (scalars(posterior), _spreads(posterior, case), _aligned(case, posterior)))
+    if start is None:
+        return summary
+    found, spreads, case = start
+    further = _further(tree, posterior, case, attempt)
+    made = attempt("summary", lambda: _table(summary, found, spreads, further, (posterior, case, kind)))
+    if made is None:
+        return summary
+    table, labels, draws = made
+    _decide(table, labels, draws, options, attempt)
+    table.attrs = dict(summary.attrs)
+    return table
+
+
+def _aligned(case: Case, posterior: xr.Dataset) -> Case:
+    return dataclasses.replace(case, truth=aligned(case.truth, case.layouts, posterior), layouts={})
+
+
+def _table(
+    summary: pd.DataFrame,
+    found: Scalars,
+    spreads: Mapping[str, np.ndarray],
+    further: list[tuple[str, np.ndarray, float]],
+    of: tuple[xr.Dataset, Case, str],
+) -> tuple[pd.DataFrame, list[str], np.ndarray]:
+    """Add the rows of further quantities, and the columns of simulated data; with it labels and draws of the rows."""
+    posterior, case, kind = of
+    options = case.spec.diagnostics
     known = _joined(list(found.labels), found.draws, _flat_truth(posterior, case.truth), further)
     of_rules = derived(parse_decisions(options.decisions, options.ci_kind), *known)
     labels, draws, truth = _joined(*known, of_rules)
     table, size = summary, len(found.labels)
     if len(labels) > size:
         table = pd.concat([summary, summary_of(Scalars(labels[size:], draws[size:]), kind, options)])
-    if simulated:
+    if case.spec.simulation is not None:
         _rank(table, draws, truth, options, case)
         for name, values in spreads.items():
             table[name] = np.concatenate([values, np.full(len(table) - len(values), np.nan)])
-    _decide(table, labels, draws, options)
-    table.attrs = dict(summary.attrs)
-    return table
+    return table, labels, draws
 
 
 def _joined(
@@ -122,24 +157,34 @@ def _spreads(posterior: xr.Dataset, case: Case) -> dict[str, np.ndarray]:
     return {key: _flat_truth(posterior, aligned(values, case.layouts, posterior)) for key, values in parts.items()}
 
 
-def _further(tree: xr.DataTree, posterior: xr.Dataset, case: Case) -> list[tuple[str, np.ndarray, float]]:
+def _further(
+    tree: xr.DataTree, posterior: xr.Dataset, case: Case, attempt: Attempts | Unguarded
+) -> list[tuple[str, np.ndarray, float]]:
     """Quantities that are no variables of the model: label, draws (chain, draw), and value at the truth."""
     found = []
     if case.spec.simulation is not None and "log_likelihood" in tree.children:
-        terms = tree["log_likelihood"].to_dataset().data_vars.values()
-        joint = sum(term.transpose("chain", "draw", ...).values.reshape(*term.shape[:2], -1).sum(-1) for term in terms)
-        found.append((LOG_LIKELIHOOD, np.asarray(joint), _likelihood_at_truth(tree, case)))
+        found.append(attempt("summary", lambda: _joint_log_likelihood(tree, case)))
     for name, path in (case.spec.diagnostics.quantities or {}).items():
-        what = f"quantity {name} ({path})"
-        try:
-            function = import_target(what, path)
-            draws = {str(key): v.transpose("chain", "draw", ...).values for key, v in posterior.data_vars.items()}
-            values = _asked(what, function, draws, case, next(iter(draws.values())).shape[:2])
-            found.append((name, values, _at_truth(what, function, case, set(draws))))
-        except BayesrunError as error:
-            error.quantity = name
-            raise
-    return found
+        found.append(attempt(f"quantity {name}", functools.partial(_quantity, name, path, posterior, case)))
+    return [one for one in found if one is not None]
+
+
+def _joint_log_likelihood(tree: xr.DataTree, case: Case) -> tuple[str, np.ndarray, float]:
+    terms = tree["log_likelihood"].to_dataset().data_vars.values()
+    joint = sum(term.transpose("chain", "draw", ...).values.reshape(*term.shape[:2], -1).sum(-1) for term in terms)
+    return LOG_LIKELIHOOD, np.asarray(joint), _likelihood_at_truth(tree, case)
+
+
+def _quantity(name: str, path: str, posterior: xr.Dataset, case: Case) -> tuple[str, np.ndarray, float]:
+    what = f"quantity {name} ({path})"
+    try:
+        function = import_target(what, path)
+        draws = {str(key): v.transpose("chain", "draw", ...).values for key, v in posterior.data_vars.items()}
+        values = _asked(what, function, draws, case, next(iter(draws.values())).shape[:2])
+        return name, values, _at_truth(what, function, case, set(draws))
+    except BayesrunError as error:
+        error.quantity = name
+        raise
 
 
 class _Some(dict[str, np.ndarray]):
@@ -227,6 +272,21 @@ def _rank(table: pd.DataFrame, draws: np.ndarray, truth: np.ndarray, options: Di
         table["n_ranks"] = options.ranks
 
 
-def _decide(table: pd.DataFrame, labels: list[str], draws: np.ndarray, options: DiagnosticsOptions) -> None:
-    for decision in parse_decisions(options.decisions, options.ci_kind):
-        table[f"decision_{decision.name}"] = [decision.score(label, draws[i]) for i, label in enumerate(labels)]
+def _decide(
+    table: pd.DataFrame,
+    labels: list[str],
+    draws: np.ndarray,
+    options: DiagnosticsOptions,
+    attempt: Attempts | Unguarded,
+) -> None:
+    rules = parse_decisions(options.decisions, options.ci_kind)
+    for text, rule in zip(options.decisions, rules, strict=True):
+        found = attempt(f"decision {text}", functools.partial(_decided, rule, labels, draws))
+        if found is not None:
+            table[f"decision_{rule.name}"] = found
+
+
+def _decided(rule: Decision, labels: list[str], draws: np.ndarray) -> list[float]:
+    if not any(map(rule.about, labels)):
+        raise FitError(f"the rule {rule.text!r} is about {rule.variable}, and this fit has {', '.join(labels[:12])}")
+    return [rule.score(label, draws[i]) for i, label in enumerate(labels)]

@@ -1,11 +1,13 @@
-"""execute(batch, store) -> outcomes: the worker's entry, and the only place that catches everything.
+"""execute(batch, store) -> outcomes: the worker's entry; with `attempts` the only place that catches everything.
 
-A fit that fails is an outcome; the others of its batch go on.
+A fit that fails is an outcome; the others of its batch go on. Once its draws are there a fit does not fail any more: a
+step that does is absent with its reason.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import socket
 import time
@@ -16,23 +18,28 @@ from typing import TYPE_CHECKING, Literal
 from bayesrun.base.imports import at_once, import_target, make_importable, sampler_constant
 from bayesrun.base.machine import versions
 from bayesrun.dispatch.retries import spent, told
-from bayesrun.errors import BayesrunError, FitError, FitTimeoutError, StoreError
+from bayesrun.errors import FitError, FitTimeoutError, StoreError
 from bayesrun.planning.completion import (
     IN_POSTERIOR,
+    SWITCHES,
     Wants,
     added_up,
+    asked_steps,
     is_complete,
     joined_steps,
     missing_steps,
     without,
 )
-from bayesrun.store.folder import Store
-from bayesrun.types import Batch, FitSpec, Outcome, Try
+from bayesrun.statistics.measures import parse_decision
+from bayesrun.store.folder import SUMMARY, Store
+from bayesrun.types import Absent, Batch, Drawn, FitSpec, Outcome, Try
+from bayesrun.work.attempts import Attempts, lost_in, stopped
 from bayesrun.work.datasets import Sources
-from bayesrun.work.fit import ESCALATED, complete, fits
+from bayesrun.work.fit import ESCALATED, fits, ready, resumed
+from bayesrun.work.steps import each_step, left_for_later
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -40,7 +47,7 @@ if TYPE_CHECKING:
     from bayesrun.statistics.fit_summary import Diagnosis
     from bayesrun.work.case import Case, Fitted
 
-__all__ = ["Workplace", "execute", "measured"]
+__all__ = ["Workplace", "execute", "kept", "measured", "reports"]
 
 type Tried = Mapping[str, tuple[Try, ...]]
 """Key to the times that a fit was started before in calls that broke."""
@@ -49,7 +56,16 @@ AGAIN = ("diagnose", "figures", "failed")
 """Stages that a completion does anew: their earlier time is not added."""
 
 OF_FIGURE = "figure "
-"""What a warning begins with that tells of a figure."""
+"""What the names of single figures begin with."""
+OF_SUMMARY = ("quantity ", "decision ")
+"""What the names of steps begin with that add to a summary."""
+IN_TREE = frozenset(("truth", "diagnostics", "loo"))
+"""Steps that change a posterior.nc, beside `IN_POSTERIOR`."""
+MEASURED, MOST_FIGURES = 4, 8
+"""Bounds on what is attempted of a fit: when it is measured, beside quantities and decisions, and figures."""
+BEFORE = Absent("lost", "its worker was lost before it")
+LONG_SECONDS = 10.0
+"""Draws that took longer are committed before the steps of the fit, also of simulated data."""
 
 TEXT_LENGTH = 300
 MOST_WARNINGS = 10
@@ -63,13 +79,20 @@ class Workplace:
     root: Path
     folder: Path
 
-    def __call__(self, batch: Batch) -> Iterator[Outcome]:
-        """Do the fits of a batch."""
+    def __call__(self, batch: Batch) -> Iterator[Outcome | Drawn]:
+        """Do the fits of a batch; between their outcomes it says which are drawn."""
         make_importable(self.folder)
-        yield from execute(batch, Store(self.root))
+        yield from reports(batch, Store(self.root))
 
 
 def execute(batch: Batch, store: Store) -> Iterator[Outcome]:
+    """Do the fits of a batch: what `reports` gives but for what is said on the way."""
+    for said in reports(batch, store):
+        if isinstance(said, Outcome):
+            yield said
+
+
+def reports(batch: Batch, store: Store) -> Iterator[Outcome | Drawn]:
     """Do the fits of a batch together, and commit each as it is done.
 
     Where a sampler fails as a whole, the halves of what is left are tried, until the fit that does it is alone.
@@ -83,8 +106,9 @@ def execute(batch: Batch, store: Store) -> Iterator[Outcome]:
 
     Yields
     ------
-    Outcome
-        One for each fit; a failed one carries its reason, and its traceback is in error.txt.
+    Outcome or Drawn
+        One outcome for each fit; a failed one carries its reason, and its traceback is in error.txt. Before the steps
+        of a fit that may take their time, that it is drawn.
     """
     fresh: list[Case] = []
     sources = Sources(store)
@@ -101,13 +125,15 @@ def execute(batch: Batch, store: Store) -> Iterator[Outcome]:
             if stored is None or not store.verify(spec.key):
                 fresh.append(case)
                 continue
-            yield _completed(case, stored, store)
+            mark = store.mark(spec.key)
+            attempt = Attempts(spec.steps.timeout, mark, lost_in(mark, batch.tried.get(spec.key, ())))
+            yield from _completed(case, stored, store, attempt)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
             yield _failed(spec, store, error, degenerate, _broke(batch.tried.get(spec.key, ()), error, 1, begin))
     yield from _draw(fresh, store, batch.tried)
 
 
-def _draw(cases: Sequence[Case], store: Store, before: Tried) -> Iterator[Outcome]:
+def _draw(cases: Sequence[Case], store: Store, before: Tried) -> Iterator[Outcome | Drawn]:
     """Draw for what is left of a batch; what breaks is one fit where they are drawn one after another."""
     left = {case.spec.key: case for case in cases}
     together = bool(cases) and at_once(cases[0].spec.sampler.path)
@@ -117,7 +143,7 @@ def _draw(cases: Sequence[Case], store: Store, before: Tried) -> Iterator[Outcom
             for case, found in fits(list(left.values())):
                 del left[case.spec.key]
                 started = before.get(case.spec.key, ()), len(left) + 1 if together else 1, begin
-                yield _settled(case, found, store, started)
+                yield from _settled(case, found, store, started)
                 if not together:
                     begin = time.perf_counter()
             return
@@ -139,22 +165,35 @@ def _broke(before: tuple[Try, ...], error: BaseException, together: int, begin: 
     return (*before, Try(_reason(error), together, time.perf_counter() - begin))
 
 
-def _completed(case: Case, stored: Outcome, store: Store) -> Outcome:
+def _completed(case: Case, stored: Outcome, store: Store, attempt: Attempts) -> Iterator[Outcome | Drawn]:
     """Do what a fit lacks from its stored draws, beside what it has; what would be the same is not made again."""
     missing = missing_steps(stored, case.spec)
     case, lost = _with_stored(case, stored)
-    found = _resume(stored, complete(store.read_tree(stored.key), missing, case))
-    loo_var = case.spec.diagnostics.loo_var
-    same = not any(getattr(missing, name) for name in IN_POSTERIOR) and loo_var == stored.diagnostics_options.loo_var
-    drawn = same and stored.steps.figures and store.done(stored.key) is not None
-    if drawn:
-        lost += tuple(line for line in stored.warnings if line.startswith(OF_FIGURE))
+    tree = store.read_tree(stored.key)
+    changes = any(getattr(missing, name) for name in IN_POSTERIOR) or left_for_later(tree)
+    same = not changes and case.spec.diagnostics.loo_var == stored.diagnostics_options.loo_var
+    same = same and not IN_TREE & set(stored.absent_steps)
+    found = _resume(stored, resumed(tree, missing, case))
+    unseen = any(name.startswith(OF_FIGURE) for name in stored.absent_steps)
+    shown = same and stored.steps.figures and not unseen and store.done(stored.key) is not None
+    if shown:
         found.seconds["figures"] = stored.seconds.get("figures", 0.0)
-    outcome, summary = _reported(case, found, store, lost=lost, figures=not drawn)
+    attempt.absent |= {name: why for name, why in stored.absent_steps.items() if name in (*IN_POSTERIOR, "log_prior")}
+    if "truth" in stored.absent_steps:
+        attempt("truth", lambda: ready(found, case))
+    for _ in each_step(found, case, missing, attempt):
+        yield _drawn(case, 1)
+    outcome, summary = yield from _reported(case, found, store, attempt, lost=lost, figures=not shown)
     as_drawn = dataclasses.replace(
         outcome, size=stored.size, checksum=stored.checksum, versions=stored.versions, where=stored.where
     )
-    return store.write_fit(as_drawn, None if same else found.tree, summary)
+    yield store.write_fit(as_drawn, None if same else found.tree, summary, traceback=attempt.traceback)
+
+
+def _drawn(case: Case, steps: int) -> Drawn:
+    """Say that a fit is drawn, and how long the steps may take that come next."""
+    bound = case.spec.steps.timeout
+    return Drawn(case.spec.key, bound and bound * steps)
 
 
 def _with_stored(case: Case, stored: Outcome) -> tuple[Case, tuple[str, ...]]:
@@ -175,16 +214,51 @@ def _with_stored(case: Case, stored: Outcome) -> tuple[Case, tuple[str, ...]]:
 
 def _settled(
     case: Case, found: Fitted | FitError, store: Store, started: tuple[tuple[Try, ...], int, float]
-) -> Outcome:
+) -> Iterator[Outcome | Drawn]:
     """Commit a fit, or record why there is none, and how often it was started, with how many others and when."""
     before, together, begin = started
+    spec = case.spec
     try:
         if isinstance(found, FitError):
             raise found
-        outcome, summary = _reported(case, found, store)
-        return store.write_fit(outcome, found.tree, summary)
+        attempt = Attempts(spec.steps.timeout)
+        attempt("truth", lambda: ready(found, case))
+        first = _comes_first(spec, found, before)
+        if first:
+            attempt.mark = store.mark(spec.key)
+            attempt.mark.unlink(missing_ok=True)
+            store.write_draws(_without_steps(case, found), found.tree)
+        for _ in each_step(found, case, spec.steps, attempt):
+            if first or case.timeout is not None:
+                yield _drawn(case, 1)
+        outcome, summary = yield from _reported(case, found, store, attempt)
+        yield store.write_fit(outcome, found.tree, summary, traceback=attempt.traceback)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
-        return _failed(case.spec, store, error, case.degenerate, _broke(before, error, together, begin))
+        yield _failed(spec, store, error, case.degenerate, _broke(before, error, together, begin))
+
+
+def _comes_first(spec: FitSpec, found: Fitted, before: tuple[Try, ...]) -> bool:
+    """Whether the draws are committed before the steps.
+
+    Not those of simulated data that took little time: thousands of these are quicker drawn again than written twice.
+    But one whose worker was lost before may have been lost in a step.
+    """
+    took = found.seconds.get("sample", 0.0)
+    return spec.simulation is None or took >= LONG_SECONDS or bool(before) or spec.steps.timeout is not None
+
+
+def _without_steps(case: Case, found: Fitted) -> Outcome:
+    """Say of a fit that it is drawn, and that nothing was done with its draws."""
+    spec = case.spec
+    bare = dataclasses.replace(
+        spec,
+        steps=dataclasses.replace(spec.steps, **dict.fromkeys(SWITCHES, False)),
+        diagnostics=dataclasses.replace(spec.diagnostics, quantities=None, decisions=()),
+        quantity_sources={},
+    )
+    return _outcome(
+        dataclasses.replace(case, spec=bare), found, {}, absent_steps=dict.fromkeys(asked_steps(spec), BEFORE)
+    )
 
 
 def _out_of_memory(error: BaseException) -> bool:
@@ -230,76 +304,176 @@ def _where() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def measured(case: Case, found: Fitted) -> tuple[Diagnosis, pd.DataFrame]:
+def measured(case: Case, found: Fitted, attempt: Attempts | None = None) -> tuple[Diagnosis, pd.DataFrame]:
     """Diagnose a posterior, and score what the study asks of it.
 
     Raises
     ------
     FitError
-        If a quantity of the user's fails.
+        If a quantity of the user's fails, and nothing is given that attempts it.
     """
     from bayesrun.statistics.fit_summary import diagnose
     from bayesrun.work.summary_columns import score
 
-    facts = diagnose(found.tree, _kind(case.spec), case.spec.diagnostics)
-    return facts, score(facts.summary, found.tree, case, kind=_kind(case.spec))
+    facts = diagnose(found.tree, _kind(case.spec), case.spec.diagnostics, attempt)
+    if attempt is not None and "diagnostics" in attempt.absent:
+        for name in (n for n in asked_steps(case.spec) if n.startswith(OF_SUMMARY)):
+            attempt.leave_out(name, "there are no diagnostics that it could be added to")
+        return facts, facts.summary
+    return facts, score(facts.summary, found.tree, case, kind=_kind(case.spec), attempt=attempt)
 
 
-def _measurable(case: Case, found: Fitted) -> tuple[Case, Diagnosis, pd.DataFrame, tuple[str, ...]]:
-    """Measure a posterior; what only earlier commands ask for and fails is left out, and the last value says so."""
-    lost: tuple[str, ...] = ()
-    while True:
-        try:
-            return case, *measured(case, found), lost
-        except BayesrunError as error:
-            name, spec = error.quantity, case.spec
-            if name is None or name in (spec.required.quantities or {}):
-                raise
-            less, undecided = without(Wants(spec.diagnostics, spec.quantity_sources), [name])
-            lost = (*lost, f"{error}; an earlier command asked for it, and it is left out", *undecided)
-            case = dataclasses.replace(
-                case, spec=dataclasses.replace(spec, diagnostics=less.diagnostics, quantity_sources=less.sources)
-            )
+def _measurable(case: Case, found: Fitted, attempt: Attempts) -> tuple[Case, Diagnosis, pd.DataFrame, tuple[str, ...]]:
+    """Measure a posterior; the recipe comes back without the quantities and decisions that are absent.
+
+    What only earlier commands ask for and fails is left out for good, and the last value says so.
+    """
+    facts, summary = measured(case, found, attempt)
+    spec, asked = case.spec, asked_steps(case.spec)
+    had = spec.diagnostics
+    failed = [name for name in had.quantities or {} if f"quantity {name}" in attempt.absent]
+    less, undecided = without(Wants(had, spec.quantity_sources), failed)
+    about = [rule for rule in had.decisions if rule not in less.diagnostics.decisions]
+    lost = [line for rule, line in zip(about, undecided, strict=True) if f"decision {rule}" not in asked]
+    for rule in about:
+        name = f"decision_{parse_decision(rule, had.ci_kind).name}"
+        summary = summary.drop(columns=name, errors="ignore")
+        attempt.absent.pop(f"decision {rule}", None)
+        if f"decision {rule}" in asked:
+            attempt.leave_out(f"decision {rule}", "the quantity that it is about is not there")
+    gone = {name for name in attempt.absent if name.startswith(OF_SUMMARY)}
+    for name in sorted(gone - set(asked)):
+        lost.insert(0, f"{attempt.absent.pop(name).why}; an earlier command asked for it, and it is left out")
+    decided = tuple(rule for rule in less.diagnostics.decisions if f"decision {rule}" not in gone)
+    options = dataclasses.replace(less.diagnostics, decisions=decided)
+    spec = dataclasses.replace(spec, diagnostics=options, quantity_sources=less.sources)
+    return dataclasses.replace(case, spec=spec), facts, summary, tuple(lost)
 
 
 def _reported(
-    case: Case, found: Fitted, store: Store, *, lost: tuple[str, ...] = (), figures: bool = True
-) -> tuple[Outcome, pd.DataFrame]:
+    case: Case,
+    found: Fitted,
+    store: Store,
+    attempt: Attempts,
+    *,
+    lost: tuple[str, ...] = (),
+    figures: bool = True,
+) -> Generator[Drawn, None, tuple[Outcome, pd.DataFrame]]:
     """Measure a posterior and draw its figures."""
+    told = attempt.mark is not None or case.timeout is not None
+    if told:
+        options = case.spec.diagnostics
+        yield _drawn(case, MEASURED + len(options.quantities or {}) + len(options.decisions))
     with found.timed("diagnose"):
-        case, facts, summary, failing = _measurable(case, found)
-        spec, steps = case.spec, case.spec.steps
+        case, facts, summary, failing = _measurable(case, found, attempt)
+        spec = case.spec
         if "loo" in found.tree.children:
             del found.tree["loo"]
         if facts.loo is not None:
             found.tree["loo"] = type(found.tree)(facts.loo)
-    problems: Sequence[str] = ()
-    if steps.figures and figures:
-        from bayesrun.figures import fit_figures
-
+    if spec.steps.figures and figures:
+        if told:
+            yield _drawn(case, MOST_FIGURES)
         with found.timed("figures"):
-            problems = fit_figures(found.tree, store.fit_folder(spec.key) / "figures", kind=_kind(spec)).problems
-    outcome = Outcome(
+            attempt("figures", lambda: _figures(spec, found, store, attempt), bounded=False)
+    outcome = _outcome(case, found, facts.facts, absent_steps=attempt.absent)
+    from bayesrun.statistics.loo import LOO_FACTS
+
+    missing = attempt.absent.get("log_likelihood")
+    absent = {
+        name: _short(str(missing) if missing and name in LOO_FACTS else why) for name, why in facts.absent.items()
+    }
+    outcome = dataclasses.replace(
+        outcome, absent=absent, warnings=_few((*lost, *failing, *found.warnings, *facts.warnings))
+    )
+    return outcome, summary
+
+
+def _figures(spec: FitSpec, found: Fitted, store: Store, attempt: Attempts) -> bool:
+    from bayesrun.figures import fit_figures
+
+    fit_figures(found.tree, store.fit_folder(spec.key) / "figures", kind=_kind(spec), attempt=attempt)
+    return True
+
+
+def _outcome(
+    case: Case, found: Fitted, diagnostics: Mapping[str, float], *, absent_steps: Mapping[str, Absent]
+) -> Outcome:
+    """Say what became of a fit that is drawn."""
+    spec = case.spec
+    steps = dataclasses.replace(
+        spec.steps, **{name: getattr(spec.steps, name) and name not in absent_steps for name in SWITCHES}
+    )
+    cannot = "log_likelihood" in absent_steps and absent_steps["log_likelihood"].kind == "cannot"
+    return Outcome(
         key=spec.key,
         cell=spec.cell,
         replicate=spec.replicate,
         status="done",
-        diagnostics=facts.facts,
-        absent={name: _short(why) for name, why in facts.absent.items()},
-        warnings=_few((*lost, *failing, *found.warnings, *facts.warnings, *problems)),
+        diagnostics=diagnostics,
+        absent_steps={name: dataclasses.replace(why, why=_short(why.why)) for name, why in absent_steps.items()},
         seconds=found.seconds,
         effort=found.effort,
         attempts=found.attempts,
         steps=steps,
         diagnostics_options=spec.diagnostics,
         quantity_sources=spec.quantity_sources,
-        step_sources=spec.step_sources if steps.log_likelihood else {},
+        step_sources=spec.step_sources if steps.log_likelihood or cannot else {},
         observed_hash=spec.observed_hash,
         where=_where(),
         versions=versions(),
         degenerate=case.degenerate,
     )
-    return outcome, summary
+
+
+def kept(outcome: Outcome, spec: FitSpec, store: Store) -> Outcome:
+    """Record what only the driver knows: that a worker was lost, or ran out of time or memory.
+
+    Parameters
+    ----------
+    outcome
+        What came back.
+    spec
+        Of the fit.
+    store
+        Where it is.
+
+    Returns
+    -------
+    Outcome
+        The stored one where the fit had been committed before its worker was lost. Where its draws had been, the fit is
+        done without the steps that are not there.
+    """
+    from bayesrun.statistics.fit_summary import no_diagnosis
+
+    complete = functools.partial(is_complete, spec=spec)
+    stored = store.drawn(spec.key) if outcome.reason in ("lost", "oom", "timeout") else None
+    if stored is None or stored.status != "done" or complete(store.done(spec.key)):
+        return store.keep(outcome, complete)
+    mark = store.mark(spec.key)
+    under_way = mark.read_text().splitlines() if mark.exists() else []
+    absent = {
+        **{name: BEFORE for name in asked_steps(spec) if not _there(name, stored)},
+        **stored.absent_steps,
+        **{name: stopped(outcome.reason or "lost") for name in under_way},
+    }
+    whole = dataclasses.replace(stored, cell=spec.cell, absent_steps=absent)
+    try:
+        if store.done(spec.key) is None:
+            return store.write_fit(whole, None, no_diagnosis(spec.diagnostics).summary)
+        return store.write_outcome(whole)
+    except (OSError, StoreError):
+        return whole  # the disk may be what failed; the study goes on and shows the outcome
+
+
+def _there(step: str, stored: Outcome) -> bool:
+    """Whether a fit has a step that is asked for."""
+    word, _, name = step.partition(" ")
+    options = stored.diagnostics_options
+    parts = {"quantity": options.quantities or {}, "decision": options.decisions}
+    if word in parts:
+        return name in parts[word]
+    return SUMMARY in stored.files if step == "diagnostics" else getattr(stored.steps, step)
 
 
 def _kind(spec: FitSpec) -> str:

@@ -41,7 +41,7 @@ def _status_of(study: StoredStudy, *, verify: bool) -> int:
     """Print what there is of a study of real data, and its state."""
     from bayesrun.command import terminal
     from bayesrun.report import real_data, terminal_tables
-    from bayesrun.report.inventory import inventory, lacking_lines
+    from bayesrun.report.inventory import absent_lines, inventory, lacking_lines
     from bayesrun.report.superseded import superseded_lines
     from bayesrun.statistics import states
 
@@ -61,6 +61,7 @@ def _status_of(study: StoredStudy, *, verify: bool) -> int:
     harmed = lacking_lines(inventory(study.known, store).lacking, study.known)
     for line in (
         *terminal_tables.verdict_lines(pairs),
+        *absent_lines([(row.spec, row.outcome) for row in rows]),
         *harmed,
         *lost,
         *_open(study),

@@ -25,9 +25,10 @@ def standings(fits: pd.DataFrame, most: float, strict: Collection[str] = ()) -> 
     Parameters
     ----------
     fits
-        One row for each planned fit: cell, status (done, failed, missing), converged; degenerate where it is known.
+        One row for each planned fit: cell, status (done, failed, missing), converged; where they are known degenerate,
+        and incomplete (a step that was asked for failed).
     most
-        Largest share of failed and not converged fits among those tried, ``study.max_failed``.
+        Largest share of failed, not converged and incomplete fits among those tried, ``study.max_failed``.
     strict
         Labels of the cells in which every verdict has to pass, ``gate.fail``.
     """
@@ -38,7 +39,10 @@ def standings(fits: pd.DataFrame, most: float, strict: Collection[str] = ()) -> 
 def _standing(part: pd.DataFrame, most: float, *, strict: bool) -> Standing:
     status = part["status"].to_numpy(dtype=object)
     done, failed = status == "done", status == "failed"
-    unsure = int((done & ~part["converged"].to_numpy(dtype=bool, na_value=False)).sum())
+    unsure = done & ~part["converged"].to_numpy(dtype=bool, na_value=False)
+    lacking = np.zeros(len(part), dtype=bool)
+    if "incomplete" in part.columns:
+        lacking = done & part["incomplete"].to_numpy(dtype=bool, na_value=False)
     odd = np.zeros(len(part), dtype=bool)
     if "degenerate" in part.columns:
         odd = part["degenerate"].to_numpy(dtype=bool, na_value=False)
@@ -47,8 +51,9 @@ def _standing(part: pd.DataFrame, most: float, *, strict: bool) -> Standing:
         planned=len(part),
         failed=int(failed.sum()),
         missing=len(part) - tried,
-        not_converged=unsure,
+        not_converged=int(unsure.sum()),
+        incomplete=int(lacking.sum()),
         left_out=0 if (odd & done).any() else int((odd & failed).sum()),
-        enough=not tried or (int(failed.sum()) + unsure) / tried <= most,
+        enough=not tried or int((failed | unsure | lacking).sum()) / tried <= most,
         strict=strict,
     )

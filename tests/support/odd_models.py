@@ -1,0 +1,85 @@
+"""Models of which some step after drawing cannot be done, or fails, and a sampler that draws their posteriors."""
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pytensor.compile.ops import wrap_py
+
+from bayesrun.samplers import groups
+from bayesrun.types import Dataset
+
+VERSION = 1
+KIND = "mcmc"
+DISCRETE = False
+
+
+def sample(build, datasets, seeds, options):
+    """Draw theta of a normal mean around the mean of y."""
+    from fake_samplers import calls  # noqa: F401  (the log has the same form)
+
+    for dataset, seed in zip(datasets, seeds, strict=True):
+        with open(options.extra["log"], "a") as file:
+            file.write(f"{seed}\n")
+        rng = np.random.default_rng(seed)
+        shape = (options.chains, options.draws)
+        theta = dataset["y"].mean() + rng.standard_normal(shape) / np.sqrt(len(dataset["y"]))
+        yield groups.tree(
+            build(dataset), {"theta": theta}, {"lp": rng.standard_normal(shape)}, {"sampling_seconds": 0.1}
+        )
+
+
+def _coords(data: Dataset) -> dict:
+    return {"obs": data.coords["obs"]}
+
+
+def flat(data: Dataset, **_) -> pm.Model:
+    """An improper prior, from which nothing can be drawn."""
+    with pm.Model(coords=_coords(data)) as model:
+        theta = pm.Flat("theta")
+        pm.Normal("y", theta, 1.0, observed=data["y"], dims="obs")
+    return model
+
+
+def density_only(data: Dataset, **_) -> pm.Model:
+    """A likelihood that only has a density."""
+
+    def density(value, mu):
+        return -0.5 * (value - mu) ** 2 - 0.9189385332046727
+
+    with pm.Model(coords=_coords(data)) as model:
+        theta = pm.Normal("theta", 0.0, 2.0)
+        pm.CustomDist("y", theta, logp=density, observed=data["y"], dims="obs")
+    return model
+
+
+def sometimes(data: Dataset, **_) -> pm.Model:
+    """Its scale is negative at some draws, which a density puts down to an impossible value and drawing refuses."""
+    with pm.Model(coords=_coords(data)) as model:
+        theta = pm.Normal("theta", 0.0, 2.0)
+        pm.Normal("y", 0.0, theta, observed=data["y"], dims="obs")
+    return model
+
+
+@wrap_py(itypes=[pt.dscalar], otypes=[pt.dscalar])
+def _raises(value):
+    raise ValueError(f"not at {value:g}")
+
+
+def deterministic_raises(data: Dataset, **_) -> pm.Model:
+    """One of its Deterministics raises."""
+    with pm.Model(coords=_coords(data)) as model:
+        theta = pm.Normal("theta", 0.0, 2.0)
+        pm.Deterministic("odd", _raises(theta))
+        pm.Deterministic("double", 2.0 * theta)
+        pm.Normal("y", theta, 1.0, observed=data["y"], dims="obs")
+    return model
+
+
+def deterministic_nan(data: Dataset, **_) -> pm.Model:
+    """One of its Deterministics is no number at some draws."""
+    with pm.Model(coords=_coords(data)) as model:
+        theta = pm.Normal("theta", 0.0, 2.0)
+        pm.Deterministic("odd", pt.sqrt(theta - 1.0))
+        pm.Deterministic("double", 2.0 * theta)
+        pm.Normal("y", theta, 1.0, observed=data["y"], dims="obs")
+    return model
