@@ -29,14 +29,14 @@ __all__ = [
     "Wants",
     "added_to",
     "added_up",
-    "is_complete",
     "asked_and_absent",
     "asked_steps",
     "is_answered",
+    "is_complete",
     "joined_steps",
     "missing_steps",
-    "with_earlier",
     "unmet",
+    "with_earlier",
     "without",
 ]
 
@@ -65,7 +65,6 @@ def is_complete(outcome: Outcome | None, spec: FitSpec) -> bool:
     return _has(outcome, spec) and not any(getattr(missing_steps(outcome, spec), name) for name in SWITCHES)
 
 
-def missing_steps(outcome: Outcome, spec: FitSpec) -> Steps:
 def is_answered(outcome: Outcome, spec: FitSpec) -> bool:
     """Whether all that is wanted of a stored fit is there, or was tried and is absent with its reason."""
     gone = outcome.absent_steps
@@ -120,6 +119,7 @@ def asked_and_absent(outcome: Outcome, spec: FitSpec) -> dict[str, Absent]:
     return {step: why for step, why in outcome.absent_steps.items() if asked(step)}
 
 
+def missing_steps(outcome: Outcome, spec: FitSpec) -> Steps:
     """Find the steps that a stored fit lacks and that can be done, or that it has by another source or another size."""
     had, wanted, gone = outcome.steps, spec.steps, outcome.absent_steps
     cannot = {name for name in SWITCHES if name in gone and gone[name].kind == "cannot"}

@@ -54,8 +54,8 @@ CONFIG = "config.yaml"
 FIGURES = "figures"
 FINDINGS = "findings.json"
 LOCK = "study.lock"
-OF_DRAWS = (
 UNDER_WAY = "under_way"
+OF_DRAWS = (
     "attempts", "effort", "steps", "diagnostics_options", "quantity_sources", "step_sources", "observed_hash",
     "size", "checksum", "files", "versions", "migrated",
     "absent_steps",
@@ -224,6 +224,7 @@ class Store:
                     "warnings": tuple(fields["warnings"]),
                     "attempts": tuple(fields["attempts"]),
                     "files": {name: tuple(facts) for name, facts in fields.get("files", {}).items()},
+                    "absent_steps": {name: Absent(**why) for name, why in fields.get("absent_steps", {}).items()},
                 }
             )
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
@@ -232,7 +233,6 @@ class Store:
     def fit_keys(self) -> list[str]:
         """Keys of all fits that have a folder."""
         return sorted(path.name for path in (self.root / "fits").glob("*") if path.is_dir())
-                    "absent_steps": {name: Absent(**why) for name, why in fields.get("absent_steps", {}).items()},
 
     def is_older(self, key: str) -> bool:
         """Whether what came back from a fit is in the format of an earlier version."""
@@ -327,6 +327,8 @@ class Store:
             The posterior with its groups; None: the stored one stays, of which the outcome has size and checksum.
         summary
             One row for each scalar.
+        traceback
+            Of the steps that failed; empty: none did.
 
         Returns
         -------
@@ -384,8 +386,6 @@ class Store:
 
         Returns
         -------
-        traceback
-            Of the steps that failed; empty: none did.
         Outcome
             The stored one where the fit had been committed before its worker was lost.
         """
