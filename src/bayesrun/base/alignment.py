@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesrun.base.netcdf_names import dim_of_model
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -92,9 +94,9 @@ def posterior_layouts(posterior: xr.Dataset) -> dict[str, Layout]:
     for name in posterior.data_vars:
         unnamed = re.compile(UNNAMED.format(re.escape(str(name))))
         axes = [str(dim) for dim in posterior.variables[name].dims if dim not in SAMPLE_DIMS]
-        dims = tuple(None if unnamed.fullmatch(dim) else dim for dim in axes)
-        labels = (posterior.variables[dim].values if dim in posterior.variables else None for dim in dims)
-        found[str(name)] = Layout(dims, tuple(labels))
+        named = [None if unnamed.fullmatch(dim) else dim for dim in axes]
+        labels = (posterior.variables[dim].values if dim in posterior.variables else None for dim in named)
+        found[str(name)] = Layout(tuple(dim and dim_of_model(dim) for dim in named), tuple(labels))
     return found
 
 

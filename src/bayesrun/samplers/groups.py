@@ -8,13 +8,15 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pymc as pm
 import xarray as xr
 from arviz_base import dict_to_dataset
-from pymc.backends.arviz import coords_and_dims_for_inferencedata, find_constants, find_observations
+from pymc.backends.arviz import find_constants, find_observations
+
+from bayesrun.base.label_forms import label_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,8 +48,8 @@ def tree(
 ) -> xr.DataTree:
     """Put the arrays of one fit into the groups ``posterior``, ``sample_stats`` and ``observed_data``.
 
-    ``constant_data`` is there if the model has named data. Integers become int64 and floats float64; truth
-    values stay.
+    ``constant_data`` is there if the model has named data. Integers become int64 where that holds them, and floats
+    float64; truth values stay.
 
     Parameters
     ----------
@@ -65,7 +67,8 @@ def tree(
     xarray.DataTree
         Coords ``chain`` and ``draw`` count from 0.
     """
-    coords, dims = coords_and_dims_for_inferencedata(model)
+    coords: dict[Any, Any] = {dim: label_array(labels) for dim, labels in model.coords.items() if labels is not None}
+    dims: dict[Any, Any] = {name: list(along) for name, along in model.named_vars_to_dims.items()}
     groups = {
         "posterior": dict_to_dataset(
             _widened(posterior),
@@ -109,9 +112,14 @@ def _filled(value: object) -> np.ndarray:
 
 
 def _widened(values: Mapping[str, np.ndarray]) -> Arrays:
-    wide = {"i": np.int64, "u": np.int64, "f": np.float64}
-    arrays = {name: np.asarray(value) for name, value in values.items()}
-    return {name: value.astype(wide.get(value.dtype.kind, value.dtype)) for name, value in arrays.items()}
+    return {name: _wide(np.asarray(value)) for name, value in values.items()}
+
+
+def _wide(value: np.ndarray) -> np.ndarray:
+    kind = value.dtype.kind
+    if kind == "u" and value.size and value.max() > np.iinfo(np.int64).max:
+        return value
+    return value.astype({"i": np.int64, "u": np.int64, "f": np.float64}.get(kind, value.dtype))
 
 
 def posterior_names(model: pm.Model) -> list[str]:

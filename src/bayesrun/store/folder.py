@@ -21,7 +21,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from bayesrun.errors import DataError, StoreError
-from bayesrun.store.posterior_file import write_tree
+from bayesrun.store.posterior_file import read_tree, write_tree
 from bayesrun.store.whole_files import (
     checksum_of,
     distrust,

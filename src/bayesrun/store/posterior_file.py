@@ -1,14 +1,16 @@
-"""A fit's tree as a NetCDF file that xarray and ArviZ open; it decides no names and keeps no folder.
+"""A fit's tree as a NetCDF file that xarray and ArviZ open; it keeps no folder.
 
 xarray's own writer alternates between defining variables and filling them, which makes libnetcdf write its tables anew
 for each. Here all are defined first: a third of the time, and the same tree comes back. What this writer does not know
-(dates, complex numbers, coordinates that are no dims) it leaves to xarray. Labels that no file can hold (intervals,
-days, times with a zone) are written as their text.
+(dates, arrays of nothing, coordinates that are no dims) it leaves to xarray. Names and labels that no file can hold are
+translated, and read back as they were: see `netcdf_names`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from bayesrun.base.netcdf_names import decode, encode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
-__all__ = ["write_tree"]
+__all__ = ["read_tree", "write_tree"]
 
 SPARE = 65536
 """Bytes beside the numbers, for names and attributes; the file grows beyond that if it has to."""
@@ -28,39 +30,23 @@ def write_tree(tree: xr.DataTree, path: Path) -> None:
     Parameters
     ----------
     tree
-        Groups of numbers, truth values and text, with attributes that NetCDF takes.
+        Groups of any values, names and labels, with attributes that NetCDF takes.
     path
         Of the new file.
     """
-    tree = _with_text(tree)
+    tree = encode(tree)
     if _is_plain(tree):
         path.write_bytes(_bytes(tree))
     else:
         tree.to_netcdf(path, engine="netcdf4")
 
 
-def _with_text(tree: xr.DataTree) -> xr.DataTree:
-    """Make text of labels that are objects of Python; a tree without such is returned as it is."""
+def read_tree(path: Path) -> xr.DataTree:
+    """Read a tree into memory, its names and labels as they were before `write_tree`."""
     import xarray as xr
 
-    found = {}
-    for name, node in tree.children.items():
-        dataset = node.to_dataset(inherit=False)
-        objects = [key for key, values in dataset.coords.items() if values.dtype == object]
-        odd = [key for key in objects if not _is_simple(dataset[key].values)]
-        if odd:
-            texts = {key: (dataset[key].dims, dataset[key].values.astype(str)) for key in odd}
-            found[name] = dataset.drop_vars(odd).assign_coords(texts)
-    if not found:
-        return tree
-    groups = {name: found.get(name, node.to_dataset(inherit=False)) for name, node in tree.children.items()}
-    root = xr.DataTree.from_dict(groups)
-    root.attrs.update(tree.attrs)
-    return root
-
-
-def _is_simple(labels: np.ndarray) -> bool:
-    return all(isinstance(label, (str, bool, int, float)) or hasattr(label, "dtype") for label in labels.ravel())
+    with xr.open_datatree(path, engine="netcdf4") as tree:
+        return decode(tree.load())
 
 
 def _is_plain(tree: xr.DataTree) -> bool:

@@ -6,6 +6,8 @@ import functools
 from typing import TYPE_CHECKING
 
 from bayesrun.base.imports import import_target
+from bayesrun.base.label_forms import is_one_axis, label_array
+from bayesrun.base.netcdf_names import dim_of_tree
 from bayesrun.types import canonical_json
 
 if TYPE_CHECKING:
@@ -17,14 +19,38 @@ if TYPE_CHECKING:
     from bayesrun.types import Dataset, FitSpec
     from bayesrun.work.case import Case
 
-__all__ = ["builder_of", "sharing"]
+__all__ = ["builder_of", "own_builder", "sharing"]
 
 _surveys: dict[str, Survey] = {}
 
 
-def builder_of(spec: FitSpec) -> Callable[[Dataset], pm.Model]:
+def own_builder(spec: FitSpec) -> Callable[[Dataset], pm.Model]:
     """Import the builder of a recipe's model, and give it its parameters."""
     return functools.partial(import_target("model", spec.model.path), **spec.model.params)
+
+
+def builder_of(spec: FitSpec) -> Callable[[Dataset], pm.Model]:
+    """Return the builder of a recipe's model, whose dims and labels are such as the groups of a tree can have.
+
+    A label may be a tuple, and a dim may have a slash in its name: PyMC takes both, and xarray neither.
+    """
+    own = own_builder(spec)
+    return lambda dataset: _relabelled(own(dataset))
+
+
+def _relabelled(model: pm.Model) -> pm.Model:
+    dims = {dim: dim_of_tree(dim) for dim in model.coords}
+    for dim, labels in list(model.coords.items()):
+        if labels is not None and not is_one_axis(labels):
+            model.coords[dim] = label_array(labels)
+    if any(dim != name for dim, name in dims.items()):
+        for held in (model.coords, model.dim_lengths):
+            renamed = {dims.get(dim, dim): value for dim, value in held.items()}
+            held.clear()
+            held.update(renamed)
+        for variable, along in list(model.named_vars_to_dims.items()):
+            model.named_vars_to_dims[variable] = tuple(dims.get(dim, dim) for dim in along)
+    return model
 
 
 def sharing(case: Case, builder: Callable[[Dataset], pm.Model], purpose: str) -> Callable[[Dataset], pm.Model]:

@@ -17,7 +17,7 @@ from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.planning.effort import effort
 from bayesrun.planning.fingerprint import graph_digest
 from bayesrun.types import canonical_json
-from bayesrun.work.building import builder_of, sharing
+from bayesrun.work.building import builder_of, own_builder, sharing
 from bayesrun.work.case import Case, Fitted
 from bayesrun.work.steps import do_steps
 
@@ -154,7 +154,7 @@ def _alike(cases: Sequence[Case]) -> list[list[Case]]:
 def _refuse_other_model(case: Case) -> None:
     """Refuse a model that is not the planned one: its file was edited meanwhile, or this node has another version."""
     spec = case.spec
-    if spec.fingerprint and _graph_digest(builder_of(spec), case) != spec.fingerprint.rpartition("-")[2]:
+    if spec.fingerprint and _graph_digest(own_builder(spec), case) != spec.fingerprint.rpartition("-")[2]:
         raise FitError(
             f"{spec.model.path} builds another model here than when the plan was made: its source changed meanwhile, "
             "this node has another version of it, or it draws random numbers; run the command again"

@@ -127,7 +127,8 @@ class Moulds:
 def _labels(model: pm.Model, data: Mapping[str, Mapping[str, np.ndarray]]) -> Labels:
     """Return the dims and coords of a model, and the shapes and dtypes of what it observes and of its named data."""
     kinds = {group: {name: (v.shape, v.dtype.str) for name, v in held.items()} for group, held in data.items()}
-    return dict(model.named_vars_to_dims), dict(model.coords), kinds
+    coords = {dim: None if labels is None else tuple(labels) for dim, labels in model.coords.items()}
+    return dict(model.named_vars_to_dims), coords, kinds
 
 
 def _like(value: np.ndarray, first: xr.DataArray) -> np.ndarray:
