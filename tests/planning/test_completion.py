@@ -43,7 +43,8 @@ def wanted(steps=NO_STEPS, sources=SOURCES, hook="h", **options):
         {"decisions": ("mine: interval of theta excludes 0",), "waic": True},
         {"steps": Steps()},
         {"steps": NO_STEPS, "hook": "another"},
-        {"steps": dataclasses.replace(NO_STEPS, prior_draws=3)},
+        {"steps": dataclasses.replace(NO_STEPS, prior_draws=600)},
+        {"steps": Steps(prior_draws=3)},
     ],
 )
 def test_a_fit_that_has_what_is_wanted_needs_nothing_more(asked):
@@ -64,7 +65,7 @@ def test_a_fit_that_has_what_is_wanted_needs_nothing_more(asked):
         {"ranks": 9},
         {"loo_var": "y"},
         {"steps": Steps(), "hook": "another"},
-        {"steps": Steps(prior_draws=3)},
+        {"steps": Steps(prior_draws=600)},
     ],
 )
 def test_a_fit_lacks_what_is_new_by_another_source_or_of_another_value(asked):
@@ -83,7 +84,8 @@ def test_only_steps_that_are_not_there_are_missing():
     missing = missing_steps(had, wanted(Steps()))
     assert missing == dataclasses.replace(Steps(), prior_predictive=False, log_likelihood=False)
     assert missing_steps(had, wanted(Steps(), hook="another")).log_likelihood
-    assert missing_steps(had, wanted(Steps(prior_draws=7))).prior_predictive
+    assert missing_steps(had, wanted(Steps(prior_draws=600))).prior_predictive
+    assert not missing_steps(had, wanted(Steps(prior_draws=7))).prior_predictive
 
 
 def test_steps_add_up():
@@ -95,7 +97,9 @@ def test_steps_add_up():
         found = joined_steps(had, more)
         assert (found.prior_predictive, found.figures, found.prior_draws) == (True, True, 7)
         assert not any((found.posterior_predictive, found.log_likelihood))
-    assert joined_steps(one, dataclasses.replace(one, prior_draws=9)).prior_draws == 9
+    more = dataclasses.replace(one, prior_draws=9)
+    assert joined_steps(one, more).prior_draws == joined_steps(more, one).prior_draws == 9
+    assert joined_steps(more, NO_STEPS).prior_draws == 9
 
 
 def source(path: str) -> str:

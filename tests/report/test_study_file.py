@@ -1,17 +1,29 @@
 """What a study says of itself: how many fits a server has, and how many replicates each cell."""
 
+import dataclasses
 import json
 
 import pytest
 
 from bayesrun.command.progress import follow
+from bayesrun.errors import ConfigError
 from bayesrun.planning.costs import Estimate
 from bayesrun.report.ademp import ademp, text_of
 from bayesrun.report.announcement import announce
-from bayesrun.report.study_file import older_lines
+from bayesrun.report.study_file import Stored, extend_design, joined_study, older_lines, read
 from bayesrun.report.tracking import Synced
 from bayesrun.store.folder import Store
-from bayesrun.types import SCHEMA_VERSION, Cell, CheckedCell, Outcome, Plan, SamplerOptions, StudyOptions, Target
+from bayesrun.types import (
+    SCHEMA_VERSION,
+    Cell,
+    CheckedCell,
+    Outcome,
+    Plan,
+    SamplerOptions,
+    Settings,
+    StudyOptions,
+    Target,
+)
 from tiny_models import batch, spec
 
 NOBODY = Target("none", "none.none")
@@ -99,11 +111,52 @@ def test_a_failed_fit_is_told_with_its_replicate_and_its_seconds():
 def test_fits_of_an_older_format_are_announced(tmp_path):
     store = Store(tmp_path / "s")
     store.prepare()
-    assert older_lines(store) == []
+    assert older_lines(store, read(store)) == []
     for key, schema in (("a" * 16, 1), ("b" * 16, 1), ("c" * 16, SCHEMA_VERSION)):
         store.fit_folder(key).mkdir(parents=True)
         (store.fit_folder(key) / "outcome.json").write_text(json.dumps({"schema": schema}))
     store.write_study({"name": "s"})
-    assert older_lines(store)[0].startswith("2 fits of an older format")
+    assert older_lines(store, read(store))[0].startswith("2 fits of an older format")
     store.write_study({"name": "s", "schema": SCHEMA_VERSION})
-    assert older_lines(store) == []
+    assert older_lines(store, read(store)) == []
+
+
+def stored(**study) -> Stored:
+    return Stored("s", {"seed": 42, "study": {"kind": "power", "ranks": 99} | study})
+
+
+def power(**options) -> StudyOptions:
+    return StudyOptions(kind="power", **options)
+
+
+def test_null_values_of_several_commands_add_up_by_variable():
+    had = stored(nulls={"mu": 0.0, "beta[x 1]": 1.0})
+    both = joined_study(had, power(nulls={"tau": 2.0, "beta[x1]": 1}))
+    assert both.nulls == {"mu": 0.0, "beta[x1]": 1.0, "tau": 2.0}
+    assert joined_study(had, power()).nulls == {"mu": 0.0, "beta[x1]": 1.0}
+    assert joined_study(stored(), power()).nulls is None
+
+
+def test_a_variable_has_one_null_value():
+    with pytest.raises(ConfigError, match=r"study\.nulls\.mu: got 0\.5; in study s that is 0, and a variable has one"):
+        joined_study(stored(nulls={"mu": 0.0}), power(nulls={"mu": 0.5}))
+
+
+@pytest.mark.parametrize(("other", "told"), [({"seed": 1}, "study.seed"), ({"ranks": 9}, "study.ranks")])
+def test_a_study_has_one_seed_and_asks_one_question(other, told):
+    with pytest.raises(ConfigError, match=f"{told}: got"):
+        joined_study(stored(), power(**other))
+    assert joined_study(Stored("s"), power(**other)) == power(**other)
+
+
+def test_what_another_command_asked_for_meanwhile_is_not_undone(tmp_path):
+    """The design is read again where it is written: another command may have ended since the plan was made."""
+    store = Store(tmp_path / "s")
+    planned = Settings(study=StudyOptions(kind="power", levels=(0.5,), nulls={"mu": 0.0}))
+    meanwhile = Settings(study=StudyOptions(kind="power", levels=(0.9,), decisions=("P(mu > 0 | y) > 0.9",)))
+    first = dataclasses.replace(cell("n/n/n"), fingerprint="g")
+    extend_design(store, meanwhile, [first])
+    _, study = extend_design(store, planned, [cell("n/n/n")])
+    assert (study.levels, study.nulls, study.decisions) == ((0.5, 0.9), {"mu": 0.0}, ("P(mu > 0 | y) > 0.9",))
+    assert read(store).study == study
+    assert len(read(store).cells) == 2

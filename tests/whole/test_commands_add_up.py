@@ -216,6 +216,38 @@ def test_edited_terms_of_the_likelihood_are_worked_out_again_from_the_stored_dra
     assert len(calls(project / "calls.txt")) == 1
 
 
+def test_cells_of_one_command_that_are_one_fit_add_up(project):
+    swept = (
+        "-m", *MAIN[:-1], "steps.figures=true,false", "diagnostics.levels=[0.6],[0.7]",
+        "diagnostics.quantities={doubled: adding_quantities.doubled},{squared: adding_quantities.squared}",
+    )  # fmt: skip
+    told = ran(*swept, "dry_run=true")
+    assert "study s: 1 fits, 0 done, 1 to do" in told
+    assert "are one fit, which gets what all of them ask for" in told
+    ran(*swept)
+    _, outcome, summary = the_fit(project)
+    assert {"mu", "doubled", "squared"} <= set(summary.index)
+    assert {"lower_0.6", "lower_0.7"} <= set(summary.columns)
+    assert outcome.steps.figures
+    for command in (swept, MAIN):
+        assert "1 done, 0 to do" in ran(*command)
+    assert len(calls(project / "calls.txt")) == 1
+    refused = bayesrun("-m", *MAIN, "diagnostics.ci_prob=0.8,0.9")
+    assert refused.code == 2
+    assert "diagnostics.ci_prob (0.8 and 0.9): " in refused.err
+
+
+def test_more_draws_from_the_prior_stay(project):
+    many = (*SQUARED, "steps.prior_draws=30")
+    for command, told in ((SQUARED, "1 to do"), (many, "1 keep their draws"), (SQUARED, "1 done, 0 to do")):
+        assert told in ran(*command)
+    store, outcome, _ = the_fit(project)
+    assert outcome.steps.prior_draws == 30
+    assert store.read_tree(outcome.key)["prior"].sizes["draw"] == 30
+    (cell,) = json.loads(store.study_file.read_text())["cells"]
+    assert cell["cell"]["steps"]["prior_draws"] == 30
+
+
 RECOVERY = (*MAIN, "study=recovery", "study.ranks=10", "study.max_failed=1", "study.replicates=3", "study.levels=[0.5]")
 FIRST = (*RECOVERY[:-1], "study.levels=[0.6]", "study.quantities={doubled: adding_quantities.doubled}",
          "study.decisions=['wide: P(doubled > 0 | y) > 0.6']")  # fmt: skip
@@ -266,6 +298,16 @@ def test_an_edited_quantity_is_out_of_the_tables_until_it_is_asked_for_again(pro
     table = pd.read_parquet(store_of(project).tables / "estimates.parquet").set_index(["variable", "replicate"])["mean"]
     assert table["doubled"].to_numpy() == pytest.approx(100.0 * table["mu"].to_numpy())
     assert len(calls(project / "calls.txt")) == 3
+
+
+def test_a_null_value_stays_and_is_one(project):
+    for command in ((*FIRST, "study.nulls={mu: 0}"), RECOVERY, (*SECOND, "study.nulls={mu: 0.0}")):
+        ran(*command)
+        study = json.loads(store_of(project).study_file.read_text())["study"]
+        assert study["nulls"] == {"mu": 0.0}
+    refused = bayesrun(*FIRST, "study.nulls={mu: 0.5}")
+    assert refused.code == 2
+    assert "study.nulls.mu: got 0.5; in study s that is 0, and a variable has one null value" in refused.err
 
 
 def test_a_name_means_one_thing_in_a_simulated_study(project):

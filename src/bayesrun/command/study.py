@@ -14,8 +14,9 @@ from bayesrun.errors import BayesrunError
 from bayesrun.planning import costs, preflight
 from bayesrun.planning.batches import expand, study_name
 from bayesrun.planning.generators import mechanisms
-from bayesrun.planning.keys import specs_of
+from bayesrun.planning.keys import by_every_label, fit_key, specs_of
 from bayesrun.planning.reasons import reasons
+from bayesrun.planning.same_fits import together
 from bayesrun.planning.stopping_rule import first_round, next_round
 from bayesrun.report import announcement, real_data, study_file, tracking
 from bayesrun.report.verdict import Ending, ending
@@ -53,16 +54,13 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
     """
     study, output = settings.study, Path(settings.output.dir).expanduser().absolute()
     store = Store(output / (study.name or study_name(cells, study.seed, StudyOptions().seed, study.kind)))
-    study_file.same_study(store, study)
-    whole = study_file.joined_study(store, study)
-    own = dataclasses.replace(study, levels=whole.levels)  # quantities and decisions may be about another model
-    checked = mechanisms(preflight.check(cells), dataclasses.replace(settings, study=own))
-    checked = dataclasses.replace(checked, cells=study_file.with_earlier_wants(store, study.seed, checked.cells))
-    settings = dataclasses.replace(settings, study=whole)
-    for line in study_file.older_lines(store):
+    stored = study_file.read(store)
+    whole = study_file.joined_study(stored, study)
+    checked, notes = _checked(settings, cells, stored, whole)
+    for line in (*study_file.older_lines(store, stored), *notes):
         console.print(line, markup=False, soft_wrap=True)
+    settings = dataclasses.replace(settings, study=whole)
     check_asked(checked.cells)
-    checked = first_round(checked, study_file.replicates(store, study.seed), whole)
     while True:
         workers = costs.workers(settings.dispatch)
         plan = expand(
@@ -74,8 +72,7 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
             seconds=costs.known_seconds(store),
         )
         estimate = costs.estimate(plan, checked.cells, checked.models, store, settings.dispatch)
-        stored = study_file.stored_cells(store) if plan.batches else ()
-        why = reasons(plan, checked.cells, stored, data=checked.datasets, read=store.read_data)
+        why = reasons(plan, checked.cells, stored.cells, data=checked.datasets, read=store.read_data)
         announcement.announce(console, store.root.name, plan, checked.cells, estimate, why)
         if settings.dry_run:
             announcement.show_plan(console, plan, why)
@@ -88,8 +85,20 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
         if following.why:
             console.print(following.why, markup=False, soft_wrap=True)
         if following.checked is None:
-            return Result(end.exit_code, end.objective)
-        checked = following.checked
+            return Result(end.exit_code, by_every_label(end.objective, checked.cells, study.seed))
+        checked, stored = following.checked, study_file.read(store)
+
+
+def _checked(
+    settings: Settings, cells: tuple[Cell, ...], stored: study_file.Stored, whole: StudyOptions
+) -> tuple[preflight.Checked, list[str]]:
+    """Check cells, and add up what they and earlier commands ask; the second value says which are one fit."""
+    seed = whole.seed
+    own = dataclasses.replace(settings.study, levels=whole.levels)  # the rest may be about another model
+    checked = mechanisms(preflight.check(cells), dataclasses.replace(settings, study=own))
+    joined, notes = together(checked.cells, [fit_key(cell, seed, 0) for cell in checked.cells])
+    checked = dataclasses.replace(checked, cells=stored.with_earlier_wants(joined, seed))
+    return first_round(checked, stored.replicates, whole), [f"note: {line}" for line in notes]
 
 
 def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Store, console: Console) -> Ending:
@@ -97,7 +106,7 @@ def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Sto
     if plan.batches:
         recorder.check()
         store.write_datasets(checked.datasets.values())
-    design = study_file.extend_design(store, settings, checked.cells)
+    design, study = study_file.extend_design(store, settings, checked.cells)
     known = specs_of(design, settings.study.seed)
     fresh: dict[str, Outcome] = {}
     sources = Sources(store)
@@ -116,7 +125,7 @@ def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Sto
         console.print(f"stopped: {error}", markup=False, soft_wrap=True)
     for line in stopped_cells(plan.batches, fresh.values()):
         console.print(line, markup=False, soft_wrap=True)
-    end = ending(known, store, settings.study, fresh, plan)
+    end = ending(known, store, study, fresh, plan)
     end.show(console)
     announcement.close(console, store, [*map(str, end.files[:1]), *recorder.finish(end)])
     return end

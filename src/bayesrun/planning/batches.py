@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from bayesrun.errors import ConfigError
 from bayesrun.planning.completion import is_complete, missing_steps
-from bayesrun.planning.keys import fit_key, specs_of
-from bayesrun.types import Batch, Cell, CheckedCell, FitSpec, Outcome, Plan, Steps, canonical_json, digest
+from bayesrun.planning.keys import specs_of
+from bayesrun.types import Batch, CheckedCell, FitSpec, Outcome, Plan, Steps, canonical_json, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,29 +40,6 @@ def study_name(cells: Sequence[Any], seed: int, default_seed: int, kind: str = "
     name += f"-seed{seed}" if seed != default_seed else ""
     safe = "".join(c if c.isalnum() or c in "+-_." else "_" for c in name)
     return safe if len(safe) <= NAME_LENGTH else f"{safe[:NAME_LENGTH]}-{digest(safe, 8)}"
-
-
-def _refuse_rivals(cells: Sequence[CheckedCell], study_seed: int) -> None:
-    """Refuse cells that are one fit, but want it judged, summarised or completed in two ways."""
-    wanted: dict[str, Cell] = {}
-    for checked in cells:
-        cell = _asked(checked)
-        first = wanted.setdefault(fit_key(checked, study_seed, 0), cell)
-        differing = [name for name in ("gate", "steps", "diagnostics") if getattr(first, name) != getattr(cell, name)]
-        if differing:
-            raise ConfigError(
-                f"{' and '.join(differing)}: {first.label} and {cell.label} are the same fit, which has one of each; "
-                "run them one after another: nothing is fitted twice, each prints its own verdict, what they ask for "
-                "adds up, and of what a fit has one of the study keeps the last"
-            )
-
-
-def _asked(checked: CheckedCell) -> Cell:
-    """Return a cell as this command states it."""
-    asked = checked.asked
-    if asked is None:
-        return checked.cell
-    return dataclasses.replace(checked.cell, steps=asked.steps, diagnostics=asked.diagnostics)
 
 
 def batch_size(checked: CheckedCell, n_fits: int, workers: int, seconds: float | None = None) -> int:
@@ -161,7 +138,6 @@ def expand(
     """
     if not cells:
         raise ConfigError("there is nothing to run: the sweep has no cell")
-    _refuse_rivals(cells, study_seed)
     specs = specs_of(cells, study_seed)
     finished: Mapping[str, bool] = {key: is_complete(done(key), spec) for key, (spec, _) in specs.items()}
     return Plan(

@@ -47,9 +47,9 @@ def extended(design: Sequence[CheckedCell], cells: Sequence[CheckedCell], seed: 
     own: dict[str, CheckedCell] = {}
     for cell in cells:
         key = fit_key(cell, seed, 0)
-        had = known.get(key)
+        had = own.get(key) or known.get(key)
         own[key] = dataclasses.replace(
-            cell,
+            own.get(key, cell),
             replicates=max(cell.replicates, had.replicates if had is not None else 1),
             meant_by=_together((*(had.meant_by if had is not None else ()), _words(cell))),
             superseded="",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import platform
 import socket
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -17,6 +19,7 @@ from bayesrun.errors import ConfigError, StoreError
 from bayesrun.planning import meanings
 from bayesrun.planning.completion import with_earlier
 from bayesrun.planning.keys import fit_key, specs_of
+from bayesrun.report.design import cells_of
 from bayesrun.statistics.measures import parse_decision, parse_decisions
 from bayesrun.types import SCHEMA_VERSION, CheckedCell, Settings, StudyOptions, TrackOptions, canonical_json
 
@@ -26,17 +29,15 @@ if TYPE_CHECKING:
     from bayesrun.store.folder import Store
 
 __all__ = [
+    "Stored",
     "check_reference",
     "drop_cells",
     "extend_design",
     "joined_study",
     "older_lines",
+    "read",
     "read_design",
     "read_study",
-    "replicates",
-    "same_study",
-    "stored_cells",
-    "with_earlier_wants",
 ]
 
 
@@ -44,43 +45,63 @@ ONE_PER_STUDY = ("kind", "ranks")
 """What is the same for every cell of a study, because its tables have one of it."""
 
 
-def same_study(store: Store, study: StudyOptions) -> None:
-    """Refuse another seed on a study that exists, or another question.
+@dataclass(frozen=True)
+class Stored:
+    """A study as its file had it when it was read.
 
-    Raises
-    ------
-    ConfigError
-        If the study has another one.
+    Parameters
+    ----------
+    name
+        Of the study.
+    facts
+        What the file says; nothing where there is no study yet.
+    cells
+        Every cell of its design, superseded ones too.
     """
+
+    name: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    cells: tuple[CheckedCell, ...] = ()
+
+    @property
+    def study(self) -> StudyOptions:
+        """What it asks for."""
+        return _options(self.facts)
+
+    @property
+    def replicates(self) -> dict[str, int]:
+        """How many each cell has, by the key of its first fit."""
+        return {key: cell.replicates for key, cell in self._by_key.items()}
+
+    def with_earlier_wants(self, cells: Sequence[CheckedCell], seed: int) -> tuple[CheckedCell, ...]:
+        """Add to each cell of a command the steps and summaries that earlier commands asked of the same fits."""
+        return with_earlier(cells, self._by_key, [fit_key(cell, seed, 0) for cell in cells])
+
+    @functools.cached_property
+    def _by_key(self) -> dict[str, CheckedCell]:
+        return {fit_key(cell, int(self.facts["seed"]), 0): cell for cell in self.cells}
+
+
+def read(store: Store) -> Stored:
+    """Read a study."""
     facts = store.read_study()
-    known, seed = facts.get("seed", study.seed), study.seed
-    had = facts.get("study", {})
-    for name in ONE_PER_STUDY:
-        given = json.loads(canonical_json(getattr(study, name)))
-        if name in had and had[name] != given:
-            raise ConfigError(
-                f"study.{name}: got {given!r}; study {store.root.name} has {had[name]!r}, and a study has one; choose "
-                "another name: study.name=NAME"
-            )
-    if known != seed:
-        raise ConfigError(
-            f"study.seed: got {seed}; study {store.root.name} has seed {known}, and a study has one; "
-            "choose another name: study.name=NAME"
-        )
+    return Stored(store.root.name, facts, cells_of(facts))
 
 
-def joined_study(store: Store, study: StudyOptions) -> StudyOptions:
-    """Add what earlier commands asked of a study to what this one asks: levels, quantities and decisions.
+def joined_study(stored: Stored, study: StudyOptions) -> StudyOptions:
+    """Add what earlier commands asked of a study to what this one asks: levels, quantities, decisions, null values.
 
     Raises
     ------
     ConfigError
-        If a quantity or a decision has the name of another one, whose row or column of the tables it would be.
+        If it has another seed or asks another question; if a quantity or a decision has the name of another one, whose
+        row or column of the tables it would be; if a variable has another null value.
     """
-    if not store.read_study():
+    if not stored.facts:
         return study
-    had = read_study(store)
-    _refuse_namesakes(store, had, study)
+    _refuse_another(stored, study)
+    had = stored.study
+    _refuse_namesakes(stored.name, had, study)
     names = [decision.name for decision in parse_decisions(had.decisions)]
     rules = dict(zip(names, had.decisions, strict=True))
     new = (rule for rule in study.decisions if parse_decision(rule).name not in rules)
@@ -89,10 +110,33 @@ def joined_study(store: Store, study: StudyOptions) -> StudyOptions:
         levels=tuple(sorted({*had.levels, *study.levels})),
         quantities={**(had.quantities or {}), **(study.quantities or {})} or None,
         decisions=(*had.decisions, *new),
+        nulls=(_nulls(had) | _nulls(study)) or None,
     )
 
 
-def _refuse_namesakes(store: Store, had: StudyOptions, study: StudyOptions) -> None:
+def _refuse_another(stored: Stored, study: StudyOptions) -> None:
+    """Refuse another seed on a study that exists, or another question."""
+    known, had = stored.facts.get("seed", study.seed), stored.facts.get("study", {})
+    for name in ONE_PER_STUDY:
+        given = json.loads(canonical_json(getattr(study, name)))
+        if name in had and had[name] != given:
+            raise ConfigError(
+                f"study.{name}: got {given!r}; study {stored.name} has {had[name]!r}, and a study has one; choose "
+                "another name: study.name=NAME"
+            )
+    if known != study.seed:
+        raise ConfigError(
+            f"study.seed: got {study.seed}; study {stored.name} has seed {known}, and a study has one; "
+            "choose another name: study.name=NAME"
+        )
+
+
+def _nulls(study: StudyOptions) -> dict[str, float]:
+    """Null values by variable, whose spaces do not count."""
+    return {"".join(name.split()): value for name, value in (study.nulls or {}).items()}
+
+
+def _refuse_namesakes(name_of_study: str, had: StudyOptions, study: StudyOptions) -> None:
     paths = dict(had.quantities or {})
     rules = {decision.name: decision for decision in parse_decisions(had.decisions)}
     twins = [
@@ -103,29 +147,21 @@ def _refuse_namesakes(store: Store, had: StudyOptions, study: StudyOptions) -> N
     for name, given, known in twins:
         if given != known:
             raise ConfigError(
-                f"study.{name}: got {given!r}; in study {store.root.name} that is {known!r}, and a name means one "
+                f"study.{name}: got {given!r}; in study {name_of_study} that is {known!r}, and a name means one "
                 "thing; give it another name, or choose another study: study.name=NAME"
+            )
+    nulls = _nulls(had)
+    for name, value in _nulls(study).items():
+        if nulls.get(name, value) != value:
+            raise ConfigError(
+                f"study.nulls.{name}: got {value:g}; in study {name_of_study} that is {nulls[name]:g}, and a variable "
+                "has one null value; leave it out, or choose another study: study.name=NAME"
             )
 
 
-def with_earlier_wants(store: Store, seed: int, cells: Sequence[CheckedCell]) -> tuple[CheckedCell, ...]:
-    """Add to each cell the steps and summaries that earlier commands asked of the same fits."""
-    return _with_wants(stored_cells(store), seed, cells)
-
-
-def _with_wants(stored: Sequence[CheckedCell], seed: int, cells: Sequence[CheckedCell]) -> tuple[CheckedCell, ...]:
-    known = {fit_key(cell, seed, 0): cell for cell in stored}
-    return with_earlier(cells, known, [fit_key(cell, seed, 0) for cell in cells])
-
-
-def stored_cells(store: Store) -> tuple[CheckedCell, ...]:
-    """Read every cell of a study's design, superseded ones too; none where there is no study yet."""
-    return _cells(store.read_study())
-
-
-def older_lines(store: Store) -> list[str]:
+def older_lines(store: Store, stored: Stored) -> list[str]:
     """Say how many fits a study has in an older format, whose keys and seeds are made in another way."""
-    facts = store.read_study()
+    facts = stored.facts
     if not facts or facts.get("schema", 1) >= SCHEMA_VERSION:
         return []
     count = sum(store.is_older(key) for key in store.fit_keys())
@@ -153,25 +189,29 @@ def check_reference(cells: Sequence[CheckedCell], reference: str | None) -> None
         )
 
 
-def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]) -> tuple[CheckedCell, ...]:
+def extend_design(
+    store: Store, settings: Settings, cells: Sequence[CheckedCell]
+) -> tuple[tuple[CheckedCell, ...], StudyOptions]:
     """Write what the study consists of, and the config of each fit; cells of earlier commands stay in it.
 
     Returns
     -------
-    tuple of CheckedCell
+    design : tuple of CheckedCell
         Every current cell of the study, under labels that tell all of them apart.
+    study : StudyOptions
+        What all commands together ask for.
 
     Raises
     ------
     ConfigError
-        If ``study.reference`` is none of them.
+        If ``study.reference`` is none of them, or as `joined_study`.
     """
-    seed = settings.study.seed
-    stored = stored_cells(store)
-    cells = _with_wants(stored, seed, cells)  # another command may have ended since the plan was made
-    whole = meanings.extended(stored, cells, seed)
+    stored = read(store)  # another command may have ended since the plan was made
+    study, seed = joined_study(stored, settings.study), settings.study.seed
+    cells = stored.with_earlier_wants(cells, seed)
+    whole = meanings.extended(stored.cells, cells, seed)
     design = meanings.current(whole)
-    check_reference(design, settings.study.reference)
+    check_reference(design, study.reference)
     for cell in cells:
         store.write_config(fit_key(cell, seed, 0), cell.cell.config)
     store.write_study(
@@ -179,7 +219,7 @@ def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]
             "schema": SCHEMA_VERSION,
             "name": store.root.name,
             "seed": seed,
-            "study": settings.study,
+            "study": study,
             "generator": settings.generator,
             "track": settings.track,
             "versions": versions(),
@@ -187,7 +227,7 @@ def extend_design(store: Store, settings: Settings, cells: Sequence[CheckedCell]
             "cells": [dataclasses.asdict(cell) for cell in whole],
         }
     )
-    return design
+    return design, study
 
 
 def drop_cells(store: Store, forgotten: Container[str]) -> list[str]:
@@ -207,7 +247,7 @@ def drop_cells(store: Store, forgotten: Container[str]) -> list[str]:
     """
     facts = store.read_study()
     left, out = list[CheckedCell](), list[CheckedCell]()
-    for cell in _cells(facts):
+    for cell in cells_of(facts):
         keys = list(specs_of([cell], int(facts["seed"])))
         gone = any(key in forgotten for key in keys) and not any(map(store.has_fit, keys))
         (out if gone else left).append(cell)
@@ -215,14 +255,13 @@ def drop_cells(store: Store, forgotten: Container[str]) -> list[str]:
     return [cell.cell.label for cell in out]
 
 
-def replicates(store: Store, seed: int) -> dict[str, int]:
-    """Read how many replicates each cell of a study has, by the key of its first fit."""
-    return {fit_key(cell, seed, 0): cell.replicates for cell in _cells(store.read_study())}
-
-
 def read_study(store: Store) -> StudyOptions:
     """Read what a study asks for."""
-    return TypeAdapter(StudyOptions).validate_python(store.read_study().get("study", {}))
+    return _options(store.read_study())
+
+
+def _options(facts: Mapping[str, Any]) -> StudyOptions:
+    return TypeAdapter(StudyOptions).validate_python(facts.get("study", {}))
 
 
 def read_design(store: Store) -> tuple[int, TrackOptions, tuple[CheckedCell, ...]]:
@@ -237,8 +276,4 @@ def read_design(store: Store) -> tuple[int, TrackOptions, tuple[CheckedCell, ...
     if not facts:
         others = sorted(path.parent.name for path in store.root.parent.glob("*/study.json"))
         raise StoreError(f"there is no study in {store.root}; {store.root.parent} has {', '.join(others) or 'none'}")
-    return int(facts["seed"]), TypeAdapter(TrackOptions).validate_python(facts["track"]), _cells(facts)
-
-
-def _cells(facts: Mapping[str, Any]) -> tuple[CheckedCell, ...]:
-    return TypeAdapter(tuple[CheckedCell, ...]).validate_python(facts.get("cells", ()))
+    return int(facts["seed"]), TypeAdapter(TrackOptions).validate_python(facts["track"]), cells_of(facts)

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter
-
 from bayesrun.base.verb_hints import verb
 from bayesrun.planning.keys import specs_of
 from bayesrun.planning.meanings import current
-from bayesrun.types import CheckedCell
+from bayesrun.report.design import cells_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
     from bayesrun.store.folder import Store
-    from bayesrun.types import FitSpec
+    from bayesrun.types import CheckedCell, FitSpec
 
 __all__ = ["NO_CELL", "both", "superseded", "superseded_lines"]
 
@@ -43,7 +41,7 @@ def both(store: Store) -> tuple[Known, Known]:
 
 def _design(store: Store) -> tuple[tuple[CheckedCell, ...], int]:
     facts = store.read_study()
-    return TypeAdapter(tuple[CheckedCell, ...]).validate_python(facts.get("cells", ())), int(facts.get("seed", 0))
+    return cells_of(facts), int(facts.get("seed", 0))
 
 
 def superseded_lines(old: Known, store: Store, known: Container[str]) -> list[str]:

@@ -1,0 +1,111 @@
+"""Cells of one command that are one fit: what all of them ask of it, or why it cannot have that."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, Any
+
+from bayesrun.errors import ConfigError
+from bayesrun.planning.completion import ONE_VALUE, Wants, added_up, joined_steps
+from bayesrun.statistics.measures import parse_decisions
+from bayesrun.types import CheckedCell, canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bayesrun.types import DiagnosticsOptions, Steps
+
+__all__ = ["together"]
+
+
+def together(cells: Sequence[CheckedCell], keys: Sequence[str]) -> tuple[tuple[CheckedCell, ...], tuple[str, ...]]:
+    """Let cells of one command that are one fit ask for what all of them ask for.
+
+    Parameters
+    ----------
+    cells
+        Of the command.
+    keys
+        Those of their first fits.
+
+    Returns
+    -------
+    cells : tuple of CheckedCell
+        In the same order; those of one key ask for the same steps and diagnostics.
+    notes : tuple of str
+        One line for each fit of which cells ask different things.
+
+    Raises
+    ------
+    ConfigError
+        If they want several values of what a fit has one of, or mean several things by one name.
+    """
+    groups: dict[str, list[CheckedCell]] = {}
+    for key, cell in zip(keys, cells, strict=True):
+        groups.setdefault(key, []).append(cell)
+    whole = {key: functools.reduce(_joined, group) for key, group in groups.items()}
+    notes = [
+        f"{' and '.join(cell.cell.label for cell in group)} are one fit, which gets what all of them ask for"
+        for group in groups.values()
+        if any(_asked(cell) != _asked(group[0]) for cell in group)
+    ]
+    return tuple(_with_wants(cell, whole[key]) for key, cell in zip(keys, cells, strict=True)), tuple(notes)
+
+
+def _asked(checked: CheckedCell) -> tuple[Steps, DiagnosticsOptions]:
+    return checked.cell.steps, checked.cell.diagnostics
+
+
+def _with_wants(checked: CheckedCell, whole: CheckedCell) -> CheckedCell:
+    cell = dataclasses.replace(checked.cell, steps=whole.cell.steps, diagnostics=whole.cell.diagnostics)
+    return dataclasses.replace(checked, cell=cell, quantity_sources=whole.quantity_sources)
+
+
+def _joined(first: CheckedCell, other: CheckedCell) -> CheckedCell:
+    """Add to a cell what another one asks of the same fit."""
+    _refuse_two_of_one(first, other)
+    _refuse_namesakes(first.cell.diagnostics, other.cell.diagnostics, (first.cell.label, other.cell.label))
+    wants = [Wants(checked.cell.diagnostics, checked.quantity_sources) for checked in (first, other)]
+    both, _ = added_up(*wants)
+    steps = joined_steps(first.cell.steps, other.cell.steps)
+    cell = dataclasses.replace(first.cell, steps=steps, diagnostics=both.diagnostics)
+    return dataclasses.replace(first, cell=cell, quantity_sources=both.sources)
+
+
+def _refuse_two_of_one(first: CheckedCell, other: CheckedCell) -> None:
+    """Refuse two values of what a fit has one of."""
+    one, two = first.cell, other.cell
+    names = [field.name for field in dataclasses.fields(one.gate)]
+    pairs = {f"gate.{name}": (getattr(one.gate, name), getattr(two.gate, name)) for name in names}
+    pairs |= {f"diagnostics.{k}": (getattr(one.diagnostics, k), getattr(two.diagnostics, k)) for k in ONE_VALUE}
+    differing = [f"{name} ({_told(a)} and {_told(b)})" for name, (a, b) in pairs.items() if a != b]
+    if one.steps.log_likelihood and two.steps.log_likelihood and first.step_sources != other.step_sources:
+        differing.append("the function pointwise() of the model")
+    if differing:
+        raise ConfigError(
+            f"{' and '.join(differing)}: {one.label} and {two.label} are the same fit, which has one of each; run them "
+            "one after another: nothing is fitted twice, each prints its own verdict, what they ask for adds up, and "
+            "of what a fit has one of the study keeps the last"
+        )
+
+
+def _refuse_namesakes(one: DiagnosticsOptions, two: DiagnosticsOptions, labels: tuple[str, str]) -> None:
+    """Refuse quantities and decisions that have one name and are not the same."""
+    had, given = _named(one), _named(two)
+    for name in had.keys() & given.keys():
+        if had[name] != given[name]:
+            raise ConfigError(
+                f"{name}: {labels[0]} has {had[name]!r}, and {labels[1]}, which is the same fit, has {given[name]!r}; "
+                "a name means one thing; give one of them another name"
+            )
+
+
+def _named(options: DiagnosticsOptions) -> dict[str, str]:
+    rules = parse_decisions(options.decisions, options.ci_kind)
+    quantities = {f"diagnostics.quantities.{name}": path for name, path in (options.quantities or {}).items()}
+    return quantities | {f"diagnostics.decisions: {rule.name}": rule.text for rule in rules}
+
+
+def _told(value: Any) -> str:
+    return value if isinstance(value, str) else canonical_json(value)
