@@ -29,9 +29,8 @@ from bayesrun.track import (
     unsent,
     verdicts,
 )
-from bayesrun.track.cells import distinct
-from bayesrun.track.fit_runs import legal
 from bayesrun.track.journal import Confirmation, confirm, confirm_rows, confirmations, confirmed_points
+from bayesrun.track.names import distinct, legal
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -7,27 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bayesrun.track.fit_runs import MAX_NAME, MAX_TAG, flat_params, legal
+from bayesrun.track.fit_runs import MAX_TAG, flat_params
+from bayesrun.track.names import distinct, legal_names
 from bayesrun.types import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
 
     from bayesrun.statistics.states import State
 
-__all__ = ["CellRun", "StudyRun", "content_hash", "distinct", "finite", "fitting"]
-
-INDEX = re.compile(r"\[([^\[\]]*)\]")
-"""The index of a scalar: ``theta[0]``."""
+__all__ = ["CellRun", "StudyRun", "content_hash", "finite", "fitting"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,34 +179,6 @@ class StudyRun:
         return digest([cells, self.description, self.tags, self.values, files, self.state])
 
 
-def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
-    """Make legal names of any names, no two of them the same.
-
-    Parameters
-    ----------
-    names
-        Names.
-    taken
-        Legal names that are in use; a name that would be one of them gets ``_overall`` at its end.
-
-    Returns
-    -------
-    dict
-        Name to legal name. Names that come out the same get a digest of themselves at the end, apart from one
-        that was legal before.
-    """
-    used = set(taken)
-    short = {name: legal(INDEX.sub(r".\1", name)) for name in names}
-    for name in short:
-        while short[name] in used:
-            short[name] = f"{short[name][: MAX_NAME - 8]}_overall"
-    often = Counter(short.values())
-    return {
-        name: text if often[text] == 1 or text == name else f"{text[: MAX_NAME - 9]}.{digest(name, 8)}"
-        for name, text in short.items()
-    }
-
-
 def finite(values: Mapping[str, float | None]) -> dict[str, float]:
     """Keep what is a finite number."""
     return {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
@@ -218,7 +186,8 @@ def finite(values: Mapping[str, float | None]) -> dict[str, float]:
 
 def fitting(tags: Mapping[str, str]) -> dict[str, str]:
     """Make names and texts of tags that every server takes; empty ones are left out."""
-    return {legal(name): str(text)[:MAX_TAG] for name, text in tags.items() if str(text)}
+    names = legal_names(tags)
+    return {names[name]: str(text)[:MAX_TAG] for name, text in tags.items() if str(text)}
 
 
 def content_hash(path: Path) -> str:

@@ -9,7 +9,6 @@ import dataclasses
 import json
 import math
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -17,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bayesrun.track.names import distinct, legal_names
 from bayesrun.types import FitSpec, Outcome, Verdict, digest
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ __all__ = [
     "finished_at",
     "flat_params",
     "git_commit",
-    "legal",
     "link_or_copy",
     "metrics",
     "params",
@@ -47,14 +46,8 @@ __all__ = [
 MAX_PARAM = 500
 """Characters of a parameter that older servers take too."""
 
-MAX_NAME = 250
-"""Characters of the name of a metric, a parameter or a tag."""
-
 MAX_TAG = 5000
 """Characters of a tag; servers take 8000."""
-
-ILLEGAL = re.compile(r"[^\w\-. :/]", re.ASCII)
-"""What the name of a metric or a parameter may not hold."""
 
 ARTIFACTS = ("posterior.nc", "config.yaml")
 
@@ -139,17 +132,32 @@ def params(record: Record) -> dict[str, str]:
     nested = {
         "cell": spec.cell,
         "replicate": spec.replicate,
-        "fit_seed": spec.fit_seed,
+        "fit_seed": record.outcome.migrated.get("fit_seed", spec.fit_seed),
         "model": {"": spec.model.name, **spec.model.params},
         "sampler": {"": spec.sampler.name, **options, **spec.sampler.params},
         "ci": {"prob": spec.diagnostics.ci_prob, "kind": spec.diagnostics.ci_kind},
     }
-    return flat_params(nested) | flat_params(record.facts)
+    return flat_params(nested, record.facts)
 
 
-def flat_params(nested: Mapping[str, Any]) -> dict[str, str]:
-    """Flatten nested mappings to parameters: dotted names that are legal, values that are short enough."""
-    return {legal(name): _short(value) for name, value in _leaves("", nested)}
+def flat_params(*nested: Mapping[str, Any]) -> dict[str, str]:
+    """Flatten nested mappings to parameters: dotted names that are legal, values that are short enough.
+
+    None is lost, but one that a later mapping has too.
+    """
+    found: dict[str, Any] = {}
+    for mapping in nested:
+        own: dict[str, Any] = {}
+        for name, value in _leaves("", mapping):
+            own[_unlike(name, own)] = value
+        found |= own
+    names = distinct(found)
+    return {names[name]: _short(value) for name, value in found.items()}
+
+
+def _unlike(name: str, others: Mapping[str, Any]) -> str:
+    """Tell a name with a dot in it from a path of the same letters."""
+    return _unlike(f"{name}_", others) if name in others else name
 
 
 def _leaves(path: str, value: Any) -> Iterable[tuple[str, Any]]:
@@ -161,13 +169,6 @@ def _leaves(path: str, value: Any) -> Iterable[tuple[str, Any]]:
         yield path, value
 
 
-def legal(name: str) -> str:
-    """Make a name that every server takes of any name; servers also refuse names that are no plain paths."""
-    parts = ILLEGAL.sub("_", name)[:MAX_NAME].split("/")
-    plain = "/".join(part for part in parts if part not in ("", "."))
-    return re.sub(r"(^|/)\.\.", r"\1__", plain) or "_"
-
-
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= MAX_PARAM else text[: MAX_PARAM - 3] + "..."
@@ -177,7 +178,8 @@ def metrics(outcome: Outcome) -> dict[str, float]:
     """Diagnostics and stage times (``seconds/sample``, in seconds) that are finite numbers."""
     times = {f"seconds/{stage}": value for stage, value in outcome.seconds.items()}
     everything = dict(outcome.diagnostics) | times
-    return {legal(k): float(v) for k, v in everything.items() if v is not None and math.isfinite(v)}
+    names = legal_names(everything)
+    return {names[k]: float(v) for k, v in everything.items() if v is not None and math.isfinite(v)}
 
 
 def tags(record: Record) -> dict[str, str]:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from bayesrun.errors import TrackError
 from bayesrun.store.turns import whole
 from bayesrun.track.cell_runs import STEP, CellRuns, log_new
-from bayesrun.track.cells import content_hash, distinct, finite
+from bayesrun.track.cells import content_hash, finite
 from bayesrun.track.fit_runs import link_or_copy, run_status
 from bayesrun.track.journal import Points, confirmations, confirmed_points
+from bayesrun.track.names import distinct
 from bayesrun.track.runs import MAX_METRICS, retag, upload
 from bayesrun.track.server import is_gone
 from bayesrun.track.writer import Writer
