@@ -21,7 +21,7 @@ from bayesrun.base.netcdf_names import (
     decode,
     dim_of_model,
     dim_of_tree,
-    encode,
+    encoded,
     plain_names,
 )
 
@@ -180,7 +180,7 @@ def trees(draw):
 @settings(max_examples=40)
 @given(trees())
 def test_trees_come_back(tree):
-    stored = encode(tree)
+    stored = encoded(tree)
     found = decode(stored)
     assert ATTRIBUTE not in found["posterior"].attrs
     for name, group in tree.children.items():
@@ -202,5 +202,5 @@ def test_what_is_plain_is_not_touched():
             )
         }
     )
-    assert encode(tree) is tree
+    assert encoded(tree) is tree
     assert decode(tree) is tree

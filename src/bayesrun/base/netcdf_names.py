@@ -1,6 +1,6 @@
 """What a file of draws calls the names and labels that NetCDF cannot hold or that ArviZ keeps for itself; and back.
 
-`encode` and `decode` are one pair: what is plain is left as it is, what is not gets a name or a text that every reader
+`encoded` and `decode` are one pair: what is plain is left as it is, what is not gets a name or a text that every reader
 takes, and a group's attribute `ATTRIBUTE` says what it was. No file is read or written here.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,17 +17,31 @@ import numpy as np
 from bayesrun.base.label_forms import as_form, from_form
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Iterable, Mapping
+    from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
     import xarray as xr
 
-__all__ = ["ATTRIBUTE", "decode", "dim_of_model", "dim_of_tree", "encode", "plain_names"]
+__all__ = [
+    "ATTRIBUTE",
+    "OF_ARVIZ",
+    "Group",
+    "decode",
+    "decoded",
+    "dim_of_model",
+    "dim_of_tree",
+    "encode",
+    "encoded",
+    "plain_names",
+]
 
 ATTRIBUTE = "bayesrun_names"
 """Attribute of a group with what its names and labels were, as JSON."""
 
-OF_ARVIZ = frozenset({"sample", "group", "model", "summary", "variable"})
-"""Names that ArviZ gives to axes and columns of its own."""
+OF_ARVIZ = frozenset(
+    {"sample", "group", "model", "summary", "variable", "plot", "plot_axis", "column", "label", "component"}
+    | {"component_group", "kwarg"}
+)
+"""Names that ArviZ gives to axes and columns of its own, so that one of its functions fails at a dim called so."""
 
 SAMPLE_DIMS = ("chain", "draw")
 OF_NETCDF = ("_nc4_non_coord_", "_NC")
@@ -130,8 +145,18 @@ def _free(name: str, taken: Collection[str]) -> str:
     return found
 
 
-def encode(tree: xr.DataTree) -> xr.DataTree:
-    """Give a tree names, labels and dtypes that a NetCDF file can hold; one that has such is returned as it is.
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A group of a file: its variables by name, which of them are coordinates, and its attributes."""
+
+    variables: Mapping[str, xr.Variable]
+    coords: Sequence[str]
+    attrs: Mapping[str, Any]
+    changed: bool = False
+
+
+def encode(tree: xr.DataTree) -> dict[str, Group]:
+    """Give the groups of a tree names, labels and dtypes that a NetCDF file can hold.
 
     Parameters
     ----------
@@ -141,14 +166,24 @@ def encode(tree: xr.DataTree) -> xr.DataTree:
     groups = {str(name): node.to_dataset(inherit=False) for name, node in tree.children.items()}
     names = _names(groups.values())
     odd = any(name != stored for (_, name), stored in names.items())
-    made = {name: _encoded(dataset, names, odd=odd) for name, dataset in groups.items()}
-    return tree if all(made[name] is groups[name] for name in groups) else _tree(made, tree)
+    return {name: _encoded(dataset, names, odd=odd) for name, dataset in groups.items()}
+
+
+def encoded(tree: xr.DataTree) -> xr.DataTree:
+    """Do what `encode` does; a tree that a file can hold is returned as it is."""
+    import xarray as xr
+
+    groups = encode(tree)
+    if not any(group.changed for group in groups.values()):
+        return tree
+    made = {name: xr.Dataset(g.variables, attrs=g.attrs).set_coords(g.coords) for name, g in groups.items()}
+    return _tree(made, tree)
 
 
 def decode(tree: xr.DataTree) -> xr.DataTree:
-    """Undo `encode`: labels come back equal where their kind is known, and as their text where it is not."""
+    """Undo `encoded`: labels come back equal where their kind is known, and as their text where it is not."""
     groups = {str(name): node.to_dataset(inherit=False) for name, node in tree.children.items()}
-    made = {name: _decoded(dataset) for name, dataset in groups.items()}
+    made = {name: decoded(dataset) for name, dataset in groups.items()}
     return tree if all(made[name] is groups[name] for name in groups) else _tree(made, tree)
 
 
@@ -177,7 +212,7 @@ def _key(dataset: xr.Dataset, name: Hashable) -> Name:
     return ("dim" if name in dataset.dims else "variable"), str(name)
 
 
-def _encoded(dataset: xr.Dataset, names: Mapping[Name, str], *, odd: bool) -> xr.Dataset:
+def _encoded(dataset: xr.Dataset, names: Mapping[Name, str], *, odd: bool) -> Group:
     """Translate a group; `odd`: some name of the tree is not plain."""
     import xarray as xr
 
@@ -193,25 +228,24 @@ def _encoded(dataset: xr.Dataset, names: Mapping[Name, str], *, odd: bool) -> xr
     changed = False
     for name, variable in dataset.variables.items():
         stored = names[_key(dataset, name)]
+        dims = tuple(names["dim", str(dim)] for dim in variable.dims)
         labels = name in dataset.coords and variable.ndim == 1
         values, how = as_form(variable.values, distinct=labels) if _is_odd(variable, labels=labels) else (None, None)
         if how is not None:
             said["values"][stored] = how
-        changed = changed or values is not None
-        dims = tuple(names["dim", str(dim)] for dim in variable.dims)
-        data = variable.values if values is None else values
-        if data.dtype.kind == "c":
+        if variable.dtype.kind == "c" and values is None:
             imaginary = _free(f"{stored}_imag", set(names.values()))
-            said["values"][stored] = {"imaginary": imaginary, "dtype": data.dtype.str}
-            variables[imaginary] = xr.Variable(dims, data.imag)
-            data, changed = data.real, True
-        variables[stored] = xr.Variable(dims, data, variable.attrs, variable.encoding)
+            said["values"][stored] = {"imaginary": imaginary, "dtype": variable.dtype.str}
+            variables[imaginary] = xr.Variable(dims, variable.values.imag)
+            values = variable.values.real
+        changed = changed or values is not None
+        same = values is None and dims == variable.dims
+        data = variable.values if values is None else values
+        variables[stored] = variable if same else xr.Variable(dims, data, variable.attrs, variable.encoding)
     said = {part: found for part, found in said.items() if found}
-    if not (said or changed):
-        return dataset
     attrs = dict(dataset.attrs) | ({ATTRIBUTE: json.dumps(said)} if said else {})
     coords = [names[_key(dataset, name)] for name in dataset.coords]
-    return xr.Dataset(variables, attrs=attrs).set_coords(coords)
+    return Group(variables, coords, attrs, bool(said) or changed)
 
 
 def _is_odd(variable: xr.Variable, *, labels: bool) -> bool:
@@ -225,10 +259,12 @@ def _is_odd(variable: xr.Variable, *, labels: bool) -> bool:
 
 
 def _repeated(values: np.ndarray) -> bool:
-    return len(np.unique(values)) < len(values)
+    rising = bool((values[1:] > values[:-1]).all())  # as most labels are that are numbers
+    return not rising and len(np.unique(values)) < len(values)
 
 
-def _decoded(dataset: xr.Dataset) -> xr.Dataset:
+def decoded(dataset: xr.Dataset) -> xr.Dataset:
+    """Undo `encoded` for one group; one that was plain is returned as it is."""
     import xarray as xr
 
     if ATTRIBUTE not in dataset.attrs:

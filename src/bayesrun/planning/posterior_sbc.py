@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from bayesrun.base.netcdf_names import decoded
 from bayesrun.errors import ConfigError
 from bayesrun.planning.keys import fit_key
 from bayesrun.statistics.gates import judge
@@ -114,7 +115,7 @@ def _draws(path: str, free: Sequence[str]) -> xr.DataTree:
     with xr.open_datatree(path, engine="netcdf4") as tree:
         for name in ("posterior", "sample_stats"):
             if name in tree.children:
-                group = tree[name].to_dataset()
+                group = decoded(tree[name].to_dataset())
                 groups[name] = (group[list(free)] if name == "posterior" else group).load()
     return xr.DataTree.from_dict(groups)
 

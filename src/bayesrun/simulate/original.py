@@ -12,6 +12,7 @@ import numpy as np
 import pytensor
 from pytensor.graph.replace import clone_replace
 
+from bayesrun.base.netcdf_names import decoded
 from bayesrun.errors import ConfigError
 from bayesrun.simulate.arrays import observed_values
 from bayesrun.simulate.programs import MODE, plain
@@ -236,6 +237,6 @@ def _group(path: str, name: str) -> xr.Dataset:
 
     try:
         with xr.open_dataset(path, group=name, engine="netcdf4") as group:
-            return group.load()
+            return decoded(group.load())
     except OSError:
         return xr.Dataset()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from bayesrun.base.netcdf_names import decoded
 from bayesrun.base.spelling import did_you_mean, nearest
 from bayesrun.errors import ConfigError
 from bayesrun.statistics.measures.expressions import plain_name
@@ -185,7 +186,8 @@ def posterior_draws(path: str | Path, names: Iterable[str]) -> dict[str, xr.Data
     import xarray as xr
 
     try:
-        with xr.open_dataset(path, group="posterior", engine="netcdf4") as posterior:
+        with xr.open_dataset(path, group="posterior", engine="netcdf4") as stored:
+            posterior = decoded(stored)
             lacking = [name for name in names if name not in posterior.data_vars]
             if lacking:
                 have = [str(name) for name in posterior.data_vars]

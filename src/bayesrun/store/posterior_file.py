@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bayesrun.base.netcdf_names import decode, encode
-
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
     import xarray as xr
+
+    from bayesrun.base.netcdf_names import Group
 
 __all__ = ["read_tree", "write_tree"]
 
@@ -34,53 +35,55 @@ def write_tree(tree: xr.DataTree, path: Path) -> None:
     path
         Of the new file.
     """
-    tree = encode(tree)
-    if _is_plain(tree):
-        path.write_bytes(_bytes(tree))
+    from bayesrun.base.netcdf_names import encode, encoded
+
+    groups = encode(tree)
+    nested = tree.to_dataset().variables or any(node.children for node in tree.children.values())
+    if not nested and all(map(_is_plain, groups.values())):
+        path.write_bytes(_bytes(groups, tree.attrs))
     else:
-        tree.to_netcdf(path, engine="netcdf4")
+        encoded(tree).to_netcdf(path, engine="netcdf4")
 
 
 def read_tree(path: Path) -> xr.DataTree:
     """Read a tree into memory, its names and labels as they were before `write_tree`."""
     import xarray as xr
 
+    from bayesrun.base.netcdf_names import decode
+
     with xr.open_datatree(path, engine="netcdf4") as tree:
         return decode(tree.load())
 
 
-def _is_plain(tree: xr.DataTree) -> bool:
-    if tree.to_dataset().variables or any(node.children for node in tree.children.values()):
+def _is_plain(group: Group) -> bool:
+    if any(group.variables[name].dims != (name,) for name in group.coords):
         return False
-    for node in tree.children.values():
-        dataset = node.to_dataset(inherit=False)
-        if any(name not in dataset.sizes for name in dataset.coords):
+    for variable in group.variables.values():
+        text = variable.dtype.kind == "U" or (
+            variable.dtype == object and all(isinstance(v, str) for v in variable.values.ravel())
+        )
+        if not (text or variable.dtype.kind in "bif") or variable.values.size == 0:
             return False
-        for variable in dataset.variables.values():
-            text = variable.dtype.kind == "U" or (
-                variable.dtype == object and all(isinstance(v, str) for v in variable.values.ravel())
-            )
-            if not (text or variable.dtype.kind in "bif") or variable.values.size == 0:
-                return False
-            if variable.attrs or set(variable.encoding) & {"scale_factor", "add_offset", "_FillValue", "units"}:
-                return False
+        if variable.attrs or set(variable.encoding) & {"scale_factor", "add_offset", "_FillValue", "units"}:
+            return False
     return True
 
 
-def _bytes(tree: xr.DataTree) -> memoryview:
+def _bytes(groups: Mapping[str, Group], attrs: Mapping[Any, Any]) -> memoryview:
     import netCDF4
 
-    size = sum(node.to_dataset(inherit=False).nbytes for node in tree.children.values())
+    size = sum(variable.nbytes for group in groups.values() for variable in group.variables.values())
     file = netCDF4.Dataset("tree.nc", "w", format="NETCDF4", memory=size + SPARE)
     file.set_fill_off()
-    file.setncatts({str(key): value for key, value in tree.attrs.items()})
+    file.setncatts({str(key): value for key, value in attrs.items()})
     filled: list[tuple[Any, np.ndarray]] = []
-    for name, node in tree.children.items():
-        dataset, group = node.to_dataset(inherit=False), file.createGroup(name)
-        group.setncatts(dataset.attrs)
-        for dim, length in dataset.sizes.items():
+    for name, held in groups.items():
+        group = file.createGroup(name)
+        group.setncatts(held.attrs)
+        lengths = {dim: length for v in held.variables.values() for dim, length in v.sizes.items()}
+        for dim, length in lengths.items():
             group.createDimension(str(dim), length)
-        filled += [_defined(group, str(key), variable) for key, variable in dataset.variables.items()]
+        filled += [_defined(group, key, variable) for key, variable in held.variables.items()]
     for variable, values in filled:
         variable.set_auto_maskandscale(False)
         variable[:] = values
