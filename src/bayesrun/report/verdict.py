@@ -1,6 +1,7 @@
 """What a study comes to: its tables, what is said of them, its state; one way for real data, one for simulated.
 
-It reads the store and fits nothing, so that an ending can be made again at any time.
+It reads the store and fits nothing, so that an ending can be made again at any time. What only simulated data need,
+which takes time to import, is imported for these.
 """
 
 from __future__ import annotations
@@ -13,12 +14,9 @@ from typing import TYPE_CHECKING
 
 from bayesrun import __version__
 from bayesrun.base.machine import versions
-from bayesrun.report import real_data, simulated_data
-from bayesrun.report.ademp import ademp, text_of
+from bayesrun.report import real_data
 from bayesrun.report.inventory import inventory, lacking_lines
-from bayesrun.report.page import StudyReport, write_report
 from bayesrun.report.superseded import superseded, superseded_lines
-from bayesrun.statistics.calibration import JOINT_LOG_LIKELIHOOD
 from bayesrun.statistics.states import EXIT_CODES, sentence, study_state
 from bayesrun.store.turns import TABLES, take
 
@@ -100,6 +98,8 @@ class Ending:
     @property
     def text(self) -> str:
         """Describe simulated data as Markdown."""
+        from bayesrun.report.ademp import text_of
+
         return "" if self.told is None else text_of(self.told)
 
     @property
@@ -180,6 +180,9 @@ def _real(known: Known, store: Store, study: StudyOptions, fresh: Mapping[str, O
 
 
 def _simulated(known: Known, store: Store, study: StudyOptions, fresh: Mapping[str, Outcome], turn: Turn) -> Ending:
+    from bayesrun.report import simulated_data
+    from bayesrun.report.ademp import ademp
+
     found = simulated_data.tabulate(known, store, study, fresh)
     cells = list({checked.cell.label: checked for _, checked in known.values()}.values())
     told = ademp(study, cells, versions(), _estimands(found))
@@ -204,6 +207,8 @@ def _simulated(known: Known, store: Store, study: StudyOptions, fresh: Mapping[s
 
 
 def _estimands(found: Results) -> list[str]:
+    from bayesrun.statistics.calibration import JOINT_LOG_LIKELIHOOD
+
     table = found.tables["measures"]
     names = dict.fromkeys(table["variable"]) if "variable" in table else {}
     return [name for name in names if name and name != JOINT_LOG_LIKELIHOOD]
@@ -212,6 +217,7 @@ def _estimands(found: Results) -> list[str]:
 def _written(found: Results, store: Store, study: StudyOptions, told: Ademp) -> tuple[Path, ...]:
     """Draw the figures and write the page; the page comes first."""
     from bayesrun.figures.one_study import study_figures
+    from bayesrun.report.page import StudyReport, write_report
 
     figures = study_figures(study.kind, found.tables, store.root / "figures")
     path = store.root / PAGE
