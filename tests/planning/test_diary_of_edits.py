@@ -6,6 +6,7 @@ Each edit is made to files and words of a user's study; keys say whether its fit
 import importlib
 import sys
 import textwrap
+from importlib.metadata import version
 from pathlib import Path
 from unittest import mock
 
@@ -185,6 +186,55 @@ def test_what_is_fitted_anew_after_an_edit(command, otherwise, project: Path) ->
         written(project, *without)
     assert wrong == {}
     assert planned(*command)[0] == first
+
+
+@pytest.fixture
+def upgraded(monkeypatch):
+    """Makes another version of PyMC be installed, which writes a normal variable as `normal` does."""
+    import pymc as pm
+
+    from bayesrun.base import machine
+
+    real, known = pm.Normal, machine.version
+
+    def install(version: str, normal=None) -> None:
+        monkeypatch.setattr(machine, "version", lambda name: version if name == "pymc" else known(name))
+        machine.versions.cache_clear()
+        if normal is not None:
+            monkeypatch.setattr(pm, "Normal", lambda *args, **options: normal(real, *args, **options))
+
+    yield install
+    monkeypatch.undo()
+    machine.versions.cache_clear()
+
+
+def test_an_upgrade_that_changes_the_graph_is_the_reason_and_another_one_draws_nothing(project: Path, upgraded) -> None:
+    import pytensor.tensor as pt
+
+    written(project, 'pm.CustomDist("d", a, dist=likely)')  # which has code of the user's with a normal variable
+    forget()
+    before = version("pymc")
+    assert "0 done" in bayesrun(*BASE).out
+    first, _ = planned(*BASE)
+    upgraded("99.1")
+    found, told = planned(*BASE)
+    assert (found, "anew" in told) == (first, False)
+    assert "1 done, 0 to do" in told
+
+    def normal(real, name, mu=0.0, sigma=1.0, **options):
+        return real(name, mu, pt.sqrt(pt.square(pt.as_tensor(sigma))), **options)
+
+    upgraded("99.2", normal)
+    found, told = planned(*BASE)
+    assert found != first
+    assert f"diary/line/advi_jax: the graph is another one with pymc 99.2 (drawn with {before})" in told
+    _, told = planned(*BASE, "model.slope_sigma=2")
+    assert "slope_sigma 1 -> 2" in told
+    assert bayesrun(*BASE).code == 0
+    assert (
+        f"another fit (the graph is another one with pymc 99.2 (drawn with {before}))"
+        in bayesrun("status", "diary").out
+    )
 
 
 def test_where_chains_run_changes_no_fit(project: Path) -> None:

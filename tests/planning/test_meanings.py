@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from bayesrun.planning.meanings import current, extended, named
+from bayesrun.planning import meanings
+from bayesrun.planning.meanings import current, named
 from bayesrun.types import CheckedCell, Simulation, Target
 from checked_cells import checked
 
@@ -14,6 +15,15 @@ def cell(fingerprint: str = "f", data: str = "d", **words: object) -> CheckedCel
     typed = {"model": "means", "data": "y", **{key.replace("__", "."): value for key, value in words.items()}}
     model = dataclasses.replace(one.cell.model, params=params)
     return dataclasses.replace(one, cell=dataclasses.replace(one.cell, model=model, words=typed))
+
+
+def differs(old: CheckedCell, new: CheckedCell) -> str:
+    """Stands for what is said of two cells: see test_reasons."""
+    return "another model" if old.data_hash == new.data_hash else "other data"
+
+
+def extended(design, cells, seed):
+    return meanings.extended(design, cells, seed, differs)
 
 
 def told(design: tuple[CheckedCell, ...]) -> list[tuple[str, str]]:

@@ -81,6 +81,42 @@ def test_a_cell_of_an_older_format_is_not_compared():
     ]
 
 
+THEN = {"pymc": "6.4.1", "pytensor": "3.0", "jax": "1"}
+NOW = {"pymc": "6.5.0", "pytensor": "3.0", "jax": "2"}
+
+
+@pytest.mark.parametrize(
+    ("change", "now", "told"),
+    [
+        ({}, NOW, "the graph is another one with pymc 6.5.0 (drawn with 6.4.1)"),
+        (
+            {},
+            NOW | {"pytensor": "3.1"},
+            "the graph is another one with pymc 6.5.0 and pytensor 3.1 (drawn with 6.4.1 and 3.0)",
+        ),
+        ({}, THEN | {"jax": "2"}, "the model's y"),  # it makes no graph
+        ({}, {}, "the model's y"),
+        ({"source": "t"}, NOW, "the model's y"),  # the user's own edit is the plainer reason
+        ({"source": ""}, NOW, "the model's y"),
+        ({"model": {"sigma": 2.0}}, NOW, "sigma 1 -> 2"),
+        ({"options": {"draws": 10}}, NOW, "draws 1000 -> 10"),
+    ],
+)
+def test_an_upgrade_that_changes_the_graph_is_the_reason_where_nothing_of_the_users_differs(change, now, told):
+    old = checked(source="s")
+    new = checked(**{"fingerprint": "-h", "parts": {"mu": ("a", "b"), "y": ("x", "d")}, "source": "s"} | change)
+    assert differences(old, new, drawn_with=lambda: (THEN, now)) == [told]
+
+
+def test_an_upgrade_is_the_reason_for_a_generator_too_and_for_none_that_stays():
+    recipes = (SIMULATION, dataclasses.replace(SIMULATION, fingerprint="-h"))
+    old, new = (checked(simulation=one, source="s") for one in recipes)
+    assert differences(old, new, drawn_with=lambda: (THEN, NOW)) == [
+        "the graph is another one with pymc 6.5.0 (drawn with 6.4.1)"
+    ]
+    assert differences(old, old, drawn_with=lambda: (THEN, NOW)) == [MOVED]
+
+
 def test_a_seed_comes_first():
     assert differences(checked(), checked(options={"draws": 10}), (1, 2)) == ["seed 1 -> 2", "draws 1000 -> 10"]
 

@@ -110,9 +110,9 @@ def test_a_design_has_one_cell_that_all_their_words_mean():
         for name, one in (("m", ONE), ("n", TWO))
     ]
     cells, _ = joined(*typed)
-    (one,) = extended((), cells, 1)
+    (one,) = extended((), cells, 1, "{} {}".format)
     assert one.meant_by == ({"model": "m"}, {"model": "n"})
-    (again,) = extended((one,), cells[1:], 1)
+    (again,) = extended((one,), cells[1:], 1, "{} {}".format)
     assert again.meant_by == one.meant_by
 
 

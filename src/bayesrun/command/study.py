@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,7 +73,14 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
             seconds=costs.known_seconds(store),
         )
         estimate = costs.estimate(plan, checked.cells, checked.models, store, settings.dispatch)
-        why = reasons(plan, checked.cells, stored.cells, data=checked.datasets, read=store.read_data)
+        why = reasons(
+            plan,
+            checked.cells,
+            stored.cells,
+            data=checked.datasets,
+            read=store.read_data,
+            drawn_with=functools.partial(study_file.drawn_with, store, study.seed),
+        )
         announcement.announce(console, store.root.name, plan, checked.cells, estimate, why)
         if settings.dry_run:
             announcement.show_plan(console, plan, why)

@@ -15,7 +15,7 @@ from bayesrun.errors import BayesrunError, ConfigError
 from bayesrun.planning.estimands import check_estimands, quantity_sources, unknown_nulls
 from bayesrun.planning.keys import data_digest
 from bayesrun.planning.misspecification import check_compared, check_pair
-from bayesrun.planning.model_check import build, check_other
+from bayesrun.planning.model_check import build, check_other, source_of
 from bayesrun.planning.option_types import shell
 from bayesrun.planning.posterior_sbc import check_same_model, doubts, facts_of
 from bayesrun.types import Cell, CheckedCell, DiagnosticsOptions, Original, Simulation, StudyOptions, Target, digest
@@ -110,6 +110,7 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
                         redrawn=design is not None,
                     ),
                     warnings=(*one.warnings, *told[pair], *_doubts(recipe.original, study), *undecided.values()),
+                    source=digest([one.source, source_of(recipe.generator)]),
                     simulation=simulation,
                     replicates=1 if study.replicates == "auto" else study.replicates,
                     cell=dataclasses.replace(one.cell, diagnostics=asked),

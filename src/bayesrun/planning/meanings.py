@@ -12,11 +12,11 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from bayesrun.base.cell_labels import flat, labelled, leaves, short
-from bayesrun.planning.keys import data_digest, fit_key
+from bayesrun.planning.keys import fit_key
 from bayesrun.types import Cell, CheckedCell, Target, canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 __all__ = ["current", "extended", "named", "superseded_part"]
 
@@ -26,7 +26,12 @@ MOST_TEXT = 40
 """Characters of a value in a label; a longer one is no name."""
 
 
-def extended(design: Sequence[CheckedCell], cells: Sequence[CheckedCell], seed: int) -> tuple[CheckedCell, ...]:
+def extended(
+    design: Sequence[CheckedCell],
+    cells: Sequence[CheckedCell],
+    seed: int,
+    told: Callable[[CheckedCell, CheckedCell], str],
+) -> tuple[CheckedCell, ...]:
     """Add the cells of a command to a design; what their words meant before is superseded.
 
     Parameters
@@ -37,6 +42,8 @@ def extended(design: Sequence[CheckedCell], cells: Sequence[CheckedCell], seed: 
         Of the command, in which the same words may mean several cells.
     seed
         Of the study.
+    told
+        Says in what the second cell differs from the first.
 
     Returns
     -------
@@ -55,8 +62,8 @@ def extended(design: Sequence[CheckedCell], cells: Sequence[CheckedCell], seed: 
             superseded="",
         )
     meant = _Meant(list(own.values()))
-    told = {key: cell if key in own else _after(cell, meant) for key, cell in known.items()}
-    return named(list((told | own).values()))
+    after = {key: cell if key in own else _after(cell, meant, told) for key, cell in known.items()}
+    return named(list((after | own).values()))
 
 
 def current(cells: Iterable[CheckedCell]) -> tuple[CheckedCell, ...]:
@@ -126,7 +133,7 @@ class _Meant:
         return next((cell for cell in self.cells if _stated(_as_before(cell, old)) == stated), None)
 
 
-def _after(old: CheckedCell, meant: _Meant) -> CheckedCell:
+def _after(old: CheckedCell, meant: _Meant, told: Callable[[CheckedCell, CheckedCell], str]) -> CheckedCell:
     """Say what a cell is after a command that planned others: superseded where no words are left that mean it."""
     if old.superseded:
         return old
@@ -137,22 +144,7 @@ def _after(old: CheckedCell, meant: _Meant) -> CheckedCell:
         return dataclasses.replace(old, meant_by=left)
     successor = next((meant.typed[text] for text in had if text in meant.typed), alike)
     assert successor is not None
-    return dataclasses.replace(old, meant_by=(), superseded=_meaning(old, successor))
-
-
-def _meaning(old: CheckedCell, new: CheckedCell) -> str:
-    """Say what the words of a superseded cell mean now."""
-    data = data_digest(old) != data_digest(new)
-    stated = (old.cell.model.path, old.cell.model.params) != (new.cell.model.path, new.cell.model.params)
-    model = stated or (old.fingerprint != new.fingerprint and old.data_hash == new.data_hash)
-    drawn_by = (old.cell.sampler.path, old.sampler_version) != (new.cell.sampler.path, new.sampler_version)
-    said = {
-        "another model": model,
-        "other data": data,
-        "another sampler": drawn_by,
-        "other options of the sampler": old.cell.options != new.cell.options,
-    }
-    return " and ".join(what for what, is_so in said.items() if is_so) or "another fit"
+    return dataclasses.replace(old, meant_by=(), superseded=told(old, successor))
 
 
 def _stated(checked: CheckedCell) -> str:

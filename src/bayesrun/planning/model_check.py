@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesrun.base.imports import import_target, module_files
-from bayesrun.base.source_code import executed
+from bayesrun.base.source_code import executed, source_digest
 from bayesrun.errors import BayesrunError, ConfigError, DataError
 from bayesrun.planning.casts import casts, watched
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Cell, Dataset, Target
 
-__all__ = ["Built", "build", "build_model", "check_discrete", "check_other", "probe", "undoable"]
+__all__ = ["Built", "build", "build_model", "check_discrete", "check_other", "probe", "source_of", "undoable"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Built:
     notes: tuple[str, ...] = ()
     conditioned: str = ""
     parts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    source: str = ""
 
 
 def build(target: Target, dataset: Dataset) -> Built:
@@ -96,7 +97,16 @@ def build(target: Target, dataset: Dataset) -> Built:
         names = ", ".join(str(p.name) for p in model.potentials)
         warnings.append(f"model={target.name}: LOO and predictive checks do not see the Potential {names}")
     centred = {name: tuple(parents) for name, parents in centred_variables(model).items()}
-    return Built(model, found, centred, tuple(warnings), notes, observed_digest(model), graph_parts(model, shown))
+    about = observed_digest(model), graph_parts(model, shown), source_of(target)
+    return Built(model, found, centred, tuple(warnings), notes, *about)
+
+
+def source_of(model: Target) -> str:
+    """Digest of the source that a model is built by; of a shipped one its name, since a version says which it is."""
+    if model.path.startswith("bayesrun."):
+        return model.path
+    builder = import_target("model", model.path)
+    return source_digest(builder, module_files(model.path, builder))
 
 
 def _untold(name: str, hidden: Sequence[str]) -> str:

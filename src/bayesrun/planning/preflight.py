@@ -205,6 +205,7 @@ def _checked(cell: Cell, dataset: Dataset, built: Built, sampler: tuple[Any, int
         data_hash=dataset.digest(),
         fingerprint=built.fingerprint,
         step_sources=_step_sources(cell.model),
+        source=built.source,
         conditioned=built.conditioned,
         parts=built.parts,
         same_draws=tuple(module_constant(function, "SAME_DRAWS", ())),

@@ -6,10 +6,12 @@ It compares what is known of cells, and opens a stored dataset only to name the 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesrun.base.machine import versions
 from bayesrun.errors import BayesrunError
 from bayesrun.planning.keys import fit_key
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
     from bayesrun.types import CheckedCell, Dataset, Plan, SamplerOptions, Target
 
+    type Versions = Mapping[str, str]
+    """By name of the package."""
+
 __all__ = ["MOVED", "differences", "reasons", "stored_dataset"]
 
 MOVED = "the same in all that is known of it"
@@ -25,6 +30,12 @@ MOVED = "the same in all that is known of it"
 
 MOST_NAMED = 3
 """Rows or variables that one reason names."""
+
+GENERATOR = "generator"
+"""Said where all that is known of a generator is that its graph is another one."""
+
+OF_GRAPHS = ("pymc", "pytensor", "bayesrun", "numpy", "python")
+"""Packages whose version may change a graph, the likeliest first."""
 
 TEXT = 24
 """Characters of a value in a reason."""
@@ -37,6 +48,7 @@ def reasons(
     *,
     data: Mapping[str, Dataset],
     read: Callable[[str], Dataset],
+    drawn_with: Callable[[CheckedCell], Mapping[str, str]] = lambda cell: {},  # noqa: ARG005
 ) -> dict[str, str]:
     """Say for each cell whose fits are to be drawn why none of the stored ones is such a fit.
 
@@ -52,6 +64,8 @@ def reasons(
         The datasets of the command, by cell label.
     read
         Reads a stored dataset by its digest.
+    drawn_with
+        Versions of packages that the fits of a stored cell were drawn with.
 
     Returns
     -------
@@ -66,14 +80,25 @@ def reasons(
         alike = [other for other in stored if _words(other) == _words(cell)]
         if label not in drawn or not alike or fit_key(cell, 0, 0) in known:
             continue
-        told = [_told(other, cell, data.get(label), read) for other in alike]
+        told = [
+            differences(
+                other,
+                cell,
+                old_data=functools.partial(stored_dataset, read, other.data_hash),
+                new_data=functools.partial(data.get, label),
+                drawn_with=functools.partial(_then_and_now, drawn_with, other),
+            )
+            for other in alike
+        ]
         nearest = min(told, key=len)
         found[label] = ", ".join(nearest)
     return found
 
 
-def _told(old: CheckedCell, new: CheckedCell, data: Dataset | None, read: Callable[[str], Dataset]) -> list[str]:
-    return differences(old, new, old_data=lambda: stored_dataset(read, old.data_hash), new_data=lambda: data)
+def _then_and_now(
+    drawn_with: Callable[[CheckedCell], Mapping[str, str]], old: CheckedCell
+) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    return drawn_with(old), versions()
 
 
 def stored_dataset(read: Callable[[str], Dataset], digest: str) -> Dataset | None:
@@ -94,6 +119,7 @@ def differences(
     seeds: tuple[int, int] = (0, 0),
     old_data: Callable[[], Dataset | None] = lambda: None,
     new_data: Callable[[], Dataset | None] = lambda: None,
+    drawn_with: Callable[[], tuple[Versions, Versions]] = lambda: ({}, {}),
 ) -> list[str]:
     """Name what differs between two cells in what changes a fit, the plainest first.
 
@@ -105,6 +131,8 @@ def differences(
         Of their studies.
     old_data, new_data
         Give their datasets, or None.
+    drawn_with
+        Gives the versions of the packages that their fits are drawn with.
 
     Returns
     -------
@@ -126,9 +154,28 @@ def differences(
     real = new.simulation is None or new.simulation.joint
     if (real and old.conditioned != new.conditioned) or (graph and old.data_hash != new.data_hash):
         lines += _data(old_data(), new_data()) or ["data"] * (real and old.conditioned != new.conditioned)
+    if (graph and not lines) or lines == [GENERATOR]:
+        lines = _upgraded(old, new, drawn_with) or lines
     if graph and not lines:
         lines += _graph(old, new)
     return lines or [MOVED]
+
+
+def _upgraded(old: CheckedCell, new: CheckedCell, drawn_with: Callable[[], tuple[Versions, Versions]]) -> list[str]:
+    """Name the packages that have another version, where the source that models are built by is the same."""
+    if not old.source or old.source != new.source:
+        return []
+    had, now = drawn_with()
+    moved = [name for name in OF_GRAPHS if name in had and name in now and had[name] != now[name]]
+    if not moved:
+        return []
+    present, past = (_listed(words) for words in ((f"{n} {now[n]}" for n in moved), (had[n] for n in moved)))
+    return [f"the graph is another one with {present} (drawn with {past})"]
+
+
+def _listed(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _change(name: str, old: Any, new: Any) -> str:
@@ -177,7 +224,7 @@ def _simulated(old: CheckedCell, new: CheckedCell) -> list[str]:
         lines.append("truth")
     if was.design != now.design or was.design_source != now.design_source:
         lines.append("covariates that are drawn anew")
-    return lines or ["generator"] * (other and old.fingerprint == new.fingerprint)
+    return lines or [GENERATOR] * (other and old.fingerprint == new.fingerprint)
 
 
 def _data(old: Dataset | None, new: Dataset | None) -> list[str]:

@@ -19,6 +19,7 @@ from bayesrun.errors import ConfigError, StoreError
 from bayesrun.planning import meanings
 from bayesrun.planning.completion import with_earlier
 from bayesrun.planning.keys import fit_key, specs_of
+from bayesrun.planning.reasons import differences, stored_dataset
 from bayesrun.report.design import cells_of
 from bayesrun.statistics.measures import parse_decision, parse_decisions
 from bayesrun.types import SCHEMA_VERSION, CheckedCell, Settings, StudyOptions, TrackOptions, canonical_json
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Stored",
     "check_reference",
+    "drawn_with",
     "drop_cells",
     "extend_design",
     "joined_study",
@@ -209,7 +211,7 @@ def extend_design(
     stored = read(store)  # another command may have ended since the plan was made
     study, seed = joined_study(stored, settings.study), settings.study.seed
     cells = stored.with_earlier_wants(cells, seed)
-    whole = meanings.extended(stored.cells, cells, seed)
+    whole = meanings.extended(stored.cells, cells, seed, functools.partial(_differences, store, seed))
     design = meanings.current(whole)
     check_reference(design, study.reference)
     for cell in cells:
@@ -228,6 +230,23 @@ def extend_design(
         }
     )
     return design, study
+
+
+def _differences(store: Store, seed: int, old: CheckedCell, new: CheckedCell) -> str:
+    lines = differences(
+        old,
+        new,
+        old_data=functools.partial(stored_dataset, store.read_data, old.data_hash),
+        new_data=functools.partial(stored_dataset, store.read_data, new.data_hash),
+        drawn_with=lambda: (drawn_with(store, seed, old), versions()),
+    )
+    return ", ".join(lines)
+
+
+def drawn_with(store: Store, seed: int, cell: CheckedCell) -> Mapping[str, str]:
+    """Return the versions of packages that the first stored fit of a cell was drawn with; empty where there is none."""
+    outcomes = (store.read_outcome(fit_key(cell, seed, replicate)) for replicate in range(cell.replicates))
+    return next((outcome.versions for outcome in outcomes if outcome is not None and outcome.versions), {})
 
 
 def drop_cells(store: Store, forgotten: Container[str]) -> list[str]:

@@ -63,7 +63,7 @@ def superseded_lines(old: Known, store: Store, known: Container[str]) -> list[st
         stored[label] = stored.get(label, 0) + store.has_fit(key)
         why[label] = checked.superseded
     told = [
-        (label.replace(" (superseded)", ""), count, f"its words now mean {why[label]}")
+        (label.replace(" (superseded)", ""), count, f"its words now mean another fit ({why[label]})")
         for label, count in stored.items()
     ]
     left_over = sum(key not in known and key not in old for key in store.stored_keys())

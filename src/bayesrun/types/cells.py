@@ -124,6 +124,8 @@ class CheckedCell:
         Digest of the source of each quantity, by its name.
     step_sources
         Digest of the source of the model's own function for a step, by the name of the step.
+    source
+        Digest of the source that its models are built by, by which an edit is told from an upgrade; part of no key.
     asked
         In a study that asked for more before, what the latest command asks of `cell`, which has the steps and
         diagnostics of all commands together; None: all of it.
@@ -136,7 +138,7 @@ class CheckedCell:
     meant_by
         In the design of a study, all words that mean it now.
     superseded
-        In the design of a study, what its words mean now instead; empty: it is current.
+        In the design of a study, in what the fit that its words mean now differs; empty: it is current.
     """
 
     cell: Cell
@@ -160,3 +162,4 @@ class CheckedCell:
     superseded: str = ""
     step_sources: Mapping[str, str] = field(default_factory=dict)
     asked: Asked | None = None
+    source: str = ""

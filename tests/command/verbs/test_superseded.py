@@ -85,7 +85,7 @@ def test_the_failure_of_a_model_that_was_mended_fails_the_study_no_more(project)
     edited(project, shift="0.5")
     ran = run(*words)
     assert ran.code == 0, ran
-    assert cells(project) == {f"{CELL} (superseded)": "another model", CELL: ""}
+    assert cells(project) == {f"{CELL} (superseded)": "the model's mu", CELL: ""}
     assert list(table(project)["cell"]) == [CELL]
     assert run("status", "s").code == 0
     assert "study s: finished, pass" in told("status", "s")
@@ -95,7 +95,10 @@ def test_superseded_fits_are_told_and_brought_back_where_asked_for(project):
     assert run(*FITS).code == 0
     edited(project, shift="0.5")
     ran = run(*FITS)
-    line = f"superseded: {CELL} (1 fit): its words now mean another model; bayesrun forget s --superseded removes it"
+    line = (
+        f"superseded: {CELL} (1 fit): its words now mean another fit (the model's mu); "
+        "bayesrun forget s --superseded removes it"
+    )
     assert line in ran.out
     assert line in told("status", "s")
     assert "1 fits, 1 done" in told("status", "s")
@@ -112,7 +115,7 @@ def test_going_back_fits_nothing(project):
     edited(project)
     assert "1 done" in told(*FITS, "dry_run=true")
     assert run(*FITS).code == 0
-    assert cells(project) == {CELL: "", f"{CELL} (superseded)": "another model"}
+    assert cells(project) == {CELL: "", f"{CELL} (superseded)": "the model's mu"}
     assert keys(project) == both
 
 
@@ -125,6 +128,8 @@ def test_whichever_file_is_edited_the_words_are_the_same(project, change):
         edited(project, **({"shift": "0.5"} if change == "source" else {"sigma": "2.0"}))
     run(*FITS)
     assert list(cells(project)) == [f"{CELL} (superseded)", CELL]
+    reason = {"source": "the model's mu", "config": "sigma 1 -> 2", "data": "data: y, row 1 (0.3 -> 5.3)"}[change]
+    assert cells(project) == {f"{CELL} (superseded)": reason, CELL: ""}
 
 
 def test_a_changed_override_adds_a_cell_and_an_edit_supersedes_each(project):
@@ -134,7 +139,7 @@ def test_a_changed_override_adds_a_cell_and_an_edit_supersedes_each(project):
     edited(project, shift="0.5")
     ran = run("-m", *FITS, "model.sigma=1.0,2.5")
     assert ran.code == 0, ran
-    assert set(cells(project).values()) == {"", "another model"}
+    assert set(cells(project).values()) == {"", "the model's mu"}
     assert sorted(table(project)["cell"]) == [f"{CELL} sigma=1.0", f"{CELL} sigma=2.5"]
 
 
@@ -151,7 +156,7 @@ def test_a_simulation_study_measures_and_draws_the_new_cells_only(project):
     assert not set(table(project)["key"]) & set(old["key"])
     assert set(methods(table(project, "design"))) == {""}
     assert (project / "studies" / "s" / "figures" / "nested_loop.png").exists()
-    assert f"superseded: {names[0]} (3 fits): its words now mean another model" in told("status", "s")
+    assert f"superseded: {names[0]} (3 fits): its words now mean another fit (the model's mu)" in told("status", "s")
     again = run("report", "s", "--superseded")
     assert again.code == 0, again
     assert list(table(project, "design")["model"]) == ["past", "past", "past (superseded)", "past (superseded)"]

@@ -42,6 +42,7 @@ def command(study: str, output_dir: str, first: str, second: str) -> int:
         new,
         old_data=lambda: stored_dataset(store.read_data, old.data_hash),
         new_data=lambda: stored_dataset(store.read_data, new.data_hash),
+        drawn_with=lambda: (study_file.drawn_with(store, seed, old), study_file.drawn_with(store, seed, new)),
     )
     if one is not None and other is not None and one != other:
         lines = [f"replicate {one} -> {other}", *(line for line in lines if old is not new)]
