@@ -15,7 +15,9 @@ from bayesrun.report.real_data import Findings, Row, compared, keep, show
 from bayesrun.report.verdict import ending
 from bayesrun.store.folder import Store
 from bayesrun.store.turns import take
-from bayesrun.types import Cell, CheckedCell, Observed, Plan, StudyOptions, TrackOptions, Verdict
+from bayesrun.track import fit_runs
+from bayesrun.track.fit_runs import Record
+from bayesrun.types import Absent, Cell, CheckedCell, Observed, Plan, StudyOptions, TrackOptions, Verdict
 from fake_trees import fake_outcome, fake_spec, fake_summary, fake_tree
 
 ABOUT = Observed(values="v", numbers="r", members="r", measure="log densities")
@@ -157,3 +159,82 @@ def test_mlflow_is_not_told_by_a_command_that_read_earlier(tmp_path: Path, monke
     assert recorder.finish(end) == [tracking.OLDER]
     with pytest.raises(TrackError, match="nothing was sent: MLflow was told by a command that read the fits later"):
         recorder.sync(end)
+
+
+def test_a_comparison_that_raises_is_absent_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path / "s")
+    known, asked = sampled(store), StudyOptions(name="s")
+
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("not today")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(real_data, "agreement", broken)
+        end = ending(known, store, asked)
+    assert end.exit_code == 1
+    assert end.findings is not None
+    assert list(end.findings.outcomes["status"]) == ["done", "done"]
+    end.show(Console(width=200))
+    assert "no agreement of samplers: failed: ZeroDivisionError: not today; the same command" in capsys.readouterr().out
+    again = ending(known, store, asked)
+    assert again.exit_code == 0
+    assert again.findings is not None
+    assert again.findings.agreements
+
+
+def test_what_fails_in_tracking_costs_its_runs_alone(tmp_path: Path) -> None:
+    class Broken(tracking.Recorder):
+        def tell(self, row: Row) -> None:
+            raise KeyError("größe")
+
+        def finish(self, end: Any) -> list[str]:
+            raise ValueError("not today")
+
+    store = Store(tmp_path / "s")
+    known = sampled(store)
+    careful = tracking.Careful(Broken(store, TrackOptions(enabled=False), tmp_path))
+    end = ending(known, store, StudyOptions(name="s"))
+    for row in end.rows:
+        careful.tell(row)
+    assert careful.finish(end) == [
+        f"no tracking: failed: ValueError: not today; bayesrun sync s --output-dir {tmp_path} tells MLflow"
+    ]
+    assert end.exit_code == 0
+
+
+def test_a_fit_without_a_step_that_was_asked_for_is_told_of_everywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path / "s")
+    known = sampled(store)
+    steps = dataclasses.replace(known["s0"][0].steps, posterior_predictive=False, prior_predictive=False)
+    gone = {
+        "posterior_predictive": Absent("failed", "ValueError: not today"),
+        "prior_predictive": Absent("cannot", "a has the improper prior Flat"),
+    }
+    whole = store.done("s0")
+    assert whole is not None
+    store.write_outcome(dataclasses.replace(whole, steps=steps, absent_steps=gone))
+    end = ending(known, store, StudyOptions(name="s"))
+    assert (end.exit_code, end.states[whole.cell]) == (1, "fail")
+    end.show(Console(width=300))
+    told = capsys.readouterr().out
+    assert f"{whole.cell}: no posterior_predictive: failed: ValueError: not today (fits/s0/error.txt)" in told
+    assert f"{whole.cell}: no prior_predictive: cannot be done: a has the improper prior Flat" in told
+    assert "study s: finished, fail: 1 fit lacks a step that was asked for; the command that asked for it" in told
+    assert end.findings is not None
+    assert "no posterior_predictive: failed" in end.findings.outcomes.loc[whole.cell, "absent"]
+    tags = fit_runs.tags(Record(known["s0"][0], dataclasses.replace(whole, absent_steps=gone)))
+    assert tags["bayesrun.absent"].startswith("no posterior_predictive: failed: ValueError: not today; no prior")
+    store.write_outcome(
+        dataclasses.replace(whole, steps=steps, absent_steps={"prior_predictive": gone["prior_predictive"]})
+    )
+    left = Plan((), (dataclasses.replace(known["s0"][0], steps=steps),), frozenset())
+    assert ending(known, store, StudyOptions(name="s"), plan=left).exit_code == 1  # neither there nor absent
+    asked = {
+        k: (dataclasses.replace(s, steps=dataclasses.replace(steps, prior_predictive=True)), c)
+        for k, (s, c) in known.items()
+    }
+    assert ending(asked, store, StudyOptions(name="s")).exit_code == 0

@@ -38,6 +38,19 @@ def slow(draws, data) -> np.ndarray:
     return draws["theta"]
 
 
+def killed(draws, data) -> np.ndarray:
+    """A quantity that ends its process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return draws["theta"]
+
+
+def stuck(draws, data) -> np.ndarray:
+    """A quantity that no signal interrupts, like compiled code."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    time.sleep(600)
+    return draws["theta"]
+
+
 def _raises(*_, **__):
     raise ValueError("not today")
 

@@ -441,5 +441,5 @@ def test_a_workplace_finds_the_users_modules_in_its_folder(store, tmp_path):
     (folder / "users_own_model.py").write_text("from tiny_models import build\n")
     work = Workplace(store.root, folder)
     assert pickle.loads(pickle.dumps(work)) == work
-    (outcome,) = work(batch(spec(model=Target("mine", "users_own_model.build"))))
+    *_, outcome = work(batch(spec(model=Target("mine", "users_own_model.build"))))
     assert outcome.status == "done", outcome.message

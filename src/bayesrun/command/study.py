@@ -110,7 +110,7 @@ def _checked(
 
 
 def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Store, console: Console) -> Ending:
-    recorder = tracking.recorder(store, settings.study, settings.track)
+    recorder = tracking.Careful(tracking.recorder(store, settings.study, settings.track))
     if plan.batches:
         recorder.check()
         store.write_datasets(checked.datasets.values())

@@ -6,12 +6,13 @@ It reads the store and fits nothing, so everything can be made again at any time
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bayesrun.errors import BayesrunError
 from bayesrun.planning.completion import unmet
 from bayesrun.report import terminal_tables
 from bayesrun.report.comparison import Agreement, Apart, Comparison, Fitted, agreement, loo_comparisons, version
@@ -71,7 +72,9 @@ class Findings:
     apart
         Cells that LOO does not compare, and why.
     inputs
-        Digest of what they were made from.
+        Digest of what they were made from; empty where something could not be made.
+    failed
+        One line for each comparison that raised.
     """
 
     outcomes: pd.DataFrame
@@ -79,6 +82,7 @@ class Findings:
     agreements: Sequence[Agreement]
     apart: Sequence[Apart] = ()
     inputs: str = ""
+    failed: tuple[str, ...] = ()
 
     def by_name(self) -> dict[str, pd.DataFrame]:
         """Tables by name, as they are logged: comparisons and agreements of all groups in one each."""
@@ -144,10 +148,30 @@ def compared(found: Sequence[Row], store: Store, reference: str | None) -> Findi
         agreements = [Agreement(part["name"], _frame(part), tuple(part["notes"])) for part in kept["agreements"]]
         apart = [Apart(part["sampler"], tuple(part["cells"]), part["reason"]) for part in kept["apart"]]
     else:
-        comparisons, apart = loo_comparisons(fits, store.read_tree)
+        failed: list[str] = []
         measured = {r.spec.key for r in found if "diagnostics" not in r.outcome.absent_steps}
-        agreements = agreement([fit for fit in fits if fit.key in measured], store.read_summary, reference)
+        alike = [fit for fit in fits if fit.key in measured]
+        none: tuple[list[Comparison], list[Apart]] = ([], [])
+        comparisons, apart = _attempted("LOO comparison", failed, lambda: loo_comparisons(fits, store.read_tree), none)
+        agreements = _attempted(
+            "agreement of samplers", failed, lambda: agreement(alike, store.read_summary, reference), []
+        )
+        if failed:
+            return Findings(outcomes, comparisons, agreements, apart, failed=tuple(failed))
     return Findings(outcomes, comparisons, agreements, apart, inputs)
+
+
+def _attempted[T](what: str, failed: list[str], make: Callable[[], T], otherwise: T) -> T:
+    """Compare; what raises for another reason than a damaged fit is noted, and the study goes on without."""
+    try:
+        return make()
+    except BayesrunError:
+        raise
+    except Exception as error:  # noqa: BLE001 - fits are worth more than what compares them
+        lines = str(error).splitlines()
+        text = f"{type(error).__name__}: {lines[0] if lines else ''}"
+        failed.append(f"no {what}: failed: {text}; the same command, or bayesrun compare, tries it again")
+        return otherwise
 
 
 def keep(findings: Findings, store: Store) -> None:
@@ -227,6 +251,7 @@ def show(console: Console, found: Sequence[Row], findings: Findings) -> None:
         lines = [str(part) for part in findings.apart if part.sampler == sampler]
         more = len(lines) - MOST_REASONS
         _notes(console, [*lines[:MOST_REASONS], *([f"{more} more in the table not_compared"] if more > 0 else ())])
+    _notes(console, findings.failed)
     for part in findings.agreements:
         console.print(f"\nagreement with {part.reference}", markup=False, style="bold")
         console.print(terminal_tables.agreement_table(part.frame))

@@ -11,19 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayesrun import track
+from bayesrun.base.verb_hints import verb
 from bayesrun.errors import TrackError
 from bayesrun.planning.keys import fit_key
 from bayesrun.report.superseded import both
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    import pandas as pd
 
     from bayesrun.report.real_data import Row
     from bayesrun.report.verdict import Ending
     from bayesrun.store.folder import Store
     from bayesrun.types import CheckedCell, StudyOptions, TrackOptions
 
-__all__ = ["Recorder", "SimulationRecorder", "Synced", "recorder"]
+__all__ = ["Careful", "Recorder", "SimulationRecorder", "Synced", "recorder"]
 
 OLDER = "MLflow was told by a command that read the fits later"
 
@@ -225,7 +228,7 @@ class SimulationRecorder(_Recorder[track.SimulationTracker]):
             track.CellRun(
                 label=checked.cell.label,
                 params=_params(checked),
-                tags={"study": self.store.root.name},
+                tags={"study": self.store.root.name, **_absent(tables["fits"], checked.cell.label)},
                 aggregates=track.aggregates(tables, checked.cell.label),
                 metrics=track.replicate_metrics(tables["fits"], checked.cell.label),
                 key=self._identity(checked),
@@ -252,6 +255,15 @@ def _params(checked: CheckedCell) -> dict[str, Any]:
 def _read(checked: CheckedCell) -> dict[str, str]:
     """How the data were read: events, missing words, rows left out."""
     return {"data.read": "; ".join(checked.notes)} if checked.notes else {}
+
+
+def _absent(fits: pd.DataFrame, label: str) -> dict[str, str]:
+    """Say which steps the fits of a cell do not have, and of how many."""
+    if "absent" not in fits:
+        return {}
+    counts = fits.loc[fits["cell"] == label, "absent"].value_counts()
+    told = "; ".join(f"{text} ({count} fits)" for text, count in counts.items() if text)
+    return {"bayesrun.absent": told} if told else {}
 
 
 def _commit() -> dict[str, str]:

@@ -92,8 +92,9 @@ class Ending:
 
     @property
     def exit_code(self) -> int:
-        """Exit code by the state of the cells that it is about."""
-        return EXIT_CODES[study_state(self.states[label] for label in self.own)]
+        """Exit code by the state of the cells that it is about; 1 also where they could not be compared."""
+        failed = self.findings is not None and bool(self.findings.failed)
+        return max(EXIT_CODES[study_state(self.states[label] for label in self.own)], int(failed))
 
     @property
     def text(self) -> str:

@@ -36,7 +36,7 @@ from bayesrun.types import Absent, Batch, Drawn, FitSpec, Outcome, Try
 from bayesrun.work.attempts import Attempts, lost_in, stopped
 from bayesrun.work.datasets import Sources
 from bayesrun.work.fit import ESCALATED, fits, ready, resumed
-from bayesrun.work.steps import each_step, left_for_later
+from bayesrun.work.steps import each_step
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -170,22 +170,30 @@ def _completed(case: Case, stored: Outcome, store: Store, attempt: Attempts) -> 
     missing = missing_steps(stored, case.spec)
     case, lost = _with_stored(case, stored)
     tree = store.read_tree(stored.key)
-    changes = any(getattr(missing, name) for name in IN_POSTERIOR) or left_for_later(tree)
-    same = not changes and case.spec.diagnostics.loo_var == stored.diagnostics_options.loo_var
+    same = case.spec.diagnostics.loo_var == stored.diagnostics_options.loo_var
     same = same and not IN_TREE & set(stored.absent_steps)
+    same = same and not (missing.log_likelihood and stored.steps.log_likelihood)  # which goes, whatever comes
     found = _resume(stored, resumed(tree, missing, case))
+    attempt.absent |= {name: why for name, why in stored.absent_steps.items() if name in (*IN_POSTERIOR, "log_prior")}
+    if "truth" in stored.absent_steps:
+        attempt("truth", lambda: ready(found, case))
+    tried = []
+    for name in each_step(found, case, missing, attempt):
+        tried.append(name)
+        yield _drawn(case, 1)
+    same = same and all(name in attempt.absent for name in tried)
     unseen = any(name.startswith(OF_FIGURE) for name in stored.absent_steps)
     shown = same and stored.steps.figures and not unseen and store.done(stored.key) is not None
     if shown:
         found.seconds["figures"] = stored.seconds.get("figures", 0.0)
-    attempt.absent |= {name: why for name, why in stored.absent_steps.items() if name in (*IN_POSTERIOR, "log_prior")}
-    if "truth" in stored.absent_steps:
-        attempt("truth", lambda: ready(found, case))
-    for _ in each_step(found, case, missing, attempt):
-        yield _drawn(case, 1)
     outcome, summary = yield from _reported(case, found, store, attempt, lost=lost, figures=not shown)
     as_drawn = dataclasses.replace(
-        outcome, size=stored.size, checksum=stored.checksum, versions=stored.versions, where=stored.where
+        outcome,
+        size=stored.size,
+        checksum=stored.checksum,
+        versions=stored.versions,
+        where=stored.where,
+        migrated=stored.migrated,
     )
     yield store.write_fit(as_drawn, None if same else found.tree, summary, traceback=attempt.traceback)
 
