@@ -37,6 +37,58 @@ def recorder(store: Store, study: StudyOptions, options: TrackOptions) -> Record
     return kind(store, options, store.root.parent)
 
 
+class Careful:
+    """Tells MLflow as a recorder does; what fails there costs its runs and nothing else.
+
+    Parameters
+    ----------
+    recorder
+        That of the study.
+    """
+
+    def __init__(self, recorder: Recorder | SimulationRecorder) -> None:
+        self.recorder = recorder
+        self.failed = ""
+
+    def check(self) -> None:
+        """Make sure, before any fit, that runs can be written."""
+        self.recorder.check()
+
+    def tell(self, row: Row) -> None:
+        """Record one fit, unless an earlier one could not be."""
+        if not self.failed:
+            self._attempt(lambda: self.recorder.tell(row))
+
+    def finish(self, end: Ending) -> list[str]:
+        """Record what is left and close the runs; the lines say what is not in MLflow."""
+        lines: list[str] = []
+        self.failed = ""
+        self._attempt(lambda: lines.extend(self.recorder.finish(end)))
+        if not self.failed:
+            return lines
+        return [f"no tracking: failed: {self.failed}; {verb('sync', self.recorder.store.root)} tells MLflow"]
+
+    def _attempt(self, tell: Callable[[], None]) -> None:
+        try:
+            tell()
+        except Exception as error:  # noqa: BLE001 - the store is the truth, and fits are worth more than their runs
+            lines = str(error).splitlines()
+            self.failed = f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def check_server(options: TrackOptions, output: Path) -> None:
+    """Make sure that runs could be written, without making a file: a database that is not there yet is not asked.
+
+    Raises
+    ------
+    TrackError
+        If the address cannot be used, with the remedy.
+    """
+    uri = options.uri or track.default_uri(output)
+    if options.enabled and not track.is_gone(uri):
+        track.check(uri)
+
+
 @dataclasses.dataclass(frozen=True)
 class Synced:
     """What became of the fits of a study that have an outcome when a server was told of all of them.
