@@ -82,11 +82,14 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
             drawn_with=functools.partial(study_file.drawn_with, store, study.seed),
         )
         announcement.announce(console, store.root.name, plan, checked.cells, estimate, why)
-        if settings.dry_run:
-            announcement.show_plan(console, plan, why)
-            return Result(0)
+        study_file.check_extended(stored, checked.cells, whole)
         if plan.batches:
             preflight.last_checks(plan, checked, settings.dispatch, output, estimate.bytes)
+        if settings.dry_run:
+            if plan.batches:
+                tracking.check_server(settings.track, output)
+            announcement.show_plan(console, plan, why)
+            return Result(0)
         with store.locked():
             end = _work(settings, plan, checked, store, console)
         following = next_round(checked, end.results, end.own, whole)

@@ -16,6 +16,14 @@ __all__ = ["FAILED", "INTERRUPTED", "OK", "REFUSED", "asks_for_more", "hydra_err
 
 OK, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
+YAML_REMEDIES = {
+    "ParserError": "close what was opened with [ { or a quote, and put texts with : or # into quotes",
+    "ConstructorError": "leave one of them out",
+    "ScannerError": "put texts with : ` @ % or # into quotes",
+    "ComposerError": "put texts with * or & into quotes",
+}
+"""What to do about each kind of mistake in a YAML file."""
+
 
 def reported(action: Callable[[], Any]) -> int:
     """Do something that ends with an exit code, and word its errors."""
@@ -32,6 +40,8 @@ def reported(action: Callable[[], Any]) -> int:
             return say(str(error))
         if isinstance(error, hydra_errors()):
             return say(_hydra_words(error))
+        if (words := _yaml_words(error)) is not None:
+            return say(words)
         say(_unexpected(error))
         return FAILED
     except KeyboardInterrupt:
@@ -75,6 +85,22 @@ def _unexpected(error: Exception) -> str:
     if place is None:
         return f"unexpected {type(error).__name__}: {error}; this is a defect of bayesrun, and verbose=true shows where"
     return f"{type(error).__name__}: {error} ({place}); this is code of yours, and verbose=true shows how it got there"
+
+
+def _yaml_words(error: Exception) -> str | None:
+    """Say where a config is no YAML, and what stands there; None for other errors."""
+    from yaml import MarkedYAMLError
+
+    if not isinstance(error, MarkedYAMLError):
+        return None
+    mark = error.problem_mark or error.context_mark
+    found = error.problem or "it cannot be read"
+    remedy = YAML_REMEDIES.get(type(error).__name__, "wanted 'key: value' lines, indented with blanks")
+    if "\\t" in found:
+        remedy = "indent with blanks, not with tabs"
+    if mark is None:
+        return f"a config is no YAML: {found}; {remedy}"
+    return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: this is no YAML: {found}; {remedy}"
 
 
 def _hydra_words(error: BaseException) -> str:

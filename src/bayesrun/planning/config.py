@@ -238,7 +238,8 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"the config cannot be resolved: {str(error).splitlines()[0]}") from None
+        key = f"{error.full_key}: " if error.full_key else ""
+        raise ConfigError(f"{key}the config cannot be resolved: {str(error).splitlines()[0]}") from None
     return {str(key): value for key, value in dict(values).items()}  # type: ignore[arg-type]
 
 

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import inspect
 import math
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -275,7 +276,7 @@ def _identity(sample: Callable[..., Any], version: int) -> int | str:
 
 
 def last_checks(plan: Plan, checked: Checked, dispatch: DispatchOptions, folder: Path, size: int) -> None:
-    """Check what only matters when something is started: start values, resources, disk.
+    """Check what only matters when something is started: start values, resources, folder, disk.
 
     Parameters
     ----------
@@ -314,7 +315,11 @@ def last_checks(plan: Plan, checked: Checked, dispatch: DispatchOptions, folder:
             check_local([batch.resources for batch in plan.batches], dispatch)
         except ConfigError as error:
             problems[str(error)] = None
-    free = shutil.disk_usage(_existing(folder)).free
+    place = _existing(folder)
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        reason = "may not be written to" if place.is_dir() else "is a file"
+        problems[f"cannot write to the study folder {folder}: {place} {reason}; choose another: output.dir=DIR"] = None
+    free = shutil.disk_usage(place).free
     if size > free:
         left = math.floor(10 * free / 2**30) / 10
         needed = against(size / 2**30, left, ".1f")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Stored",
+    "check_extended",
     "check_reference",
     "drawn_with",
     "drop_cells",
@@ -189,6 +190,18 @@ def check_reference(cells: Sequence[CheckedCell], reference: str | None) -> None
         raise ConfigError(
             f"study.reference: no sampler or cell is called {reference!r}; {hint}there are {', '.join(names)}"
         )
+
+
+def check_extended(stored: Stored, cells: Sequence[CheckedCell], study: StudyOptions) -> None:
+    """Refuse a reference that would be no sampler and no cell of the study with these cells in it.
+
+    Raises
+    ------
+    ConfigError
+        With the names there are.
+    """
+    whole = meanings.extended(stored.cells, cells, study.seed, lambda _, __: "")
+    check_reference(meanings.current(whole), study.reference)
 
 
 def extend_design(

@@ -9,7 +9,7 @@ from bayesrun.track.artifacts import aggregates, replicate_metrics, verdicts
 from bayesrun.track.cells import CellRun, StudyRun
 from bayesrun.track.fit_runs import FitsRun, Record, git_commit
 from bayesrun.track.journal import public_uri
-from bayesrun.track.server import check, default_uri, ui_command
+from bayesrun.track.server import check, default_uri, is_gone, ui_command
 from bayesrun.track.simulations import SimulationTracker, is_written, unsent
 from bayesrun.track.tracker import Tracker, is_closed, pending, sync
 
@@ -25,6 +25,7 @@ __all__ = [
     "default_uri",
     "git_commit",
     "is_closed",
+    "is_gone",
     "is_written",
     "pending",
     "public_uri",
