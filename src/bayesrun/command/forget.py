@@ -1,11 +1,12 @@
 """Fits that a user wants to be rid of: which they are, what goes with them, and their removal.
 
-Nothing outside of the study's folder is touched, so that MLflow keeps its runs. What is forgotten can be fitted again.
+Data that no other fit uses go with them. Nothing outside of the study's folder is touched, so that MLflow keeps its
+runs. What is forgotten can be fitted again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bayesrun.base.spelling import did_you_mean
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from bayesrun.store.folder import Store
+    from bayesrun.types import CheckedCell, FitSpec
+
+    type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
 
 __all__ = ["Chosen", "Wanted", "chosen", "remove"]
 
@@ -56,24 +60,34 @@ class Chosen:
         Key to the label of its cell, those of fits that are not stored too.
     sizes
         Bytes of those that are stored, by key.
+    data
+        Bytes of the datasets that only they were fitted to, by digest.
     """
 
     cells: Mapping[str, str]
     sizes: Mapping[str, int]
+    data: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def lines(self) -> list[str]:
-        """Say what is to be removed: a line a cell."""
-        return [
+        """Say what is to be removed: a line a cell, and one for datasets."""
+        lines = [
             f"  {label}: {self._words([key for key, cell in self.cells.items() if cell == label])}"
             for label in dict.fromkeys(self.cells.values())
         ]
+        return [*lines, *([f"  data that no other fit uses: {self._datasets}"] if self.data else [])]
+
+    @property
+    def _datasets(self) -> str:
+        many = "1 dataset" if len(self.data) == 1 else f"{len(self.data)} datasets"
+        return f"{many}, {sum(self.data.values()) / 2**20:.1f} MiB"
 
     @property
     def total(self) -> str:
         """Say how much it is."""
         many = len(set(self.cells.values()))
-        return f"{self._words(self.cells)} of {many} {'cell' if many == 1 else 'cells'}"
+        fits = f"{self._words(self.cells)} of {many} {'cell' if many == 1 else 'cells'}"
+        return f"{fits}, and {self._datasets}" if self.data else fits
 
     def _words(self, keys: Collection[str]) -> str:
         stored = [self.sizes[key] for key in keys if key in self.sizes]
@@ -112,7 +126,26 @@ def chosen(store: Store, wanted: Wanted) -> Chosen:
     }
     if wanted.failed:
         found = {key: label for key, label in found.items() if _failed(store, key)}
-    return Chosen(found, {key: store.size_of(key) for key in found if store.has_fit(key)})
+    sizes = {key: store.size_of(key) for key in found if store.has_fit(key)}
+    return Chosen(found, sizes, _unused_data(store, known, found))
+
+
+def _unused_data(store: Store, known: Known, gone: Collection[str]) -> dict[str, int]:
+    """Find the stored datasets that no cell uses whose fits stay, or that has none yet.
+
+    None is found while there are fits of no cell, of which nobody knows what they were fitted to.
+    """
+    left = store.stored_keys() - set(gone)
+    if left - set(known):
+        return {}
+    fits: dict[str, list[str]] = {}
+    cells = {}
+    for key, (_, checked) in known.items():
+        fits.setdefault(checked.cell.label, []).append(key)
+        cells[checked.cell.label] = checked
+    stay = [cells[label] for label, keys in fits.items() if not left.isdisjoint(keys) or set(keys).isdisjoint(gone)]
+    used = {checked.data_hash for checked in stay} | {one.simulation.base_hash for one in stay if one.simulation}
+    return {name: store.data_file(name).stat().st_size for name in store.datasets() if name not in used}
 
 
 def _known(what: str, given: str, names: Collection[str], store: Store) -> None:
@@ -128,7 +161,7 @@ def _failed(store: Store, key: str) -> bool:
 
 
 def remove(store: Store, found: Chosen) -> list[str]:
-    """Remove fits, cells that are left without any, and the tables that were made of them.
+    """Remove fits, their data, cells that are left without any, and the tables that were made of them.
 
     Returns
     -------
@@ -138,6 +171,8 @@ def remove(store: Store, found: Chosen) -> list[str]:
     tables = _are_in_tables(store, found.cells)
     for key in found.cells:
         store.forget_fit(key)
+    for name in found.data:
+        store.data_file(name).unlink(missing_ok=True)
     dropped = study_file.drop_cells(store, found.cells)
     lines = [f"{', '.join(dropped)}: no fit is left, and the design is without"] if dropped else []
     if tables:

@@ -14,6 +14,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -61,6 +62,7 @@ OF_DRAWS = (
     "absent_steps",
 )  # fmt: skip
 """What an outcome says of stored draws and of what was worked out from them, whatever failed later."""
+DIGEST = re.compile(r"[0-9a-f]{16}")
 AGAIN = "the command of its study makes it again"
 
 
@@ -146,6 +148,10 @@ class Store:
     def data_file(self, data_hash: str) -> Path:
         """File of one real dataset as it is fitted."""
         return self.root / "data" / f"{data_hash}.nc"
+
+    def datasets(self) -> list[str]:
+        """Digests of the real datasets that are stored; other files beside them are somebody else's."""
+        return sorted(path.stem for path in (self.root / "data").glob("*.nc") if DIGEST.fullmatch(path.stem))
 
     def write_data(self, dataset: Dataset) -> str:
         """Keep a dataset under its digest, once, and again where the file has changed; return the digest."""

@@ -214,6 +214,41 @@ def test_what_is_forgotten_can_be_fitted_again(project):
     assert cells(project) == {CELL: ""}
 
 
+def data_of(folder) -> set[str]:
+    return {path.name for path in folder.glob("studies/s/data/*")}
+
+
+def test_data_that_no_other_fit_uses_are_forgotten_too(project):
+    run(*FITS)
+    old = data_of(project)
+    (project / "y.csv").write_text("y\n5.3\n-0.2\n1.4\n0.9\n")
+    run("-m", *FITS, "model.sigma=1.0,2.0")
+    (new,) = data_of(project) - old
+    (project / "studies" / "s" / "data" / "notes.nc").write_text("of the user")
+    ran = run("forget", "s", "--superseded", "--yes")
+    assert "  data that no other fit uses: 1 dataset, 0.0 MiB" in ran.out
+    assert "of 1 cell, and 1 dataset, 0.0 MiB; MLflow keeps its runs" in ran.out
+    assert data_of(project) == {new, "notes.nc"}
+    for label, left in ((f"{CELL} sigma=2.0", {new, "notes.nc"}), (CELL, {"notes.nc"})):
+        ran = run("forget", "s", label, "--yes")
+        assert ran.code == 0, ran
+        assert data_of(project) == left
+        assert ("dataset" in ran.out) is (new not in left)
+    assert run(*FITS).code == 0
+    assert data_of(project) == {new, "notes.nc"}
+
+
+def test_data_stay_while_a_fit_of_no_cell_may_have_been_fitted_to_them(project):
+    run(*FITS)
+    (key,), data = keys(project), data_of(project)
+    fits = project / "studies" / "s" / "fits"
+    shutil.copytree(fits / key, fits / "0123456789abcdef")
+    assert run("forget", "s", CELL, "--yes").code == 0
+    assert data_of(project) == data
+    assert run("forget", "s", "--superseded", "--yes").code == 0
+    assert data_of(project) == set()
+
+
 def test_forget_by_key_and_failed_ones_only(project):
     run(*SIMULATED, *OFF)
     one, *others = table(project)["key"]
