@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayesrun.store.posterior_file import write_tree
+from bayesrun.store.posterior_file import read_tree, write_tree
 from fake_trees import fake_tree
 
 
@@ -76,3 +76,39 @@ def test_labels_that_no_file_can_hold_are_text(labels, texts, tmp_path):
     np.testing.assert_array_equal(found["posterior"]["m"], tree["posterior"]["m"])
     assert found.attrs["sampler"] == "nuts"
     assert tree["posterior"].coords["band"].values[0] == band[0]  # what is in memory stays as it is
+    back = read_tree(tmp_path / "bands.nc")
+    assert back["posterior"].coords["band"].values.tolist() == band.tolist()
+    assert back["posterior"].attrs == tree["posterior"].attrs
+
+
+@pytest.mark.parametrize(
+    "dtype", ["i1", "i2", "u1", "u4", "u8", "f2", "f4", "c8", "c16", "?", "M8[ns]", "m8[s]", "U2", "S3", "O"]
+)
+@pytest.mark.parametrize("length", [0, 2])
+def test_any_dtype_comes_back(dtype, length, tmp_path):
+    values = np.arange(6 * length).reshape(2, 3, length).astype(dtype)
+    group = xr.Dataset(
+        {"mu": (("chain", "draw"), np.ones((2, 3))), "x": (("chain", "draw", "k"), values)}, {"k": list("ab")[:length]}
+    )
+    write_tree(xr.DataTree.from_dict({"posterior": group}), tmp_path / "any.nc")
+    back = read_tree(tmp_path / "any.nc")["posterior"].to_dataset()
+    assert back["x"].dtype == group["x"].dtype
+    np.testing.assert_array_equal(back["x"].values, values)
+    assert back["k"].values.tolist() == group["k"].values.tolist()
+    assert az.ess(az.from_netcdf(tmp_path / "any.nc"), var_names="mu")["mu"].size == 1
+
+
+def test_a_dim_that_arviz_keeps_for_itself(tmp_path):
+    """Prior against posterior is drawn with a new axis called group."""
+    tree = fake_tree(draws=30)
+    groups = {name: node.to_dataset() for name, node in tree.children.items()}
+    for name, group in groups.items():
+        groups[name] = group.rename(school="group") if "school" in group.dims else group
+    groups["prior"] = groups["posterior"].copy()
+    write_tree(xr.DataTree.from_dict(groups), tmp_path / "group.nc")
+    stored = az.from_netcdf(tmp_path / "group.nc")
+    assert stored["posterior"]["theta"].dims == ("chain", "draw", "group_")
+    az.plot_prior_posterior(stored, var_names=["theta"], backend="none")
+    back = read_tree(tmp_path / "group.nc")
+    for name, group in groups.items():
+        xr.testing.assert_identical(back[name].to_dataset(), group)

@@ -216,7 +216,7 @@ def _encoded(dataset: xr.Dataset, names: Mapping[Name, str], *, odd: bool) -> Gr
     """Translate a group; `odd`: some name of the tree is not plain."""
     import xarray as xr
 
-    said: dict[str, dict[str, Any]] = {"dims": {}, "variables": {}, "values": {}}
+    said: dict[str, Any] = {"dims": {}, "variables": {}, "values": {}, "empty": {}}
     if odd:
         for key in [
             *(("dim", str(dim)) for dim in dataset.sizes),
@@ -229,6 +229,9 @@ def _encoded(dataset: xr.Dataset, names: Mapping[Name, str], *, odd: bool) -> Gr
     for name, variable in dataset.variables.items():
         stored = names[_key(dataset, name)]
         dims = tuple(names["dim", str(dim)] for dim in variable.dims)
+        if variable.size == 0:  # ArviZ fails at arrays of nothing, and what they are can be said
+            said["empty"][stored] = {"dims": dims, "shape": variable.shape, "dtype": variable.dtype.str}
+            continue
         labels = name in dataset.coords and variable.ndim == 1
         values, how = as_form(variable.values, distinct=labels) if _is_odd(variable, labels=labels) else (None, None)
         if how is not None:
@@ -242,9 +245,12 @@ def _encoded(dataset: xr.Dataset, names: Mapping[Name, str], *, odd: bool) -> Gr
         same = values is None and dims == variable.dims
         data = variable.values if values is None else values
         variables[stored] = variable if same else xr.Variable(dims, data, variable.attrs, variable.encoding)
+    coords = [names[_key(dataset, name)] for name in dataset.coords]
+    if said["empty"]:
+        said |= {"order": [names[_key(dataset, name)] for name in dataset.variables], "coords": coords}
+        coords = [name for name in coords if name in variables]
     said = {part: found for part, found in said.items() if found}
     attrs = dict(dataset.attrs) | ({ATTRIBUTE: json.dumps(said)} if said else {})
-    coords = [names[_key(dataset, name)] for name in dataset.coords]
     return Group(variables, coords, attrs, bool(said) or changed)
 
 
@@ -270,18 +276,22 @@ def decoded(dataset: xr.Dataset) -> xr.Dataset:
     if ATTRIBUTE not in dataset.attrs:
         return dataset
     said = json.loads(dataset.attrs[ATTRIBUTE])
-    dims = {str(dim): dim_of_tree(said.get("dims", {}).get(str(dim), str(dim))) for dim in dataset.sizes}
-    known, values = said.get("variables", {}), said.get("values", {})
+    known, values, empty = said.get("variables", {}), said.get("values", {}), said.get("empty", {})
+    stored_dims = {str(dim) for dim in dataset.sizes} | {dim for how in empty.values() for dim in how["dims"]}
+    dims = {dim: dim_of_tree(said.get("dims", {}).get(dim, dim)) for dim in stored_dims}
+
+    def name(stored: str) -> str:
+        return dims[stored] if stored in dims else str(known.get(stored, stored))
+
     beside = {how["imaginary"] for how in values.values() if "imaginary" in how}
-
-    def name(stored: Hashable) -> str:
-        return dims[str(stored)] if stored in dataset.dims else str(known.get(str(stored), stored))
-
     variables = {}
-    for stored, variable in dataset.variables.items():
-        if stored in beside:
+    for stored in said.get("order") or [str(key) for key in dataset.variables if key not in beside]:
+        if stored in empty:
+            array = np.empty(empty[stored]["shape"], np.dtype(empty[stored]["dtype"]))
+            variables[name(stored)] = xr.Variable([dims[dim] for dim in empty[stored]["dims"]], array)
             continue
-        how, data = values.get(str(stored)), variable.values
+        variable, how = dataset.variables[stored], values.get(stored)
+        data = variable.values
         if how is not None and "imaginary" in how:
             data = (data + 1j * dataset.variables[how["imaginary"]].values).astype(how["dtype"])
         elif how is not None:
@@ -289,4 +299,5 @@ def decoded(dataset: xr.Dataset) -> xr.Dataset:
         along = tuple(dims[str(dim)] for dim in variable.dims)
         variables[name(stored)] = xr.Variable(along, data, variable.attrs, variable.encoding)
     attrs = {key: value for key, value in dataset.attrs.items() if key != ATTRIBUTE}
-    return xr.Dataset(variables, attrs=attrs).set_coords([name(stored) for stored in dataset.coords])
+    coords = said.get("coords") or [str(key) for key in dataset.coords]
+    return xr.Dataset(variables, attrs=attrs).set_coords([name(stored) for stored in coords])
