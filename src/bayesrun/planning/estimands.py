@@ -181,7 +181,7 @@ def _unknown(tree: Tree, one: CheckedCell, models: Mapping[str, pm.Model], study
     try:
         expanded(tree, tuple(dict.fromkeys(labels)))
     except ConfigError as error:
-        return f"other elements: {error}"
+        return str(error)
     return ""
 
 

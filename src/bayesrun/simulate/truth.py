@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["NODE", "PRIOR", "Truth", "identity", "parse_truth", "posterior_draws"]
 
 NODE = "study.truth"
-FORMS = "prior, values such as 'study.truth={beta: [0.5, 0], sigma: 1}', or 'study.truth={posterior: PATH}'"
+FORMS = (
+    "prior, values such as 'study.truth={beta: [0.5, 0], \"dose:arm\": 1}' (names with other characters in quotes), or "
+    "'study.truth={posterior: PATH}'"
+)
 POSTERIOR = "posterior.nc"
 
 

@@ -6,10 +6,11 @@ import pickle
 import numpy as np
 import pytest
 from arviz_stats.base import array_stats
+from scipy import stats
 
 from bayesrun.errors import ConfigError, FitError
 from bayesrun.statistics.measures import Decision, null_of, parse_decision, parse_decisions
-from bayesrun.statistics.measures.decisions import FORMS, effect
+from bayesrun.statistics.measures.decisions import FORMS, derived, effect
 
 
 @pytest.mark.parametrize(
@@ -162,3 +163,109 @@ def test_null_values():
     assert null_of("beta[x1]", "up", rules, {"beta": 0.0}) == 0.0
     assert null_of("beta[x1, 2]", "up", rules, {"beta": 0.0, "beta[x1,2]": 0.1}) == 0.1
     assert null_of("mu", "other", rules, {"mu": 1}) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "text", "variable", "value"),
+    [
+        ("P(dose:arm > 0 | y) > 0.95", "dose.arm_above_0_p0.95", "P(dose:arm > 0 | y) > 0.95", "dose:arm", 0.0),
+        (
+            "P(`dose:arm[treated]` > 0 | y) > 0.95", "dose.arm.treated_above_0_p0.95",
+            "P(dose:arm[treated] > 0 | y) > 0.95", "dose:arm[treated]", 0.0,
+        ),
+        (
+            "sd: P(`1|firm_sigma` < 0.5 | y) > 90%", "sd", "P(`1|firm_sigma` < 0.5 | y) > 0.9", "`1|firm_sigma`", 0.5,
+        ),
+        (
+            "P(b[x1]-b[x2]>0.2|y)>.95", "b.x1_minus_b.x2_above_0.2_p0.95", "P(b[x1] - b[x2] > 0.2 | y) > 0.95",
+            "b[x1] - b[x2]", 0.2,
+        ),
+        ("P(a > b | y) > 0.9", "a_minus_b_above_0_p0.9", "P(a - b > 0 | y) > 0.9", "a - b", 0.0),
+        ("P(1.5 < exp(beta)) > 0.9", "exp.beta_above_1.5_p0.9", "P(exp(beta) > 1.5 | y) > 0.9", "exp(beta)", 1.5),
+        ("P(beta > log(2) | y) > 0.9", "beta_above_0.693147_p0.9", "P(beta > 0.693147 | y) > 0.9", "beta", math.log(2)),
+        (
+            "0.9 interval of b[x1] - b[x2] excludes 0", "b.x1_minus_b.x2_excludes_0_ci0.9",
+            "0.9 interval of b[x1] - b[x2] excludes 0", "b[x1] - b[x2]", 0.0,
+        ),
+        ("P(größe > 0) > 0.9", "größe_above_0_p0.9", "P(größe > 0 | y) > 0.9", "größe", 0.0),
+        ("P(`1|a` - `1|b` > 0) > 0.9", "1.a_minus_1.b_above_0_p0.9", "P(`1|a` - `1|b` > 0 | y) > 0.9",
+         "`1|a` - `1|b`", 0.0),
+    ],
+)  # fmt: skip
+def test_rules_of_any_name_and_of_expressions_are_read(rule, name, text, variable, value):
+    found = parse_decision(rule)
+    assert (found.name, found.text, found.variable, found.value) == (name, text, variable, value)
+    assert parse_decision(found.text).variable == variable
+
+
+def test_names_that_differ_by_an_umlaut_are_two_rules():
+    assert (
+        len(parse_decisions(["P(größe > 0) > 0.9", "P(gräße > 0) > 0.9", "P(\u03b1 > 0) > 0.9", "P(\u03b2 > 0) > 0.9"]))
+        == 4
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("P(1|firm_sigma > 0 | y) > 0.95", "After 'P(1' got '|firm_sigma > 0 | y)...'; wanted a sign"),
+        ("P(1|firm_sigma > 0 | y) > 0.95", "names with other characters stand in backticks: P(`1|firm_sigma` > 0"),
+        ("P(b[x1] - > 0.2 | y) > 0.95", "After 'P(b[x1] -' got '> 0.2 | y) > 0.95'; wanted a name, a number or ("),
+        ("P(3 > 2) > 0.5", "It names no variable"),
+        ("P(beta > 1/0) > 0.5", "compared with is inf; wanted a finite one"),
+        ("P(beta == 0) > 0.5", "Use > or <"),
+        ("beta > 0", "A rule is about a probability: P(beta > 0 | y) > 0.95"),
+        ("P(beta > 0 | y) > 0.95 please", "got 'please'; wanted the end of the rule"),
+        ("P(beta > 0 | x) > 0.95", "got '| x) > 0.95'; wanted"),
+        ("interval of log2(b) excludes 0", "There is no function log2"),
+        ("interval beta excludes 0", "After 'interval' got 'beta excludes 0'; wanted 'of VARIABLE', or 'excludes'"),
+        ("interval of 1 excludes 0", "It names no variable"),
+    ],
+)
+def test_a_rule_that_cannot_be_read_is_said_with_the_place(rule, words):
+    with pytest.raises(ConfigError) as caught:
+        parse_decision(rule)
+    assert words in str(caught.value)
+
+
+def test_a_contrast_is_worked_out_from_draws_of_its_own_labels():
+    """Against the probability of a normal posterior, and against NumPy, whatever the order of the labels."""
+    rng = np.random.default_rng(11)
+    mean, cov = np.array([0.5, 0.1, -1.0]), np.array([[0.3, 0.1, 0.0], [0.1, 0.2, 0.05], [0.0, 0.05, 0.4]])
+    draws = np.moveaxis(rng.multivariate_normal(mean, cov, size=(4, 2000)), -1, 0)
+    labels, truth = ["b[x1]", "b[x2]", "s"], np.array([1.0, 0.25, np.nan])
+    rules = parse_decisions(["P(b[x1] - b[x2] > 0.2 | y) > 0.95", "P(exp(b) > 2) > 0.5", "P(b[x1] > s) > 0.9"])
+    for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
+        found = {
+            label: (values, true)
+            for label, values, true in derived(rules, [labels[i] for i in order], draws[order], truth[order])
+        }
+        assert set(found) == {"b[x1] - b[x2]", "exp(b[x1])", "exp(b[x2])", "b[x1] - s"}
+        values, true = found["b[x1] - b[x2]"]
+        np.testing.assert_array_equal(values, draws[0] - draws[1])
+        assert true == 0.75
+        assert found["exp(b[x2])"][1] == pytest.approx(np.exp(0.25))
+        assert np.isnan(found["b[x1] - s"][1])
+    sd = math.sqrt(cov[0, 0] + cov[1, 1] - 2 * cov[0, 1])
+    exact = stats.norm.sf(0.2, loc=0.4, scale=sd)
+    share = float((draws[0] - draws[1] > 0.2).mean())
+    assert abs(share - exact) < 4 * math.sqrt(exact * (1 - exact) / 8000)
+    assert parse_decision(f"P(b[x1] - b[x2] > 0.2) > {share - 0.001}").evaluate(draws[0] - draws[1]) is True
+    assert parse_decision(f"P(b[x1] - b[x2] > 0.2) > {share + 0.001}").evaluate(draws[0] - draws[1]) is False
+
+
+def test_a_rule_of_an_expression_is_about_its_own_rows():
+    rule = parse_decision("P(b - c > 0 | y) > 0.9")
+    assert [rule.about(label) for label in ("b[x1] - c[x1]", "b[x1]", "c", "b - c")] == [True, False, False, True]
+    assert rule.mentions("b")
+    assert parse_decision("P(q[1] / 2 > 0) > 0.9").mentions("q")
+    assert not rule.mentions("q")
+
+
+def test_null_values_of_any_name():
+    rules = parse_decisions(["up: P(b[x1] - b[x2] > 0.2 | y) > 0.95", "sd: P(`1|g` > 1 | y) > 0.9"])
+    assert null_of("b[x1] - b[x2]", "up", rules, {}) == 0.2
+    assert null_of("b[x1] - b[x2]", "up", rules, {"b[x1]-b[x2]": 0.1}) == 0.1
+    assert null_of("b[x1] - b[x2]", "up", rules, {"b": 9.0}) == 0.2
+    assert null_of("1|g", "sd", rules, {"`1|g`": 0.5}) == null_of("1|g", "sd", rules, {"1|g": 0.5}) == 0.5
+    assert null_of("exp(b[x1])", "up", rules, {"exp(b)": 2.0, "exp(b[x2])": 3.0}) == 2.0

@@ -393,9 +393,7 @@ def _probability(body: str, where: str) -> Decision | None:
     variable = written(tree)
     text = f"P({variable} {relation} {at:g} | y) > {threshold:g}"
     side = "below" if relation == "<" else "above"
-    return Decision(
-        _slug(f"{_spelled(tree)}_{side}_{at:g}_p{threshold:g}"), text, variable, relation, at, threshold
-    )
+    return Decision(_slug(f"{_spelled(tree)}_{side}_{at:g}_p{threshold:g}"), text, variable, relation, at, threshold)
 
 
 def _relation(reader: Reader) -> Literal["<", ">"]:
@@ -497,7 +495,7 @@ def _spelled(tree: Tree) -> str:
         return tree.text
     for sign, word in SPELLED:
         text = text.replace(sign, word)
-    text = text.rstrip(")")
+    text = text.replace("`", "").rstrip(")")
     return f"minus_{text.removeprefix('-')}" if text.startswith("-") else text
 
 

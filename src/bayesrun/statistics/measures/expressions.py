@@ -66,6 +66,8 @@ NUMBER: Final = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 WORD: Final = re.compile(r"[^\W\d]\w*(?:[.:]\w+)*")
 TICKED: Final = re.compile(r"`((?:[^`]|``)+)`")
 TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d*[1-9])?)\.?0*")
+SEVERAL: Final = re.compile(r"\][-+*/].*\[")
+"""In what looks like the brackets of one element, those of several with a sign between them."""
 DEEPEST: Final = 50
 """Parentheses inside of each other."""
 SHOWN: Final = 20
@@ -392,7 +394,7 @@ def element_of(label: str, name: str) -> str | None:
         Of a scalar and of a variable, both as `comparable` gives them.
     """
     inside = label.startswith(f"{name}[") and label.endswith("]")
-    return label[len(name) :] if inside else None
+    return label[len(name) :] if inside and not SEVERAL.search(label, len(name)) else None
 
 
 @functools.lru_cache(maxsize=256)
@@ -426,9 +428,10 @@ def expanded(tree: Tree, labels: tuple[str, ...]) -> tuple[tuple[str, Mapping[st
     first = next(iter(whole))
     for name, part in whole.items():
         if set(part) != set(whole[first]):
+            ends = (f"{labels[next(iter(places.values()))]}, ..." for places in (whole[first], part))
             raise ConfigError(
-                f"{first} and {name} stand in one expression and have not the same elements "
-                f"({_some(whole[first])} and {_some(part)}); name the elements: {first}{next(iter(whole[first]))}"
+                f"{first} and {name}, which have not the same elements ({' and '.join(ends)}), so that it is not known "
+                "which belong together; name one of each"
             )
     rows = []
     for brackets, place in whole[first].items():
@@ -437,10 +440,6 @@ def expanded(tree: Tree, labels: tuple[str, ...]) -> tuple[tuple[str, Mapping[st
         own = {name: f"{name}{suffix}" if name in whole else name for name in found}
         rows.append((written(_renamed(tree, own)), at))
     return tuple(rows)
-
-
-def _some(part: Mapping[str, int]) -> str:
-    return ", ".join(list(part)[:3]) + (", ..." if len(part) > 3 else "")
 
 
 def _length(name: str, label: str) -> int:
