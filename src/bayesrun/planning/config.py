@@ -6,10 +6,11 @@ It imports no model, sampler or dataset: whether a target can be imported is pre
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -221,10 +222,17 @@ class _Problems:
         for key in sorted(set(values) - known):
             self.lines.append(_unknown(str(key), known, path))
         try:
-            return TypeAdapter(kind).validate_python({k: v for k, v in values.items() if k in known})
+            adapter: TypeAdapter[T] = _adapter(cast("Hashable", kind))
+            return adapter.validate_python({k: v for k, v in values.items() if k in known})
         except ValidationError as error:
             self.lines += explain(kind, path, error.errors())
             return None
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Make what checks values of a kind, once for all cells: that takes longer than the check."""
+    return TypeAdapter(kind)
 
 
 def _unknown(key: str, known: Iterable[str], where: str = "") -> str:
