@@ -8,10 +8,10 @@ from bayesrun.base.imports import import_target
 from bayesrun.base.source_code import source_digest
 from bayesrun.errors import ConfigError
 from bayesrun.planning.batches import expand
-from bayesrun.planning.keys import by_every_label, fit_key
+from bayesrun.planning.keys import fit_key
 from bayesrun.planning.meanings import extended
-from bayesrun.planning.same_fits import together
-from bayesrun.types import CheckedCell, DiagnosticsOptions, Gate, Steps
+from bayesrun.planning.same_fits import Together, together
+from bayesrun.types import CheckedCell, DiagnosticsOptions, Gate, Resources, SamplerOptions, Steps
 from checked_cells import checked
 from tiny_models import NO_STEPS
 
@@ -31,7 +31,7 @@ def cell(label: str, steps: Steps = NO_STEPS, gate: Gate | None = None, **option
     return dataclasses.replace(one, cell=changed, quantity_sources=sources)
 
 
-def joined(*cells: CheckedCell) -> tuple[tuple[CheckedCell, ...], tuple[str, ...]]:
+def joined(*cells: CheckedCell) -> Together:
     return together(cells, [fit_key(one, 1, 0) for one in cells])
 
 
@@ -42,23 +42,25 @@ MORE = cell("d", dataclasses.replace(NO_STEPS, prior_predictive=True, prior_draw
 
 
 def test_one_fit_gets_what_all_of_its_cells_ask_for():
-    cells, notes = joined(ONE, TWO, PRIOR, MORE)
-    assert notes == ("a and b and c and d are one fit, which gets what all of them ask for",)
-    assert [one.cell.label for one in cells] == ["a", "b", "c", "d"]
-    plan = expand(cells, 1, lambda key: None)
+    found = joined(ONE, TWO, PRIOR, MORE)
+    label = "means/y/nuts"
+    told = "4 cells are this one fit, which gets the steps, levels, quantities and decisions of all of them"
+    assert found.notes == (f"{label}: {told}",)
+    assert found.labels == dict.fromkeys("abcd", label)
+    assert found.by_label({"b": 1, "a base": 2}) == {label: 1, "a base": 2}
+    plan = expand(found.cells, 1, lambda key: None)
     (spec,) = plan.specs
-    assert (spec.cell, spec.steps) == ("a", Steps(True, False, False, 30, True))
+    assert (spec.cell, spec.steps) == (label, Steps(True, False, False, 30, True))
     assert spec.diagnostics == DiagnosticsOptions(
         levels=(0.5, 0.8), waic=True, quantities={"q": Q, "r": R}, decisions=("P(q > 0) > 0.9",)
     )
     assert spec.quantity_sources == {"q": source(Q), "r": source(R)}
-    for one in cells:
+    for one in found.cells:
         assert (one.cell.steps, one.cell.diagnostics) == (spec.steps, spec.diagnostics)
 
 
 def test_the_order_of_cells_changes_nothing_of_what_is_made():
-    (first, *_), _ = joined(ONE, TWO, MORE)
-    (other, *_), _ = joined(MORE, TWO, ONE)
+    first, other = joined(ONE, TWO, MORE).cells[0], joined(MORE, TWO, ONE).cells[0]
     assert first.cell.steps == other.cell.steps
     assert set(first.cell.diagnostics.quantities) == set(other.cell.diagnostics.quantities)
     assert set(first.cell.diagnostics.levels) == set(other.cell.diagnostics.levels)
@@ -66,9 +68,28 @@ def test_the_order_of_cells_changes_nothing_of_what_is_made():
 
 def test_cells_that_ask_for_the_same_or_are_other_fits_are_left_alone():
     other = dataclasses.replace(TWO, fingerprint="another model")
-    same = dataclasses.replace(ONE, cell=dataclasses.replace(ONE.cell, label="again"))
-    cells, notes = joined(ONE, other, same)
-    assert (cells, notes) == ((ONE, other, same), ())
+    found = joined(ONE, other)
+    assert (found.cells, found.labels, found.notes) == ((ONE, other), {"a": "a", "b": "b"}, ())
+    again = dataclasses.replace(ONE, cell=dataclasses.replace(ONE.cell, label="again", resources=Resources(num_cpus=2)))
+    twice = joined(ONE, again)
+    assert twice.notes == ()
+    assert set(twice.labels.values()) == {"means/y/nuts"}
+    assert [one.cell.resources.num_cpus for one in twice.cells] == [1, 2]
+
+
+def test_labels_still_tell_cells_apart_where_one_of_them_is_several():
+    def other(label: str, gate: Gate, **options) -> CheckedCell:
+        one = cell(label, gate=gate, **options)
+        return dataclasses.replace(one, cell=dataclasses.replace(one.cell, options=SamplerOptions(draws=5)))
+
+    gate = ONE.cell.gate
+    found = joined(ONE, TWO, other("c", gate), other("d", gate, waic=True))
+    names = [one.cell.label for one in found.cells]
+    assert names[0] == names[1] != names[2] == names[3]
+    assert all("sampler.draws=" in name for name in names)
+    silent = dataclasses.replace(ONE, fingerprint="another model, which no config shows")
+    kept = [one.cell.label for one in joined(ONE, ONE, silent).cells]
+    assert kept == ["a", "a", "a"]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +121,7 @@ def test_two_functions_for_pointwise_terms_of_one_graph_are_refused():
     hooked = dataclasses.replace(cell("b", steps), step_sources={"log_likelihood": "h"})
     with pytest.raises(ConfigError, match="pointwise"):
         joined(cell("a", steps), hooked)
-    cells, _ = joined(cell("a", steps), dataclasses.replace(cell("b"), step_sources={"log_likelihood": "h"}))
+    cells = joined(cell("a", steps), dataclasses.replace(cell("b"), step_sources={"log_likelihood": "h"})).cells
     assert cells[0].cell.steps.log_likelihood
 
 
@@ -109,15 +130,8 @@ def test_a_design_has_one_cell_that_all_their_words_mean():
         dataclasses.replace(one, cell=dataclasses.replace(one.cell, words={"model": name}))
         for name, one in (("m", ONE), ("n", TWO))
     ]
-    cells, _ = joined(*typed)
+    cells = joined(*typed).cells
     (one,) = extended((), cells, 1, "{} {}".format)
     assert one.meant_by == ({"model": "m"}, {"model": "n"})
     (again,) = extended((one,), cells[1:], 1, "{} {}".format)
     assert again.meant_by == one.meant_by
-
-
-def test_an_objective_is_that_of_every_cell_of_a_fit():
-    other = dataclasses.replace(TWO, fingerprint="another model")
-    again = dataclasses.replace(TWO, cell=dataclasses.replace(TWO.cell, label="again"))
-    found = by_every_label({"a": 1.0}, [ONE, other, again], 1)
-    assert found == {"a": 1.0, "again": 1.0}

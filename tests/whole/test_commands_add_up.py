@@ -223,7 +223,7 @@ def test_cells_of_one_command_that_are_one_fit_add_up(project):
     )  # fmt: skip
     told = ran(*swept, "dry_run=true")
     assert "study s: 1 fits, 0 done, 1 to do" in told
-    assert "are one fit, which gets what all of them ask for" in told
+    assert "note: adding/y/nuts: 8 cells are this one fit, which gets the steps, levels, quantities and" in told
     ran(*swept)
     _, outcome, summary = the_fit(project)
     assert {"mu", "doubled", "squared"} <= set(summary.index)

@@ -15,9 +15,9 @@ from bayesrun.errors import BayesrunError
 from bayesrun.planning import costs, preflight
 from bayesrun.planning.batches import expand, study_name
 from bayesrun.planning.generators import mechanisms
-from bayesrun.planning.keys import by_every_label, fit_key, specs_of
+from bayesrun.planning.keys import fit_key, specs_of
 from bayesrun.planning.reasons import reasons
-from bayesrun.planning.same_fits import together
+from bayesrun.planning.same_fits import Together, together
 from bayesrun.planning.stopping_rule import first_round, next_round
 from bayesrun.report import announcement, real_data, study_file, tracking
 from bayesrun.report.verdict import Ending, ending
@@ -57,8 +57,8 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
     store = Store(output / (study.name or study_name(cells, study.seed, StudyOptions().seed, study.kind)))
     stored = study_file.read(store)
     whole = study_file.joined_study(stored, study)
-    checked, notes = _checked(settings, cells, stored, whole)
-    for line in (*study_file.older_lines(store, stored), *notes):
+    checked, joined = _checked(settings, cells, stored, whole)
+    for line in (*study_file.older_lines(store, stored), *(f"note: {line}" for line in joined.notes)):
         console.print(line, markup=False, soft_wrap=True)
     settings = dataclasses.replace(settings, study=whole)
     check_asked(checked.cells)
@@ -96,20 +96,28 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
         if following.why:
             console.print(following.why, markup=False, soft_wrap=True)
         if following.checked is None:
-            return Result(end.exit_code, by_every_label(end.objective, checked.cells, study.seed))
+            return Result(
+                end.exit_code,
+                {had: end.objective[label] for had, label in joined.labels.items() if label in end.objective},
+            )
         checked, stored = following.checked, study_file.read(store)
 
 
 def _checked(
     settings: Settings, cells: tuple[Cell, ...], stored: study_file.Stored, whole: StudyOptions
-) -> tuple[preflight.Checked, list[str]]:
+) -> tuple[preflight.Checked, Together]:
     """Check cells, and add up what they and earlier commands ask; the second value says which are one fit."""
     seed = whole.seed
     own = dataclasses.replace(settings.study, levels=whole.levels)  # the rest may be about another model
     checked = mechanisms(preflight.check(cells), dataclasses.replace(settings, study=own))
-    joined, notes = together(checked.cells, [fit_key(cell, seed, 0) for cell in checked.cells])
-    checked = dataclasses.replace(checked, cells=stored.with_earlier_wants(joined, seed))
-    return first_round(checked, stored.replicates, whole), [f"note: {line}" for line in notes]
+    joined = together(checked.cells, [fit_key(cell, seed, 0) for cell in checked.cells])
+    checked = dataclasses.replace(
+        checked,
+        cells=stored.with_earlier_wants(joined.cells, seed),
+        models=joined.by_label(checked.models),
+        datasets=joined.by_label(checked.datasets),
+    )
+    return first_round(checked, stored.replicates, whole), joined
 
 
 def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Store, console: Console) -> Ending:

@@ -15,7 +15,7 @@ from bayesrun.types import SCHEMA_VERSION, CheckedCell, FitSpec, digest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["by_every_label", "data_digest", "fit_key", "fit_spec", "specs_of"]
+__all__ = ["data_digest", "fit_key", "fit_spec", "specs_of"]
 
 NEUTRAL: Mapping[str, Any] = {"escalate": (), "extra": {}, "engine": "lanes", "precision": "float64"}
 """Values under which an option does nothing. An option that comes later is listed here, so that it changes no key."""
@@ -94,10 +94,3 @@ def specs_of(cells: Sequence[CheckedCell], study_seed: int) -> dict[str, tuple[F
             spec = fit_spec(checked, study_seed, replicate)
             found.setdefault(spec.key, (spec, checked))
     return found
-
-
-def by_every_label(values: Mapping[str, float], cells: Sequence[CheckedCell], study_seed: int) -> dict[str, float]:
-    """Give each cell the value of its fit, which has the label of the first cell that it is the fit of."""
-    first: dict[str, str] = {}
-    of = {cell.cell.label: first.setdefault(fit_key(cell, study_seed, 0), cell.cell.label) for cell in cells}
-    return {label: values[one] for label, one in of.items() if one in values}

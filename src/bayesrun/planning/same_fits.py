@@ -4,22 +4,47 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bayesrun.base.cell_labels import labelled
 from bayesrun.errors import ConfigError
 from bayesrun.planning.completion import ONE_VALUE, Wants, added_up, joined_steps
 from bayesrun.statistics.measures import parse_decisions
 from bayesrun.types import CheckedCell, canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bayesrun.types import DiagnosticsOptions, Steps
 
-__all__ = ["together"]
+__all__ = ["Together", "together"]
 
 
-def together(cells: Sequence[CheckedCell], keys: Sequence[str]) -> tuple[tuple[CheckedCell, ...], tuple[str, ...]]:
+@dataclass(frozen=True)
+class Together:
+    """Cells of one command, of which those that are one fit ask for the same and have one label.
+
+    Parameters
+    ----------
+    cells
+        In the same order.
+    labels
+        The label that each had to the one that it has.
+    notes
+        One line for each fit of which cells ask different things.
+    """
+
+    cells: tuple[CheckedCell, ...]
+    labels: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+    def by_label[T](self, values: Mapping[str, T]) -> dict[str, T]:
+        """Give values that were found by the labels that cells had by those that they have."""
+        return {self.labels.get(label, label): value for label, value in values.items()}
+
+
+def together(cells: Sequence[CheckedCell], keys: Sequence[str]) -> Together:
     """Let cells of one command that are one fit ask for what all of them ask for.
 
     Parameters
@@ -29,13 +54,6 @@ def together(cells: Sequence[CheckedCell], keys: Sequence[str]) -> tuple[tuple[C
     keys
         Those of their first fits.
 
-    Returns
-    -------
-    cells : tuple of CheckedCell
-        In the same order; those of one key ask for the same steps and diagnostics.
-    notes : tuple of str
-        One line for each fit of which cells ask different things.
-
     Raises
     ------
     ConfigError
@@ -44,22 +62,35 @@ def together(cells: Sequence[CheckedCell], keys: Sequence[str]) -> tuple[tuple[C
     groups: dict[str, list[CheckedCell]] = {}
     for key, cell in zip(keys, cells, strict=True):
         groups.setdefault(key, []).append(cell)
-    whole = {key: functools.reduce(_joined, group) for key, group in groups.items()}
+    joined = [functools.reduce(_joined, group) for group in groups.values()]
+    whole = dict(zip(groups, _relabelled(joined) if len(joined) < len(cells) else joined, strict=True))
     notes = [
-        f"{' and '.join(cell.cell.label for cell in group)} are one fit, which gets what all of them ask for"
-        for group in groups.values()
+        f"{whole[key].cell.label}: {len(group)} cells are this one fit, which gets the steps, levels, quantities and "
+        "decisions of all of them"
+        for key, group in groups.items()
         if any(_asked(cell) != _asked(group[0]) for cell in group)
     ]
-    return tuple(_with_wants(cell, whole[key]) for key, cell in zip(keys, cells, strict=True)), tuple(notes)
+    found = [_like(cell, whole[key]) for key, cell in zip(keys, cells, strict=True)]
+    labels = {cell.cell.label: one.cell.label for cell, one in zip(cells, found, strict=True)}
+    return Together(tuple(found), labels, tuple(notes))
 
 
 def _asked(checked: CheckedCell) -> tuple[Steps, DiagnosticsOptions]:
     return checked.cell.steps, checked.cell.diagnostics
 
 
-def _with_wants(checked: CheckedCell, whole: CheckedCell) -> CheckedCell:
-    cell = dataclasses.replace(checked.cell, steps=whole.cell.steps, diagnostics=whole.cell.diagnostics)
+def _like(checked: CheckedCell, whole: CheckedCell) -> CheckedCell:
+    names = ("label", "overrides", "steps", "diagnostics")
+    cell = dataclasses.replace(checked.cell, **{name: getattr(whole.cell, name) for name in names})
     return dataclasses.replace(checked, cell=cell, quantity_sources=whole.quantity_sources)
+
+
+def _relabelled(cells: Sequence[CheckedCell]) -> list[CheckedCell]:
+    """Label cells by what still tells them apart, where that does."""
+    named = labelled([checked.cell for checked in cells])
+    if len({cell.label for cell in named}) < len(cells):
+        return list(cells)
+    return [dataclasses.replace(checked, cell=cell) for checked, cell in zip(cells, named, strict=True)]
 
 
 def _joined(first: CheckedCell, other: CheckedCell) -> CheckedCell:
@@ -78,6 +109,7 @@ def _refuse_two_of_one(first: CheckedCell, other: CheckedCell) -> None:
     one, two = first.cell, other.cell
     names = [field.name for field in dataclasses.fields(one.gate)]
     pairs = {f"gate.{name}": (getattr(one.gate, name), getattr(two.gate, name)) for name in names}
+    pairs["steps.timeout"] = one.steps.timeout, two.steps.timeout
     pairs |= {f"diagnostics.{k}": (getattr(one.diagnostics, k), getattr(two.diagnostics, k)) for k in ONE_VALUE}
     differing = [f"{name} ({_told(a)} and {_told(b)})" for name, (a, b) in pairs.items() if a != b]
     if one.steps.log_likelihood and two.steps.log_likelihood and first.step_sources != other.step_sources:

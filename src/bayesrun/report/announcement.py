@@ -58,7 +58,7 @@ def announce(
         console.print(f"original: {original}", markup=False, soft_wrap=True)
     for note in dict.fromkeys(note for cell in cells for note in cell.notes):
         console.print(f"note: {note}", markup=False, soft_wrap=True)
-    for line in unjudged(cells):
+    for line in dict.fromkeys(unjudged(cells)):
         console.print(f"note: {line}", markup=False, soft_wrap=True)
     for warning in dict.fromkeys(warning for cell in cells for warning in cell.warnings):
         console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
