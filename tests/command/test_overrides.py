@@ -3,7 +3,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from bayesrun.command.overrides import to_hydra
+from bayesrun.command.overrides import decoded, to_hydra
 
 
 def value(argument: str):
@@ -69,3 +69,37 @@ def test_flags_may_stand_anywhere():
     assert to_hydra(["model=linear", "-m", "sampler=nuts,advi", "--config-dir", "my=conf"]) == [
         "-m", "--config-dir", "my=conf", "model=linear", "sampler=nuts,advi",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("study.truth={dose: 0.5, dose:arm: 0.3}", {"dose": 0.5, "dose:arm": 0.3}),
+        ('study.truth={"dose:arm": 0.3}', {"dose:arm": 0.3}),
+        ("study.truth={'dose:arm': [0.3, 1]}", {"dose:arm": [0.3, 1]}),
+        ("study.truth={`dose:arm`: 0.3, `1|g_sigma`: 1}", {"dose:arm": 0.3, "1|g_sigma": 1}),
+        ('study.nulls={"b[(0, 1]]": 0.2, "b[x1] - b[x2]": 1}', {"b[(0, 1]]": 0.2, "b[x1] - b[x2]": 1}),
+        ('study.truth={größe: 1, "\u03b2": 2, s: 3}', {"größe": 1, "\u03b2": 2, "s": 3}),
+        ('study.truth={"it\'s": 1}', {"it's": 1}),
+        ('study.truth={"1": 2}', {"1": 2}),
+        ("study.truth={1: 2}", {1: 2}),
+        ('study.truth={"true": 2, "_key_ab": 3}', {"true": 2, "_key_ab": 3}),
+        ("study.truth.`dose:arm`=0.3", {"dose:arm": 0.3}),
+        ("study.truth.`s(x, 3)`=[1, 2]", {"s(x, 3)": [1, 2]}),
+        ("study.truth.'1|g_sigma'=1", {"1|g_sigma": 1}),
+        ("model.priors.`dose:arm`={dist: Normal, mu: 0.0}", {"dose:arm": {"dist": "Normal", "mu": 0.0}}),
+        ('model.priors={"a:b": {dist: Normal, mu: 1e-1}}', {"a:b": {"dist": "Normal", "mu": 0.1}}),
+        ("data.columns={y: größe, X: [a b, c]}", {"y": "größe", "X": ["a b", "c"]}),
+        ("data.event={sold: a: b}", {"sold": "a: b"}),
+        ("data.event={sold: yes}", {"sold": "yes"}),
+        ("study.decisions=[P(dose:arm > 0 | y) > 0.95]", ["P(dose:arm > 0 | y) > 0.95"]),
+        ('study.decisions=["P(`dose:arm` > 0 | y) > 0.95"]', ["P(`dose:arm` > 0 | y) > 0.95"]),
+    ],
+)
+def test_names_of_variables_are_keys(typed, meant):
+    assert decoded(value(typed)) == meant
+
+
+def test_two_names_of_one_mapping_are_merged():
+    typed = to_hydra(["study.truth.`dose:arm`=0.3", "study.truth.`1|g`=1"])
+    assert [word.partition("=")[0] for word in typed] == ["++study.truth", "++study.truth"]

@@ -70,3 +70,73 @@ def test_a_null_value_of_nothing_is_refused_and_one_that_another_cell_has_is_not
         "study.nulls: the null value is of gammas, and model=means has beta, free, sigma",
         "study.nulls: the null value is of gammas, and model=means has gamma; did you mean gamma?",
     ]
+
+
+def of_names() -> pm.Model:
+    with pm.Model(coords={"arm": ["treated"], "region": ["north east", "a:b", "(0, 1]"]}) as found:
+        pm.Normal("dose:arm", dims="arm")
+        pm.HalfNormal("1|firm_sigma")
+        pm.Normal("b", dims="region")
+        pm.Normal("c", dims="region")
+        pm.Normal("free", shape=3)
+        pm.Normal("y", 0.0, 1.0, observed=np.zeros(2))
+    return found
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        "dose:arm", "`dose:arm[treated]`", "`dose:arm`[treated] / 2", "`1|firm_sigma`", "b[north east] - b[a:b]",
+        "b - c", "exp(free)", "`b[(0, 1]]` * `1|firm_sigma`", 'b["(0, 1]"]', "mine - free", "mine[whatever] - b[a:b]",
+    ],
+)  # fmt: skip
+def test_any_name_and_any_expression_of_them_is_known(about):
+    one = checked("a")
+    asked = dataclasses.replace(one.cell.diagnostics, quantities={"mine": "math.sqrt"})
+    one = dataclasses.replace(one, cell=dataclasses.replace(one.cell, diagnostics=asked))
+    rule = f"P({about} > 0 | y) > 0.95"
+    assert check_estimands([one], {"a": of_names()}, StudyOptions(decisions=(rule,))) == {}
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ("`1|firm_sgma`", "is about 1|firm_sgma, and model=means has dose:arm, 1|firm_sigma, b, c, free; did you mean"),
+        ("b[north east] - b[a:c]", "is about b[a:c], and b of model=means has b[north east], b[a:b], b[(0, 1]]; did"),
+        ("exp(beta)", "is about beta, and model=means has dose:arm"),
+        ("free[3]", "is about free[3], and free of model=means has free[0], free[1], free[2]"),
+        ("b - free", "is about b and free, which have not the same elements (b[north east], ... and free[0], ...)"),
+    ],
+)
+def test_what_an_expression_names_and_a_model_has_not_is_refused(about, message):
+    with pytest.raises(ConfigError) as refused:
+        check_estimands([checked("a", (f"P({about} > 0 | y) > 0.95",))], {"a": of_names()}, StudyOptions())
+    assert message in str(refused.value)
+
+
+def test_a_rule_that_some_models_can_answer_is_left_out_of_the_others_and_noted(model):
+    rules = ("P(sigma > 1 | y) > 0.9", "P(`1|firm_sigma` > 1 | y) > 0.9", "interval excludes 0")
+    cells, models = [checked("a", rules), checked("b", rules)], {"a": model, "b": of_names()}
+    assert check_estimands(cells, models, StudyOptions()) == {
+        "a": {
+            rules[1]: "diagnostics.decisions: 'P(`1|firm_sigma` > 1 | y) > 0.9' is not decided for a: it is about "
+            "1|firm_sigma, and model=means has beta, free, sigma"
+        },
+        "b": {
+            rules[0]: "diagnostics.decisions: 'P(sigma > 1 | y) > 0.9' is not decided for b: it is about sigma, and "
+            "model=means has dose:arm, 1|firm_sigma, b, c, free"
+        },
+    }
+    with pytest.raises(ConfigError, match="is about tau, and model=means has beta"):
+        check_estimands(cells, models, StudyOptions(decisions=("P(tau > 1 | y) > 0.9",)))
+
+
+def test_null_values_of_any_name_and_of_what_rules_are_about():
+    cells, models = [checked("a", ("P(b[a:b] - c[a:b] > 0 | y) > 0.9",))], {"a": of_names()}
+    good = {"dose:arm": 0.1, "`1|firm_sigma`": 1.0, "b[(0, 1]]": 2.0, "b[a:b]-c[a:b]": 0.2}
+    assert unknown_nulls(StudyOptions(nulls=good), cells, models) == []
+    assert unknown_nulls(StudyOptions(nulls={"b[a:b] + 1": 0.2, "`1|frm`": 1.0}), cells, models) == [
+        "study.nulls: the null value is of b[a:b] + 1, which no rule is about, so that it would change nothing; the "
+        "rules are about b[a:b] - c[a:b]",
+        "study.nulls: the null value is of 1|frm, and model=means has dose:arm, 1|firm_sigma, b, c, free",
+    ]

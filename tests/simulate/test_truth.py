@@ -1,11 +1,13 @@
 """What a config may say about the truth, and what it is told when it says something else."""
 
 import numpy as np
+import pymc as pm
 import pytest
 import xarray as xr
 
 from bayesrun.errors import ConfigError
 from bayesrun.simulate.truth import PRIOR, Truth, identity, parse_truth, posterior_draws
+from bayesrun.simulate.values import fixed_values, given_names
 from stored_posteriors import write_posterior
 
 
@@ -103,3 +105,28 @@ def test_draws_are_pooled_over_chains(tmp_path):
     (tmp_path / "text.nc").write_text("no")
     with pytest.raises(ConfigError, match=r"text\.nc cannot be read as a posterior"):
         posterior_draws(tmp_path / "text.nc", ["mu"])
+
+
+def test_a_name_may_stand_in_backticks():
+    assert parse_truth({"`dose:arm`": 0.3, "1|g_sigma": 1}).values == {"dose:arm": 0.3, "1|g_sigma": 1.0}
+
+
+def test_values_of_elements_go_to_their_own_labels():
+    with pm.Model(coords={"g": ["b", "a", "(0, 1]"], "k": [1, 2]}) as model:
+        pm.Normal("mu", dims=("g", "k"))
+        pm.Normal("dose:arm[treated]")
+        pm.Normal("s")
+    given = {f"mu[{g}, {k}]": 10.0 * place + k for place, g in enumerate(["a", "b", "(0, 1]"]) for k in (1, 2)}
+    truth = parse_truth({**given, "`dose:arm[treated]`": 3})
+    assert given_names(truth, model) == ["mu", "dose:arm[treated]"]
+    values = fixed_values(truth, model)
+    np.testing.assert_array_equal(values["mu"], [[11, 12], [1, 2], [21, 22]])
+    assert values["dose:arm[treated]"] == 3
+    for wrong, message in {
+        ("mu[a, 1]",): r"no value for mu\[b, 1\], mu\[b, 2\], mu\[a, 2\], .*; wanted one for each element",
+        ("mu[c, 1]",): r"mu has no such element; did you mean .* it has mu\[b, 1\], ",
+        ("mu", "mu[a, 1]"): r"got values for mu and for mu\[a, 1\]; wanted one of them",
+        ("nu[a]",): r"has no free variable 'nu\[a\]'",
+    }.items():
+        with pytest.raises(ConfigError, match=message):
+            given_names(parse_truth(dict.fromkeys(wrong, 1.0)), model)
