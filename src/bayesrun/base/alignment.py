@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesrun.base.label_forms import told_apart
 from bayesrun.base.netcdf_names import dim_of_model
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def posterior_layouts(posterior: xr.Dataset) -> dict[str, Layout]:
 def entries(layout: Layout, shape: tuple[int, ...]) -> list[tuple[str, ...]]:
     """List the labels of the entries of a variable, one for each axis, in the order of its elements."""
     named = [
-        [str(entry) for entry in (range(length) if labels is None else labels)]
+        told_apart([str(entry) for entry in (range(length) if labels is None else labels)])
         for labels, length in zip(layout.labels, shape, strict=True)
     ]
     return list(itertools.product(*named))

@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["as_form", "from_form", "is_one_axis", "label_array"]
+__all__ = ["as_form", "from_form", "is_one_axis", "label_array", "told_apart"]
 
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """What the texts of a file cannot hold: they end at the first zero, and are UTF-8."""
@@ -37,26 +37,31 @@ def label_array(labels: Iterable[Any]) -> np.ndarray:
     Parameters
     ----------
     labels
-        Any objects. What NumPy makes one axis of stays as NumPy has it (a text and a number are both text); of others
-        each is kept as it is, and as its text where no dict could find it, or where xarray would make another of it.
+        Any objects. What NumPy makes one axis of stays as NumPy has it (a text and a number are both text); others are
+        kept as they are. Where one is missing (None, NaN), or cannot be looked for in a dict, all become their text.
     """
     listed = list(labels)
     try:
         array = np.array(listed)
     except ValueError:  # tuples of different lengths
         array = np.empty(0)
-    if array.shape == (len(listed),) and array.dtype.kind not in "OV":
+    if array.shape == (len(listed),) and array.dtype.kind not in "OVfcmM":
+        return array
+    missing = any(map(_is_missing, listed))
+    if array.shape == (len(listed),) and array.dtype.kind not in "OV" and not missing:
         return array
     array = np.empty(len(listed), dtype=object)
     array[:] = listed
-    if any(_is_missing(label) for label in listed) or not all(map(_hashable, listed)):
+    if missing or not all(map(_hashable, listed)):
         array[:] = [str(label) for label in listed]
     return array
 
 
 def _is_missing(label: Any) -> bool:
-    """Whether xarray makes a NaN of a label: None, and pandas' NA."""
-    return label is None or type(label).__name__ == "NAType"
+    """Whether a label is not equal to itself, or xarray makes such a one of it: NaN, NaT, None and pandas' NA."""
+    if label is None or type(label).__name__ == "NAType":
+        return True
+    return isinstance(label, float | np.floating | np.datetime64 | datetime.date) and bool(label != label)
 
 
 def _hashable(label: Any) -> bool:
@@ -97,7 +102,7 @@ def as_form(values: np.ndarray, *, distinct: bool) -> tuple[np.ndarray, Mapping[
         return values.astype(wide), {"dtype": values.dtype.str}
     flat = list(values.ravel()) if values.dtype.kind in "Mm" else values.ravel().tolist()
     said = [shown(value) for value in flat]
-    texts = _distinct(said) if distinct else said
+    texts = told_apart(said) if distinct else said
     if texts == flat:
         return None, None
     if values.dtype.kind == "f" and texts == said and len(set(flat)) == len(flat):
@@ -118,9 +123,11 @@ def _all_plain(texts: np.ndarray, *, distinct: bool) -> bool:
     return not UNSTORABLE.search(joined) and joined.count("$") < 2 and (not distinct or len(set(flat)) == len(flat))
 
 
-def _distinct(texts: list[str]) -> list[str]:
+def told_apart(texts: Sequence[str]) -> list[str]:
     """Put a number behind a text that was there before."""
     taken, found = set(texts), []
+    if len(taken) == len(texts):
+        return list(texts)
     seen: set[str] = set()
     for text in texts:
         name, number = text, 2

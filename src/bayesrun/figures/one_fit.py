@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesrun.base.label_forms import told_apart
 from bayesrun.figures.canvas import CHAIN_COLOURS, blank, footer, panels, safe_text, save, tidy, whole_ticks
 from bayesrun.figures.chain_ranks import BAND, rank_band, rank_differences, thin
 from bayesrun.figures.predictive import predictive_figure
@@ -157,8 +158,9 @@ def _scalars(name: str, variable: xr.DataArray) -> Iterator[tuple[str, Floats]]:
     ordered = variable.transpose("chain", "draw", ...)
     dims = ordered.dims[2:]
     values = ordered.values.astype(float)
+    along = [told_apart([str(label) for label in variable[dim].values]) for dim in dims]
     for index in np.ndindex(values.shape[2:]):
-        labels = [str(variable[dim].values[i]) for dim, i in zip(dims, index, strict=True)]
+        labels = [texts[i] for texts, i in zip(along, index, strict=True)]
         yield (f"{name}[{', '.join(labels)}]" if labels else name), values[(..., *index)]
 
 

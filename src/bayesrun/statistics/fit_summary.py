@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesrun.base.label_forms import told_apart
 from bayesrun.statistics.convergence import MIN_DRAWS, bfmi, summarise
 from bayesrun.statistics.loo import LOO_FACTS, Predictive, cross_validate
 from bayesrun.statistics.prior_sensitivity import disagreements
@@ -201,7 +202,7 @@ def scalars(posterior: xr.Dataset) -> Scalars:
         for dim in variable.dims[2:]:
             if dim not in names:
                 known = posterior.variables[dim].values if dim in posterior.variables else range(posterior.sizes[dim])
-                names[dim] = [str(where) for where in known]
+                names[dim] = told_apart([str(where) for where in known])
         index = itertools.product(*(names[dim] for dim in variable.dims[2:]))
         labels += [f"{name}[{', '.join(where)}]" if where else str(name) for where in index]
         values = variable.values

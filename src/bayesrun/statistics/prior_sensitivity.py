@@ -71,10 +71,10 @@ def log_prior(model: pm.Model, posterior: xr.Dataset) -> xr.Dataset:
         mode=Mode(linker="py", optimizer=None),
         on_unused_input="ignore",
     )
-    found = evaluate(*(array.reshape(-1, *array.shape[2:]) for array in drawn.values()))
+    found = evaluate(*(array.reshape(math.prod(shape), *array.shape[2:]) for array in drawn.values()))
     return xr.Dataset(
         {
-            name: (("chain", "draw"), np.asarray(term).reshape(*shape, -1).sum(axis=2))
+            name: (("chain", "draw"), np.asarray(term).reshape(*shape, math.prod(np.shape(term)[1:])).sum(axis=2))
             for name, term in zip(names, found, strict=True)
         }
     )
