@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bayesrun.base.messages import without_numbers
-from bayesrun.planning.completion import asked_and_absent, is_answered
+from bayesrun.planning.completion import SWITCHES, asked_and_absent, is_answered
 from bayesrun.store.folder import OUTCOME, POSTERIOR
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def absent_lines(fits: Iterable[tuple[FitSpec, Outcome | None]]) -> list[str]:
         key, _, told = found[0].partition("\n")
         many = f" in {len(found)} fits, the first of which is {key}" if len(found) > 1 else ""
         where = f" (fits/{key}/error.txt)" if told.startswith("failed") else ""
-        lines.append(f"{cell}: no {step}{many}: {told}{where}")
+        remedy = f"; steps.{step}=false leaves it out" if where and step in SWITCHES else ""
+        lines.append(f"{cell}: no {step}{many}: {told}{where}{remedy}")
     more = len(lines) - MOST_ABSENT
     return [*lines[:MOST_ABSENT], *([f"{more} more steps of fits are absent: table fits"] if more > 0 else [])]

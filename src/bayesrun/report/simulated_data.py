@@ -436,7 +436,8 @@ def _share(label: str, standing: Standing, fits: pd.DataFrame, most: float) -> S
     part = fits[fits["cell"] == label]
     diverging = int((part.get("n_divergent", pd.Series(dtype=float)) > 0).sum())
     missing = f", {standing.missing} not there yet" if standing.missing else ""
-    told = f"{standing.failed} failed, {standing.not_converged} not converged{missing}"
+    lacking = f", {standing.incomplete} without a step that was asked for" if standing.incomplete else ""
+    told = f"{standing.failed} failed, {standing.not_converged} not converged{lacking}{missing}"
     wrong = [] if standing.enough else [f"more than study.max_failed = {exact(most)} of them"]
     wrong += ["gate.fail=true, and every verdict has to pass"] if standing.gated else []
     bound = f": {'; '.join(wrong)}" if wrong else ""

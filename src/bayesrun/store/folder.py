@@ -458,8 +458,7 @@ class Store:
             If there is none, or it is not as it was written.
         """
         self.require_whole(key)
-        with xr.open_datatree(self.fit_folder(key) / POSTERIOR, engine="netcdf4") as tree:
-            return tree.load()
+        return read_tree(self.fit_folder(key) / POSTERIOR)
 
     def require_whole(self, key: str) -> None:
         """Refuse a posterior that is not as it was written (reads the whole file).
