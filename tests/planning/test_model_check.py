@@ -1,11 +1,14 @@
 """Shapes that are fixed in a builder are refused with the dataset that they do not suit, before any fit."""
 
+import sys
+import zipfile
+
 import numpy as np
 import pymc as pm
 import pytest
 
 from bayesrun.errors import ConfigError
-from bayesrun.planning.model_check import build, check_other
+from bayesrun.planning.model_check import build, check_other, source_of
 from bayesrun.types import Dataset, Target
 
 N = 6
@@ -103,3 +106,14 @@ def test_what_is_counted_from_the_data_goes_with_any():
     build(target("counted"), data(N))
     for n in (1, N, 2 * N):
         check_other(target("counted"), data(n), "simulated data")
+
+
+def test_the_source_of_a_model_is_known_where_it_can_be_read(tmp_path, monkeypatch):
+    own, shipped = Target("own", "tiny_models.build"), Target("linear", "bayesrun.models.linear.build")
+    assert len(source_of(own)) == 16
+    assert source_of(shipped) == "bayesrun.models.linear.build"
+    with zipfile.ZipFile(tmp_path / "models.zip", "w") as archive:
+        archive.writestr("zipped_model.py", "def build(data):\n    return None\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "models.zip"))
+    assert source_of(Target("zipped", "zipped_model.build")) == ""
+    sys.modules.pop("zipped_model")

@@ -102,11 +102,17 @@ def build(target: Target, dataset: Dataset) -> Built:
 
 
 def source_of(model: Target) -> str:
-    """Digest of the source that a model is built by; of a shipped one its name, since a version says which it is."""
+    """Digest of the source that a model is built by; of a shipped one its name, since a version says which it is.
+
+    Empty where it cannot be read: of a module in an archive, or of a file that is gone or half edited since its import.
+    """
     if model.path.startswith("bayesrun."):
         return model.path
     builder = import_target("model", model.path)
-    return source_digest(builder, module_files(model.path, builder))
+    try:
+        return source_digest(builder, module_files(model.path, builder))
+    except (OSError, SyntaxError, ValueError):
+        return ""
 
 
 def _untold(name: str, hidden: Sequence[str]) -> str:
