@@ -5,6 +5,7 @@ It stores nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import traceback
 from pathlib import Path
@@ -89,13 +90,17 @@ def _replayed(store: Store, spec: FitSpec, console: Console, *, data_only: bool)
     from bayesrun.work.fit import fit_case
     from bayesrun.work.worker import measured
 
+    stored = store.drawn(spec.key)
+    spec = _as_drawn(spec, stored)
     case = Sources(store).case(spec)
     _show(case, console)
+    if stored is not None and stored.migrated:
+        told = f"  drawn in format {stored.migrated['schema']}, as {stored.migrated['key']} with seed {spec.fit_seed}"
+        console.print(told, markup=False, soft_wrap=True)
     if data_only:
         return SAME
     found = fit_case(case)
     measured(case, found)  # a quantity of the user's may fail where the fit does not
-    stored = store.drawn(spec.key)
     if stored is None or not store.verify(spec.key):
         lost = store.damage(spec.key)
         told = f"nothing stored to hold it against: {lost}" if lost else "not stored before"
@@ -109,6 +114,13 @@ def _replayed(store: Store, spec: FitSpec, console: Console, *, data_only: bool)
     for line in (*lines, *_circumstances(stored)):
         console.print(f"  {line}", markup=False, soft_wrap=True)
     return OTHER
+
+
+def _as_drawn(spec: FitSpec, stored: Outcome | None) -> FitSpec:
+    """Return a recipe with the seed that its stored draws were made with, where that is not its key's."""
+    if stored is None or not stored.migrated:
+        return spec
+    return dataclasses.replace(spec, fit_seed=int(stored.migrated["fit_seed"]))
 
 
 def _show(case: Case, console: Console) -> None:

@@ -56,8 +56,15 @@ class Checked:
         return {checked.cell.label: checked.cell for checked in self.cells}
 
 
-def check(cells: Sequence[Cell]) -> Checked:
+def check(cells: Sequence[Cell], read: Callable[[Target], Dataset] | None = None) -> Checked:
     """Load the data, build each model once, and check samplers and parameters.
+
+    Parameters
+    ----------
+    cells
+        In the order of the design.
+    read
+        Gives the dataset of a target; None: its function does.
 
     Raises
     ------
@@ -65,7 +72,7 @@ def check(cells: Sequence[Cell]) -> Checked:
         With every problem of every cell, one or a few lines each.
     """
     problems: dict[str, None] = {}
-    data = _Once(lambda target: load_data(target))
+    data = _Once(read or (lambda target: load_data(target)))
     models = _Once(lambda target, dataset: build(target, dataset))
     observed = _Once(_observed)
     checked, built, datasets = [], {}, {}

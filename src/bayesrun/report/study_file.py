@@ -18,6 +18,7 @@ from bayesrun.base.verb_hints import verb
 from bayesrun.errors import ConfigError, StoreError
 from bayesrun.planning import meanings
 from bayesrun.planning.completion import with_earlier
+from bayesrun.planning.former import former_key, is_former
 from bayesrun.planning.keys import fit_key, specs_of
 from bayesrun.planning.reasons import differences, stored_dataset
 from bayesrun.report.design import cells_of
@@ -41,6 +42,7 @@ __all__ = [
     "read",
     "read_design",
     "read_study",
+    "replace_cells",
 ]
 
 
@@ -162,17 +164,21 @@ def _refuse_namesakes(name_of_study: str, had: StudyOptions, study: StudyOptions
             )
 
 
-def older_lines(store: Store, stored: Stored) -> list[str]:
-    """Say how many fits a study has in an older format, whose keys and seeds are made in another way."""
-    facts = stored.facts
-    if not facts or facts.get("schema", 1) >= SCHEMA_VERSION:
+def older_lines(store: Store, study: Stored) -> list[str]:
+    """Say how many fits a study has in an older format, beside those that a newer fit has taken the place of."""
+    facts = study.facts
+    waiting = any(not cell.conditioned and not cell.superseded for cell in study.cells)
+    if not facts or (facts.get("schema", 1) >= SCHEMA_VERSION and not waiting):
         return []
-    count = sum(store.is_older(key) for key in store.fit_keys())
+    past = [cell for cell in study.cells if cell.superseded and is_former(cell)]
+    known = {former_key(cell, int(facts["seed"]), number) for cell in past for number in range(cell.replicates)}
+    count = sum(store.is_older(key) for key in store.fit_keys() if key not in known)
     if not count:
         return []
     return [
-        f"{count} fits of an older format: keys and seeds are made in another way now, so what is asked for is done "
-        f"again; {verb('forget', store.root)} --superseded removes the old ones"
+        f"{count} {'fit' if count == 1 else 'fits'} of an older format, whose keys and seeds were made in another way: "
+        f"{verb('migrate', store.root)} keeps those that can be shown to be the same fits now; what is asked for of "
+        f"the others is done again, and {verb('forget', store.root)} --superseded removes them"
     ]
 
 
@@ -285,6 +291,31 @@ def drop_cells(store: Store, forgotten: Container[str]) -> list[str]:
         (out if gone else left).append(cell)
     store.write_study(facts | {"cells": [dataclasses.asdict(cell) for cell in meanings.named(left)]})
     return [cell.cell.label for cell in out]
+
+
+def replace_cells(store: Store, pairs: Sequence[tuple[CheckedCell, CheckedCell]]) -> None:
+    """Write cells of the design as they are now; one that the design has already is left out.
+
+    Parameters
+    ----------
+    store
+        The study's folder.
+    pairs
+        Each cell as the design has it, and as it is now.
+    """
+    if not pairs:
+        return
+    facts = store.read_study()
+    seed = int(facts["seed"])
+    now = {fit_key(before, seed, 0): cell for before, cell in pairs}
+    keyed = [(fit_key(cell, seed, 0), cell) for cell in cells_of(facts)]
+    own = {key for key, _ in keyed if key not in now}
+    found: dict[str, CheckedCell] = {}
+    for key, cell in keyed:
+        new = now.get(key, cell)
+        if key not in now or fit_key(new, seed, 0) not in own:
+            found.setdefault(fit_key(new, seed, 0), new)
+    store.write_study(facts | {"cells": [dataclasses.asdict(cell) for cell in meanings.named(list(found.values()))]})
 
 
 def read_study(store: Store) -> StudyOptions:

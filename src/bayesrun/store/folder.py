@@ -30,6 +30,7 @@ from bayesrun.store.whole_files import (
     harm_of,
     read_whole,
     sealed,
+    share,
     unsealed,
     write_atomically,
     write_csv,
@@ -218,9 +219,16 @@ class Store:
 
     def read_outcome(self, key: str) -> Outcome | None:
         """Read what came back from a fit; None where nothing was committed or the file is not as it was written."""
+        return self._outcome(key, SCHEMA_VERSION)
+
+    def read_older(self, key: str) -> Outcome | None:
+        """Read what came back from a fit in the format before this one; None where there is no such."""
+        return self._outcome(key, SCHEMA_VERSION - 1)
+
+    def _outcome(self, key: str, schema: int) -> Outcome | None:
         try:
             fields = unsealed((self.fit_folder(key) / OUTCOME).read_text())
-            if fields.pop("schema", None) != SCHEMA_VERSION:
+            if fields.pop("schema", None) != schema:
                 return None
             return Outcome(
                 **fields
@@ -246,6 +254,43 @@ class Store:
             return bool(unsealed((self.fit_folder(key) / OUTCOME).read_text()).get("schema") != SCHEMA_VERSION)
         except (OSError, ValueError):
             return False
+
+    def read_older_tree(self, older: Outcome) -> xr.DataTree:
+        """Read the posterior of a fit in the format before this one, and compare its checksum.
+
+        Raises
+        ------
+        StoreError
+            If it is not as it was written.
+        """
+        path = self.fit_folder(older.key) / POSTERIOR
+        if harm := read_whole(path, older.checksum)[1]:
+            raise StoreError(harm)
+        return read_tree(path)
+
+    def adopt(self, older: Outcome, outcome: Outcome, config: str) -> None:
+        """Commit the files of a fit in the format before this one as another fit, which shares them on the disk.
+
+        Parameters
+        ----------
+        older
+            What came back then. Its folder stays.
+        outcome
+            The same fit as it is called now.
+        config
+            Its configuration.
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be written to.
+        """
+        before, now = self.fit_folder(older.key), self.fit_folder(outcome.key)
+        for name in (POSTERIOR, SUMMARY, ERROR, *outcome.files):
+            if (before / name).exists():
+                share(before / name, now / name)
+        self.write_config(outcome.key, config)
+        self._write_outcome(outcome)
 
     def done(self, key: str) -> Outcome | None:
         """Outcome of a fit that is done and whole."""

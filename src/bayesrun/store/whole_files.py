@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ __all__ = [
     "harm_of",
     "read_whole",
     "sealed",
+    "share",
     "unsealed",
     "write_atomically",
     "write_csv",
@@ -76,6 +78,26 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def share(source: Path, path: Path) -> None:
+    """Put a file under a second name in one step: the same one on the disk, or a copy where that cannot be.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written to.
+    """
+    if not (path.exists() and path.samefile(source)):
+        write_atomically(path, lambda aside: _link(source, aside))
+
+
+def _link(source: Path, aside: Path) -> None:
+    aside.unlink()
+    try:
+        os.link(source, aside)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, aside)
 
 
 def _sync(path: Path) -> None:

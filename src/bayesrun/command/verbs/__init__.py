@@ -26,6 +26,7 @@ VERBS: Final[Mapping[str, str]] = {
     "replay": "Fit one fit of a study again, here, without storing anything; errors are shown whole.",
     "plan": "How many replicates a Monte Carlo standard error needs.",
     "pipeline": "Studies that run by the calendar.",
+    "migrate": "Bring fits of an older format into the current one without drawing, where what they are can be shown.",
     "forget": "Remove fits of a study: superseded or failed ones, cells, or single fits.",
     "sync": "Write to MLflow what it does not have of a study; runs are made again from the store.",
     "ui": "Say how to open the MLflow page of a study.",
