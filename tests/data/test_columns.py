@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
-from bayesrun.data import read
+from bayesrun.data import read, table_of
 from bayesrun.errors import DataError
 
 if TYPE_CHECKING:
@@ -153,3 +154,91 @@ def test_names_that_are_taken(tmp_path: Path) -> None:
     assert read(str(tmp_path / "b.csv"))["obs"].tolist() == ["a", "b"]
     assert read(str(tmp_path / "b.csv")).coords == {}
     assert read(str(tmp_path / "b.csv"), index="obs", columns={"y": "y"}).coords["obs"] == ("a", "b")
+
+
+UNLIKELY = """y,x,when,note,"x ",mixed,empty
+1,2,2024-01-31,"a, b",7,1,
+2,,2024-02-30,,8,two,
+3,4,yesterday,NA,9,3,
+4,8,,c,9,4,
+"""
+
+
+@pytest.fixture
+def unlikely(tmp_path: Path) -> Any:
+    """A table with a gap, and columns that could not be used as they are: no dates, one name twice, text, nothing."""
+    (tmp_path / "a.csv").write_text(UNLIKELY)
+
+    def make(used: set[str], **how: Any) -> Dataset:
+        table = table_of(read, {"path": str(tmp_path / "a.csv"), **how})
+        assert table is not None
+        return table.arrays(used)
+
+    return make
+
+
+def test_nothing_is_said_of_a_column_that_is_not_used(unlikely: Any) -> None:
+    data = unlikely({"y"}, drop_missing=True, standardize=True, transform={"note": "log"})
+    assert set(data) >= {"y", "x", "when", "note", "mixed", "empty"}
+    assert data.origin.notes == (
+        "all 4 rows used: none is without y",
+        "data.standardize=true scaled y",
+    )
+    assert set(data.only({"y"})) == {"y"}
+    assert set(unlikely(set(), drop_missing=True)) == set(data) - {"y_mean", "y_scale", "x_mean", "x_scale"}
+
+
+@pytest.mark.parametrize(
+    ("used", "how", "message"),
+    [
+        ({"mixed"}, {}, "column mixed holds text among numbers: 'two' in row 2"),
+        ({"x"}, {}, "the file has 2 columns that all come down to 'x'"),
+        ({"note"}, {"transform": {"note": "log"}}, "log needs numbers, and note holds text"),
+        ({"when"}, {"standardize": ["when"]}, "when holds text such as '2024-01-31'; wanted numbers"),
+        ({"empty"}, {"drop_missing": True}, r"leaves no row: each of 4 rows misses one of empty. Choose fewer columns"),
+    ],
+)
+def test_what_is_wrong_with_a_used_column_is_said(unlikely: Any, used: set[str], how: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        unlikely(used, **how)
+
+
+def test_rows_go_by_the_columns_that_are_used(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,y,age,sbp,cabin\na,1,,,\nb,2,30,120,\nc,3,40,,C1\n,4,50,110,\ne,5,60,130,\n")
+    table = table_of(read, {"path": str(tmp_path / "a.csv"), "drop_missing": True, "index": "id"})
+    assert table is not None
+    data = table.arrays({"y", "age", "sbp"})
+    assert data.coords["obs"] == ("b", "e")
+    assert data.origin.notes == (
+        "2 of 5 rows used: 1 without age, 2 without sbp, 1 without id; 1 of them without several",
+    )
+    assert all(len(array) == 2 for array in data.values())
+    assert data["cabin"].tolist() == [-1, -1]
+    assert table.arrays({"y"}).coords["obs"] == ("a", "b", "c", "e")
+
+
+def test_rows_of_the_dim_that_is_used_are_left_out(tmp_path: Path) -> None:
+    content = {
+        "scalar": ((), np.nan),
+        "river": (("year",), np.array([1.0, np.nan, 3.0])),
+        "y": (("person",), np.array([1.0, np.nan, 3.0, 4.0])),
+        "z": (("person", "visit"), np.arange(8.0).reshape(4, 2)),
+    }
+    xr.Dataset(content, coords={"person": ["a", "b", "c", "d"]}).to_netcdf(tmp_path / "a.nc")
+    table = table_of(read, {"path": str(tmp_path / "a.nc"), "drop_missing": True})
+    assert table is not None
+    data = table.arrays({"y", "z"})
+    assert {name: array.shape for name, array in data.items()} == {"river": (3,), "y": (3,), "z": (3, 2)}
+    assert data.coords["person"] == ("a", "c", "d")
+    assert "year" not in data.coords
+
+
+def test_what_is_to_be_kept_is_named(unlikely: Any) -> None:
+    chosen = {"y": "y", "z": "when"}
+    assert unlikely({"y"}, keep="all").origin.keep == ("y", "x", "when", "note", "mixed", "empty")
+    data = unlikely({"y"}, columns=chosen, keep=["note", "z"], standardize=["y"])
+    assert (data.origin.keep, set(data)) == (("note", "z"), {"y", "y_mean", "y_scale", "z", "note"})
+    assert unlikely({"y"}, columns=chosen, keep="all").origin.keep == ("y", "z", "x", "note", "mixed", "empty")
+    assert unlikely({"y"}, columns=chosen).origin.keep == ()
+    with pytest.raises(DataError, match=r"data.keep: there is no array or column 'notes'; did you mean 'note'\? There"):
+        unlikely({"y"}, keep="notes")

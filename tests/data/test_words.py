@@ -57,7 +57,7 @@ def test_a_word_for_missing_is_a_label_among_text(format: str, word: str, tmp_pa
     assert any(f"{word!r} in 2 rows taken as a label" in note for note in data.origin.notes)
     kept = conform(read(path, drop_missing=True, missing=["", word]), {"g": GROUP, "y": REAL})
     assert groups(kept) == {"a": 1, "b": 1}
-    assert any(f"left out 2 of 4 rows, because of g (2 {word!r})" in note for note in kept.origin.notes)
+    assert f"2 of 4 rows used: 2 without g (2 {word!r})" in kept.origin.notes
 
 
 @pytest.mark.parametrize("format", ["csv", "json"])
@@ -68,7 +68,7 @@ def test_a_word_for_missing_is_missing_among_numbers(format: str, word: str, tmp
     np.testing.assert_array_equal(data["y"], [1, np.nan, 4, 8])
     with pytest.raises(DataError, match=rf"row 2 .*which the file writes as 1 '{word}'"):
         conform(data, {"y": REAL})
-    assert "left out 2 of 4 rows, because of y" in read(path, drop_missing=True).origin.notes[0]
+    assert f"2 of 4 rows used: 1 without y (1 '{word}'), 1 without x" in read(path, drop_missing=True).origin.notes
     with pytest.raises(DataError, match="column y holds text among numbers"):
         read(path, missing=[""])
 

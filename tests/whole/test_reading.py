@@ -62,6 +62,8 @@ def test_the_event_is_said_everywhere(table, workdir):
     data = load(next((store.root / "data").glob("*.nc")))
     assert (data.origin.notes, data.coords["died"]) == ((SAID.removeprefix("data=clinic: "),), ("no", "yes"))
     np.testing.assert_array_equal(data["died"], table)
+    assert set(data) == {"age", "died"}  # the model does not use the cabins, and nobody asked to keep them
+    assert cell.left_out == ("cabin",)
     assert SAID in text_of(ademp(StudyOptions(kind="sbc"), [cell], {}))
 
     from mlflow import MlflowClient
@@ -76,20 +78,17 @@ def test_gaps_of_a_column_that_is_not_used_stop_no_model(table, workdir, command
     ran = bayesrun(*command, *QUICK, "track=off", "dry_run=true")
     assert ran.code == 0, ran
     dropped = bayesrun(*command, *QUICK, "track=off", "dry_run=true", "data.drop_missing=true")
-    assert f"left out {N - 9} of {N} rows, because of cabin ({N - 9} blank). Fewer go if only" in dropped.out
+    assert f"note: data=clinic: all {N} rows used: none is without age, died\n" in dropped.out
     named = "model.formula=died ~ age + cabin"
     refused = bayesrun(*FORMULA[:1], named, *FORMULA[2:], *QUICK, "track=off", "dry_run=true")
     assert (refused.code, f"cabin has {N - 9} values that are missing" in refused.err) == (2, True)
     lines = (workdir / "clinic.csv").read_text().splitlines()
     (workdir / "clinic.csv").write_text("\n".join([lines[0], f",{lines[1].split(',', 1)[1]}", *lines[2:]]) + "\n")
     advised = bayesrun(*command, *QUICK, "track=off", "dry_run=true")
-    assert (
-        "data.drop_missing=true; with the columns that the model reads: 'data.columns={age:age,died:died}'"
-        in advised.err
-    )
-    columns = ("data.columns={age: age, died: died}", "data.drop_missing=true")
-    followed = bayesrun(*command, *QUICK, "track=off", "dry_run=true", *columns)
-    assert f"left out 1 of {N} rows, because of age (1 blank)\n" in followed.out  # they are chosen: nothing to advise
+    assert "age has 1 value that is missing or infinite: row 1 " in advised.err
+    assert "Leave such rows out: data.drop_missing=true" in advised.err
+    followed = bayesrun(*command, *QUICK, "track=off", "dry_run=true", "data.drop_missing=true")
+    assert f"note: data=clinic: {N - 1} of {N} rows used: 1 without age\n" in followed.out
 
 
 def test_columns_of_a_shipped_table_are_those_that_were_asked_for(workdir):
@@ -107,6 +106,10 @@ def test_numbers_that_may_be_labels_are_told_of(table, workdir):
     lines = (workdir / "clinic.csv").read_text().splitlines()
     rows = [f"{line},{site}" for line, site in zip(lines, ["site", *sites], strict=True)]
     (workdir / "clinic.csv").write_text("\n".join(rows) + "\n")
-    command = ("--config-dir", "conf", "model=clinic", *FORMULA[3:], *QUICK, "track=off", "dry_run=true")
+    (workdir / "sites_model.py").write_text(MINE.replace("45.0)", "45.0) + 0.0 * data['site']"))
+    (workdir / "conf" / "model" / "sites.yaml").write_text("_target_: sites_model.build\n")
+    unused = bayesrun("--config-dir", "conf", "model=clinic", *FORMULA[3:], *QUICK, "track=off", "dry_run=true")
+    assert "writes one number" not in unused.out
+    command = ("--config-dir", "conf", "model=sites", *FORMULA[3:], *QUICK, "track=off", "dry_run=true")
     assert "site writes one number as 01 and 1; if these are labels: 'data.categories=[site]'" in bayesrun(*command).out
     assert "writes one number" not in bayesrun(*command, "data.categories=[site]").out

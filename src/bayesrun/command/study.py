@@ -109,7 +109,8 @@ def _checked(
     """Check cells, and add up what they and earlier commands ask; the second value says which are one fit."""
     seed = whole.seed
     own = dataclasses.replace(settings.study, levels=whole.levels)  # the rest may be about another model
-    checked = mechanisms(preflight.check(cells), dataclasses.replace(settings, study=own))
+    found = preflight.check(cells, simulated=own.kind != "fit", generator=settings.generator)
+    checked = mechanisms(found, dataclasses.replace(settings, study=own))
     joined = together(checked.cells, [fit_key(cell, seed, 0) for cell in checked.cells])
     checked = dataclasses.replace(
         checked,
@@ -124,7 +125,9 @@ def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Sto
     recorder = tracking.Careful(tracking.recorder(store, settings.study, settings.track))
     if plan.batches:
         recorder.check()
-        store.write_datasets(checked.datasets.values())
+    # what is kept may change where nothing is left to do
+    fresh_data = (data for data in checked.datasets.values() if not store.data_file(data.digest()).exists())
+    store.write_datasets(checked.datasets.values() if plan.batches else fresh_data)
     design, study = study_file.extend_design(store, settings, checked.cells)
     known = specs_of(design, settings.study.seed)
     fresh: dict[str, Outcome] = {}

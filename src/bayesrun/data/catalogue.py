@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from bayesrun.data.columns import Arrangement, arrange
+from bayesrun.data.columns import Arrangement, Table
 from bayesrun.data.files import table as read_table
 from bayesrun.data.hints import nearest
 from bayesrun.errors import DataError
 from bayesrun.types import Dataset, Origin
 
-__all__ = ["CATALOGUE", "Source", "shipped"]
+__all__ = ["CATALOGUE", "Source", "opened", "shipped"]
 
 # exact by definition (international yard and pound agreement, 1959)
 CM_PER_INCH = 2.54
@@ -62,14 +62,15 @@ def shipped(  # noqa: PLR0913 - each parameter is a key of the config
     drop_missing: bool = False,
     event: Mapping[str, Any] | None = None,
     order: Mapping[str, list[Any]] | None = None,
+    keep: str | list[str] | None = None,
 ) -> Dataset:
-    """Give a dataset that comes with bayesrun.
+    """Give a dataset that comes with bayesrun; all columns that are chosen count as used.
 
     Parameters
     ----------
     table
         A name in `CATALOGUE`; its columns have lower-case names.
-    columns, index, categories, transform, standardize, drop_missing, event, order
+    columns, index, categories, transform, standardize, drop_missing, event, order, keep
         See `bayesrun.data.columns.Arrangement`; ``conf/data/TABLE.yaml`` has the values for the model that uses
         the table by default.
 
@@ -83,6 +84,12 @@ def shipped(  # noqa: PLR0913 - each parameter is a key of the config
     DataError
         If there is no such table, its file is not there, or a column cannot be used as asked.
     """
+    how = Arrangement(columns, index, categories, transform, standardize, drop_missing, event, order, keep)
+    return opened(table, how).arrays()
+
+
+def opened(table: str, how: Arrangement) -> Table:
+    """Read a shipped table, whose arrays are made when it is known which of them are used; see `shipped`."""
     if table not in CATALOGUE:
         near = nearest(table, CATALOGUE)
         hint = f"did you mean data.table={near}? " if near else ""
@@ -100,8 +107,7 @@ def shipped(  # noqa: PLR0913 - each parameter is a key of the config
         citation=source.citation,
         origin=Origin(written=written),
     )
-    how = Arrangement(columns, index, categories, transform, standardize, drop_missing, event, order)
-    return arrange(whole, how)
+    return Table(whole, how)
 
 
 def _locate(name: str, source: Source) -> Path:

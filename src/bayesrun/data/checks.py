@@ -38,7 +38,7 @@ def conform(dataset: Dataset, roles: Mapping[str, Role], used: Iterable[str] | N
         What the model asks for, by array name: the DATA of its module. Empty: only the checks that hold for any
         model are made. Arrays that no role names are kept as they are.
     used
-        Without roles the arrays whose values are checked; None: all of them.
+        Without roles the arrays that are checked; None: all of them.
 
     Returns
     -------
@@ -83,9 +83,20 @@ def conform(dataset: Dataset, roles: Mapping[str, Role], used: Iterable[str] | N
             notes.append(f"{name}: 1 is {labels[1]!r}, the event, and 0 is {labels[0]!r}")
     if findings:
         raise DataError("\n".join(findings))
-    sizes = {dim: n for name, array in arrays.items() for dim, n in zip(dims[name], array.shape, strict=True)}
-    coords = {dim: tuple(range(n)) for dim, n in sizes.items() if dim not in coords} | coords
+    coords = {dim: tuple(range(n)) for dim, n in _sizes(arrays, dims, present).items() if dim not in coords} | coords
     return replace(dataset, arrays=arrays, dims=dims, coords=coords).noted(*notes)
+
+
+def _sizes(
+    arrays: Mapping[str, np.ndarray], dims: Mapping[str, tuple[str, ...]], present: Iterable[str]
+) -> dict[str, int]:
+    """Lengths of dims: those of arrays with a role, and where none has one, what all others agree on."""
+    found: dict[str, set[int]] = {}
+    for name, array in arrays.items():
+        for dim, length in zip(dims[name], array.shape, strict=False):
+            found.setdefault(dim, set()).add(length)
+    known = {dim: n for name in present for dim, n in zip(dims[name], arrays[name].shape, strict=True)}
+    return {dim: known.get(dim, min(lengths)) for dim, lengths in found.items() if dim in known or len(lengths) == 1}
 
 
 def check_roles(dataset: Dataset, roles: Mapping[str, Role]) -> None:
@@ -107,7 +118,7 @@ def check_values(dataset: Dataset, names: Iterable[str] | None = None, series: I
     dataset
         Any dataset.
     names
-        Arrays whose values are checked; None: all of them. Dims are always checked for all.
+        Arrays that are checked; None: all of them. At others nothing is looked at.
     series
         Those whose rows are a series, of which none can be left out.
 
@@ -118,11 +129,12 @@ def check_values(dataset: Dataset, names: Iterable[str] | None = None, series: I
     """
     if not dataset.arrays:
         raise DataError("the data have no columns; check data.path and data.columns")
+    checked = {name: dataset.arrays[name] for name in (dataset.arrays if names is None else names)}
     findings = [
-        f"{name} is empty: it has shape {a.shape}; check data.path" for name, a in dataset.arrays.items() if a.size == 0
+        f"{name} is empty: it has shape {a.shape}; check data.path" for name, a in checked.items() if not a.size
     ]
     lengths: dict[str, dict[int, str]] = {}
-    for name, array in dataset.arrays.items():
+    for name, array in checked.items():
         along = _dims(dataset, name)
         if len(along) != array.ndim:
             findings.append(
@@ -143,11 +155,7 @@ def check_values(dataset: Dataset, names: Iterable[str] | None = None, series: I
                 f"{dim} has {len(dataset.coords[dim])} labels for {length} values; wanted one label for each"
             )
     if not findings:
-        findings = [
-            text
-            for name in (dataset.arrays if names is None else names)
-            for text in _missing(dataset, name, REMEDY if name in series else _DROP)
-        ]
+        findings = [text for name in checked for text in _missing(dataset, name, REMEDY if name in series else _DROP)]
     if findings:
         raise DataError("\n".join(findings))
 

@@ -5,7 +5,8 @@ The order of work is fixed: choose columns, drop rows, transform, order labels, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from bayesrun.data.hints import listed, missing, nearest, override, rows
 from bayesrun.data.label_order import set_event, set_order
+from bayesrun.data.left_out import LeftOut, leave_out
 from bayesrun.data.parts import OBS, PREDICTOR, Part, Slot, assemble, example, holds_text, is_plain, texts
 from bayesrun.data.transforms import apply, sought, standardise
 from bayesrun.errors import DataError
@@ -20,7 +22,7 @@ from bayesrun.errors import DataError
 if TYPE_CHECKING:
     from bayesrun.types import Dataset
 
-__all__ = ["Arrangement", "arrange"]
+__all__ = ["Arrangement", "Table", "arrange", "check_kept"]
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,14 @@ class Arrangement:
         Arrays (or columns of a matrix) scaled to mean 0 and SD 1. True: every numeric column with more than
         two distinct values that is no category.
     drop_missing
-        Whether to leave out rows in which a chosen column is missing or infinite.
+        Whether to leave out rows in which a column that is used is missing or infinite.
     event
         Array (or column) of two labels to the one that is the event: it is coded 1, the other 0.
     order
         Array (or column) of labels to all of them in their order: they are coded 0..K-1.
+    keep
+        Arrays and columns that are there for quantities, although no model uses them, or ``all``; a column that is not
+        chosen is as the file has it.
     """
 
     columns: Mapping[str, str | list[str]] | None = None
@@ -57,9 +62,22 @@ class Arrangement:
     drop_missing: bool = False
     event: Mapping[str, Any] | None = None
     order: Mapping[str, Sequence[Any]] | None = None
+    keep: str | Sequence[str] | None = None
 
 
-def arrange(table: Dataset, how: Arrangement) -> Dataset:
+@dataclass(frozen=True)
+class Table:
+    """A table that was read, and how its arrays are made once it is known which of them are used."""
+
+    whole: Dataset
+    how: Arrangement
+
+    def arrays(self, used: Collection[str] | None = None) -> Dataset:
+        """Make the dataset; see `arrange`."""
+        return arrange(self.whole, self.how, used)
+
+
+def arrange(table: Dataset, how: Arrangement, used: Collection[str] | None = None) -> Dataset:
     """Make a dataset from a table.
 
     Text becomes int64 codes, with the sorted labels in ``coords[array name]`` (a categorical column of a file
@@ -74,40 +92,97 @@ def arrange(table: Dataset, how: Arrangement) -> Dataset:
         missing. Its coords label dims, or are the labels of a column that is already coded.
     how
         What is wanted.
+    used
+        Arrays that a model uses: gaps in them leave rows out, with those in the index, and what is wrong with them is
+        said. Others are there as far as they can be made, and nothing is said of them. None: all chosen arrays are.
 
     Raises
     ------
     DataError
         If a column is not there or cannot be used as asked.
     """
-    slots = _choose(table, how.columns)
+    chosen = _choose(table, how.columns, used)
+    strict = [slot for slot in chosen if used is None or _is_used(slot, used, how)]
+    checked = {id(part) for slot in strict for part in slot.parts}
+    kept = _kept(table, chosen, how.keep)
+    slots = [*chosen, *(Slot(name, [_part(table, name)]) for name in kept if not _is_among(name, chosen))]
     labels = _index(table, how.index)
-    dropped = _Dropped()
-    if how.drop_missing:
-        labels, dropped = _drop(table, slots, labels)
-    if labels is not None:
-        _check_labels(str(how.index), labels)
-    _transform(slots, how)
-    _rank(slots, how)
-    categories = [part for name in _names(how.categories) for part in _resolve(slots, name, "categories")]
-    for part in _to_standardise(slots, how.standardize, categories):
+    dropped = LeftOut()
+    if how.drop_missing and strict:
+        labels, dropped = leave_out(table, slots, strict, labels, None if used is None else how.index)
+    if labels is not None and how.index is not None and strict:
+        _check_labels(how.index, labels)
+    _transform(chosen, how, checked)
+    _rank(chosen, how, checked)
+    categories = [part for name in _names(how.categories) for part in _resolve(chosen, name, "categories")]
+    for part in _to_standardise(chosen, how.standardize, categories):
         if holds_text(part):
+            if id(part) not in checked:
+                continue
             raise DataError(f"data.standardize: {part.column} holds text such as {example(part)!r}; wanted numbers")
         part.values, part.mean, part.scale = standardise(part.values)
         part.scaled, part.changed = True, (*part.changed, "standardize")
-    found = assemble(table, slots, labels, {id(part) for part in categories})
-    return replace(found, origin=replace(found.origin, gaps=dropped.rows)).noted(*dropped.notes, *_scaled(how, slots))
+    found = assemble(table, slots, labels, {id(part) for part in categories}, {slot.name for slot in strict})
+    origin = replace(found.origin, gaps=dropped.rows, keep=tuple(kept))
+    return replace(found, origin=origin).noted(*dropped.notes, *_scaled(how, strict))
 
 
-def _transform(slots: list[Slot], how: Arrangement) -> None:
+def _is_used(slot: Slot, used: Collection[str], how: Arrangement) -> bool:
+    if slot.name in used:
+        return True
+    wanted = how.standardize
+    scaled = wanted is True or (
+        wanted is not False and bool({slot.name, *(p.column for p in slot.parts)} & {*_names(wanted)})
+    )
+    return scaled and (f"{slot.name}_mean" in used or f"{slot.name}_scale" in used)
+
+
+def _is_among(name: str, slots: list[Slot]) -> bool:
+    return any(slot.name == name for slot in slots)
+
+
+def _kept(table: Dataset, chosen: list[Slot], keep: str | Sequence[str] | None) -> list[str]:
+    """Return the names of arrays, and of columns that are not chosen, which are to be kept."""
+    names = [slot.name for slot in chosen]
+    columns = {part.column for slot in chosen for part in slot.parts}
+    known = list(dict.fromkeys([*names, *(c for c in table.arrays if c not in columns)]))
+    if keep == "all":
+        return known
+    known += [column for column in table.arrays if column not in known]
+    check_kept(_names(keep), known)
+    return _names(keep)
+
+
+def check_kept(names: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse names to be kept that the data do not have.
+
+    Raises
+    ------
+    DataError
+        With the nearest name.
+    """
+    for name in names:
+        if name not in known:
+            near = nearest(str(name), known)
+            hint = f"did you mean {near!r}? " if near else ""
+            raise DataError(f"data.keep: there is no array or column {name!r}; {hint}There are {listed(known)}")
+
+
+def _doubtful(part: Part, checked: set[int]) -> contextlib.AbstractContextManager[None]:
+    """Pass over what is wrong with a column that nobody uses."""
+    return contextlib.nullcontext() if id(part) in checked else contextlib.suppress(DataError)
+
+
+def _transform(slots: list[Slot], how: Arrangement, checked: set[int]) -> None:
     for name, wanted in (how.transform or {}).items():
         for part in _resolve(slots, name, "transform"):
-            for transform in _names(wanted):
-                label = sought(transform)
-                cells = texts(part) if label is None else _cells(part, label)
-                part.values, part.levels = apply(name, cells, transform), None
-                part.written = part.written if label is None else None
-                part.changed = (*part.changed, transform)
+            with _doubtful(part, checked):
+                for transform in _names(wanted):
+                    label = sought(transform)
+                    cells = texts(part) if label is None else _cells(part, label)
+                    part.values, part.levels = apply(name, cells, transform), None
+                    part.written = part.written if label is None else None
+                    part.changed = (*part.changed, transform)
 
 
 def _cells(part: Part, label: str) -> np.ndarray:
@@ -116,21 +191,15 @@ def _cells(part: Part, label: str) -> np.ndarray:
     return written if written is not None and label in written.tolist() else texts(part)
 
 
-def _rank(slots: list[Slot], how: Arrangement) -> None:
+def _rank(slots: list[Slot], how: Arrangement, checked: set[int]) -> None:
     for name, event in (how.event or {}).items():
         for part in _resolve(slots, name, "event"):
-            set_event(name, part, event)
+            with _doubtful(part, checked):
+                set_event(name, part, event)
     for name, order in (how.order or {}).items():
         for part in _resolve(slots, name, "order"):
-            set_order(name, part, order)
-
-
-@dataclass(frozen=True)
-class _Dropped:
-    """What was left out: a line for people, and the rows; see `Origin.gaps`."""
-
-    notes: tuple[str, ...] = ()
-    rows: tuple[str, ...] = ()
+            with _doubtful(part, checked):
+                set_order(name, part, order)
 
 
 def _scaled(how: Arrangement, slots: list[Slot]) -> list[str]:
@@ -145,9 +214,9 @@ def _names(value: str | Sequence[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def _choose(table: Dataset, columns: Mapping[str, str | list[str]] | None) -> list[Slot]:
+def _choose(table: Dataset, columns: Mapping[str, str | list[str]] | None, used: Collection[str] | None) -> list[Slot]:
     if columns is None:
-        _refuse_twins(table, list(table.arrays))
+        _refuse_twins(table, [name for name in table.arrays if used is None or name in used])
         return [Slot(name, [_part(table, name)]) for name in table.arrays]
     if not isinstance(columns, Mapping):
         raise DataError(f"data.columns: got {columns!r}; wanted a mapping: {override({'y': 'COLUMN'})}")
@@ -243,56 +312,6 @@ def _check_labels(index: str, values: np.ndarray) -> None:
             f"data.index: {index} repeats values, for example in {rows(repeated)}; labels of observations must differ. "
             "Leave it out: data.index=null"
         )
-
-
-def _drop(table: Dataset, slots: list[Slot], labels: np.ndarray | None) -> tuple[np.ndarray | None, _Dropped]:
-    parts = [part for slot in slots for part in slot.parts]
-    along = [part for part in parts if part.dims[:1] == parts[0].dims[:1]]
-    if len({len(part.values) for part in along}) > 1:
-        raise DataError(
-            f"data.drop_missing: {listed(part.column for part in along)} differ in length; rows do not match"
-        )
-    keep = np.ones(len(along[0].values), dtype=bool)
-    for part in along:
-        absent = part.values < 0 if part.levels is not None else missing(part.values)
-        keep &= ~absent.reshape(len(absent), -1).any(axis=1)
-    if not keep.any():
-        raise DataError(
-            f"data.drop_missing=true leaves no row: each of {len(keep)} rows misses one of "
-            f"{listed(part.column for part in along)}. Choose fewer columns with data.columns"
-        )
-    dim = parts[0].dims[0]
-    if labels is None and dim in table.coords:
-        labels = np.array(table.coords[dim], dtype=object)
-    dropped = _told(table, along, keep, labels)
-    for part in along:
-        part.values = part.values[keep]
-        part.written = part.written[keep] if part.written is not None else None
-        if part.levels is not None and not part.ordered:
-            used = np.unique(part.values)
-            part.values, part.levels = np.searchsorted(used, part.values), tuple(part.levels[code] for code in used)
-    if labels is None and not keep.all():
-        # the rows that are left keep their numbers, by which LOO knows whether two models saw the same ones
-        labels = np.arange(len(keep))
-    return labels[keep] if labels is not None and len(labels) == len(keep) else labels, dropped
-
-
-def _told(table: Dataset, parts: list[Part], keep: np.ndarray, labels: np.ndarray | None) -> _Dropped:
-    if keep.all():
-        return _Dropped()
-    gone = ~keep
-    inside = gone & (np.arange(len(keep)) < np.flatnonzero(keep)[-1]) & (np.arange(len(keep)) > np.argmax(keep))
-    names = [f"row {row}" for row in np.flatnonzero(inside) + 1] if labels is None else labels[gone].tolist()
-    why = {
-        part.column: table.origin.absent.get(part.column, "infinite values")
-        for part in parts
-        if (part.values < 0 if part.levels is not None else missing(part.values)).any()
-    }
-    told = listed(f"{column} ({words})" for column, words in why.items())
-    note = f"data.drop_missing=true left out {int(gone.sum())} of {len(keep)} rows, because of {told}"
-    if set(table) <= {part.column for part in parts}:  # nobody has chosen yet
-        note += f". Fewer go if only the columns that are used are chosen: {override({'y': 'COLUMN'})}"
-    return _Dropped((note,), tuple(str(name) for name in names))
 
 
 def _resolve(slots: list[Slot], name: str, option: str) -> list[Part]:

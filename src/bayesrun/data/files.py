@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesrun.data.columns import Arrangement, arrange
+from bayesrun.data.columns import Arrangement, Table
 from bayesrun.data.hints import listed, nearest
 from bayesrun.data.words import absent_words, counted
 from bayesrun.errors import DataError
@@ -26,7 +26,7 @@ from bayesrun.types import Dataset, Origin
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "read", "table"]
+__all__ = ["FORMATS", "opened", "read", "table"]
 
 FORMATS: Mapping[str, str] = {
     ".csv": "csv",
@@ -61,8 +61,9 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
     missing: str | list[str] | None = None,
     event: Mapping[str, Any] | None = None,
     order: Mapping[str, list[Any]] | None = None,
+    keep: str | list[str] | None = None,
 ) -> Dataset:
-    """Read a table of the user's.
+    """Read a table of the user's; all columns that are chosen count as used.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
         ``csv``, ``parquet``, ``json`` (a list of records, or an object of columns) or ``netcdf``. None: by suffix.
     separator
         Between the columns of a csv file. None: a tab for .tsv, a comma for others.
-    columns, index, categories, transform, standardize, drop_missing, event, order
+    columns, index, categories, transform, standardize, drop_missing, event, order, keep
         See `bayesrun.data.columns.Arrangement`.
     name
         Of the dataset. None: the file's name without its suffix.
@@ -92,9 +93,21 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
     DataError
         If the file is missing or unreadable, or a column is not there or cannot be used as asked.
     """
-    how = Arrangement(columns, index, categories, transform, standardize, drop_missing, event, order)
+    how = Arrangement(columns, index, categories, transform, standardize, drop_missing, event, order, keep)
+    return opened(path, format, separator, name, missing, how).arrays()
+
+
+def opened(
+    path: str,
+    format: str | None,
+    separator: str | None,
+    name: str | None,
+    missing: str | list[str] | None,
+    how: Arrangement,
+) -> Table:
+    """Read a table, whose arrays are made when it is known which of them are used; see `read`."""
     with _local(path) as file:
-        return arrange(table(file, format, separator, name, missing), how)
+        return Table(table(file, format, separator, name, missing), how)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["event_key", "listed", "missing", "nearest", "order_key", "override", "rows"]
+__all__ = ["event_key", "keep_key", "listed", "missing", "nearest", "order_key", "override", "rows"]
 
 # A message is a few lines: beyond this many names or rows it says how many there are
 _SHOWN_NAMES = 20
@@ -85,6 +85,11 @@ def override(mapping: Mapping[str, str | list[str]]) -> str:
 def event_key(name: str) -> str:
     """Write how the event of two labels is stated: ``'data.event={y:LABEL}'``, quotes included."""
     return f"'data.event={{{_word(name)}:LABEL}}'"
+
+
+def keep_key(names: Iterable[str]) -> str:
+    """Write how columns are kept that no model uses: ``'data.keep=[age,sex]'``, quotes included."""
+    return f"'data.keep=[{','.join(map(_word, names))}]'"
 
 
 def order_key(name: str, labels: Iterable[object]) -> str:

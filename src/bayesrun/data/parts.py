@@ -14,7 +14,7 @@ from bayesrun.errors import DataError
 from bayesrun.types import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from bayesrun.types import Dataset
 
@@ -111,8 +111,10 @@ def is_plain(numbers: np.ndarray, written: np.ndarray) -> bool:
     return all(word is None or str(number) == word for word, number in seen.items())
 
 
-def _refuse_mixed(part: Part) -> None:
+def _refuse_mixed(part: Part, used: bool = True) -> None:
     """Refuse a column of numbers with text among them: coding it as labels would make other numbers of it."""
+    if not used:
+        return
     there = [(row, str(value)) for row, value in enumerate(part.values.flat, start=1) if value is not None]
     words = [(row, value) for row, value in there if not is_number(value)]
     if there and (2 * len(words) <= len(there) or all(is_number(value.replace(",", "")) for _, value in there)):
@@ -141,7 +143,9 @@ def texts(part: Part) -> np.ndarray:
     return np.array([part.levels[code] if code >= 0 else None for code in part.values], dtype=object)
 
 
-def assemble(table: Dataset, slots: list[Slot], labels: np.ndarray | None, coded: set[int]) -> Dataset:
+def assemble(
+    table: Dataset, slots: list[Slot], labels: np.ndarray | None, coded: set[int], used: Collection[str]
+) -> Dataset:
     """Code, stack and label.
 
     Parameters
@@ -154,11 +158,13 @@ def assemble(table: Dataset, slots: list[Slot], labels: np.ndarray | None, coded
         Of the observations, dims (obs,); None: those of the table, if it has any.
     coded
         The `id` of each part that is coded although it holds numbers.
+    used
+        Names of the slots of which it is said what is wrong with them; others are there as they can be, text as text.
 
     Raises
     ------
     DataError
-        If columns of a matrix hold text or differ in shape, and if a name would be taken twice.
+        If columns of a used matrix hold text or differ in shape, and if a name would be taken twice.
     """
     arrays: dict[str, np.ndarray] = {}
     dims: dict[str, tuple[str, ...]] = {}
@@ -170,7 +176,7 @@ def assemble(table: Dataset, slots: list[Slot], labels: np.ndarray | None, coded
             # the first matrix owns the plain name; another one needs labels of its own
             dim = PREDICTOR if matrices == 0 else f"{PREDICTOR}_{slot.name}"
             matrices += 1
-            arrays[slot.name] = _stack(slot)
+            arrays[slot.name] = _stacked(slot, slot.name in used)
             dims[slot.name] = (first.dims[0], dim)
             coords[dim] = tuple(part.column for part in slot.parts)
         else:
@@ -183,17 +189,20 @@ def assemble(table: Dataset, slots: list[Slot], labels: np.ndarray | None, coded
         first = slot.parts[0]
         if slot.name in along and holds_text(first):
             # coords of that name label the dim, so these labels stay text
-            _refuse_mixed(replace(first, values=texts(first)))
+            _refuse_mixed(replace(first, values=texts(first)), slot.name in used)
             arrays[slot.name] = texts(first)
             continue
-        arrays[slot.name], found = _coded(first, id(first) in coded)
+        arrays[slot.name], found = _coded_if(slot.name in used, first, id(first) in coded)
         levels |= {slot.name: found} if found is not None else {}
-    used = dict.fromkeys(dim for names in dims.values() for dim in names)
-    coords = {dim: table.coords[dim] for dim in used if dim in table.coords} | coords | levels
+    along_any = dict.fromkeys(dim for names in dims.values() for dim in names)
+    coords = {dim: table.coords[dim] for dim in along_any if dim in table.coords} | coords | levels
     if labels is not None:
-        dim = slots[0].parts[0].dims[0]
+        of = next((slot for slot in slots if slot.name in used and slot.parts[0].dims), slots[0])
+        dim = of.parts[0].dims[0]
         coords[dim] = tuple(labels.tolist())
-    for name, values, own in _undo(slots, dims):
+    for slot, name, values, own in _undo(slots, dims):
+        if name in arrays and slot.name not in used:
+            continue
         if name in arrays:
             raise DataError(
                 f"data.standardize: {name} is a column already, and would also hold what undoes the standardisation; "
@@ -204,14 +213,24 @@ def assemble(table: Dataset, slots: list[Slot], labels: np.ndarray | None, coded
     arrays = {name: arrays[name] for name in order | dict.fromkeys(arrays)}
     ordered = tuple(slot.name for slot in slots if slot.parts[0].ordered and slot.name in levels)
     return replace(
-        table, arrays=arrays, dims=dims, coords=coords, ordered=ordered, origin=_origin(table, slots, arrays, levels)
+        table,
+        arrays=arrays,
+        dims=dims,
+        coords=coords,
+        ordered=ordered,
+        origin=_origin(table, slots, arrays, levels, used),
     )
 
 
 def _origin(
-    table: Dataset, slots: list[Slot], arrays: Mapping[str, np.ndarray], levels: Mapping[str, tuple[Any, ...]]
+    table: Dataset,
+    slots: list[Slot],
+    arrays: Mapping[str, np.ndarray],
+    levels: Mapping[str, tuple[Any, ...]],
+    used: Collection[str],
 ) -> Origin:
     """Carry from columns to arrays how they came about."""
+    told = {name: labels for name, labels in levels.items() if name in used}
     single = {slot.name: slot.parts[0] for slot in slots if not slot.matrix}
     absent = {
         slot.name: "; ".join(
@@ -233,8 +252,8 @@ def _origin(
     changed = {slot.name: ", ".join(dict.fromkeys(c for part in slot.parts for c in part.changed)) for slot in slots}
     return Origin(
         notes=(
-            *(_alike(name, labels, arrays[name]) for name, labels in levels.items() if _doubtful(labels)),
-            *(note for name, labels in levels.items() for note in _near(name, labels)),
+            *(_alike(name, labels, arrays[name]) for name, labels in told.items() if _doubtful(labels)),
+            *(note for name, labels in told.items() for note in _near(name, labels)),
         ),
         changed={name: text for name, text in changed.items() if text},
         absent={name: text for name, text in absent.items() if text},
@@ -283,6 +302,25 @@ def _coded(part: Part, wanted: bool) -> tuple[np.ndarray, tuple[Any, ...] | None
     return part.values, None
 
 
+def _coded_if(used: bool, part: Part, wanted: bool) -> tuple[np.ndarray, tuple[Any, ...] | None]:
+    """Code a column; one that is not used stays text where it cannot be."""
+    try:
+        return _coded(part, wanted)
+    except DataError:
+        if used:
+            raise
+        return texts(part), None
+
+
+def _stacked(slot: Slot, used: bool) -> np.ndarray:
+    try:
+        return _stack(slot)
+    except DataError:
+        if used:
+            raise
+        return texts(slot.parts[0])
+
+
 def _stack(slot: Slot) -> np.ndarray:
     text = [part for part in slot.parts if holds_text(part)]
     if text:
@@ -303,13 +341,16 @@ def _stack(slot: Slot) -> np.ndarray:
     return np.column_stack([part.values.astype(np.float64) for part in slot.parts])
 
 
-def _undo(slots: list[Slot], dims: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, np.ndarray, tuple[str, ...]]]:
+def _undo(
+    slots: list[Slot], dims: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[Slot, str, np.ndarray, tuple[str, ...]]]:
     for slot in slots:
         if not any(part.scaled for part in slot.parts):
             continue
         for word in ("mean", "scale"):
             values = np.array([getattr(part, word) for part in slot.parts], dtype=np.float64)
             yield (
+                slot,
                 f"{slot.name}_{word}",
                 values if slot.matrix else values[0].reshape(()),
                 dims[slot.name][1:2] if slot.matrix else (),

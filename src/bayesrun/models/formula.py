@@ -99,7 +99,7 @@ def build(
     except ImportError as error:
         raise ConfigError(f"model=formula needs Bambi ({error}): pip install 'bayesrun[formula]'") from error
     names, outcome, named = _read(formula)
-    _check_columns(formula, names, [name for name in data if _is_column(data, name)])
+    _check_columns(formula, names, data)
     groups, factors = _labels_meant(formula)
     _check_factors(formula, factors, data)
     frame = _frame(data, names, factors, names - groups - {outcome})
@@ -217,7 +217,6 @@ def _check_factors(formula: str, factors: set[str], data: Dataset) -> None:
 
 
 def _is_column(data: Dataset, name: str) -> bool:
-    # an array that is looked at counts as one that the model reads
     return data.dims[name] == ("obs",) if name in data.dims else data[name].ndim == 1
 
 
@@ -363,10 +362,11 @@ def _check_names(names: set[str], spec: Any) -> None:
         )
 
 
-def _check_columns(formula: str, names: set[str], present: list[str]) -> None:
-    missing = sorted(names - set(present))
+def _check_columns(formula: str, names: set[str], data: Dataset) -> None:
+    missing = sorted(name for name in names if name not in data or not _is_column(data, name))
     if not missing:
         return
+    present = [name for name in data if _is_column(data, name)]
     near = [match for name in missing for match in difflib.get_close_matches(name, present, n=1)]
     hint = f" Did you mean {', '.join(near)}?" if near else ""
     raise DataError(

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from bayesrun.base.imports import import_target
 from bayesrun.base.source_code import source_digest
 from bayesrun.base.spelling import did_you_mean
+from bayesrun.data.hints import keep_key
 from bayesrun.errors import ConfigError
+from bayesrun.planning.columns_read import columns_named
 from bayesrun.statistics.measures import parse_decisions
 from bayesrun.statistics.measures.expressions import (
     Misread,
@@ -64,7 +66,7 @@ def check_estimands(
     ConfigError
         With every such rule.
     """
-    lines: dict[str, None] = {}
+    lines: dict[str, None] = dict.fromkeys(line for one in cells for line in _not_kept(one, study))
     lacking: dict[tuple[str, str, str], dict[str, str]] = {}
     for one in cells:
         asked = one.cell.diagnostics
@@ -89,6 +91,21 @@ def check_estimands(
     if lines:
         raise ConfigError("\n".join(lines))
     return notes
+
+
+def _not_kept(one: CheckedCell, study: StudyOptions) -> list[str]:
+    """Say which quantities name columns that are not stored, as far as their text shows it before anything is drawn."""
+    lines = []
+    for node, quantities in (("diagnostics", one.cell.diagnostics.quantities), ("study", study.quantities)):
+        for name, path in (quantities or {}).items():
+            where = f"{node}.quantities.{name}"
+            read = [column for column in columns_named(import_target(where, path)) if column in one.left_out]
+            if read:
+                lines.append(
+                    f"{where}: {path} reads {', '.join(read)}, which model={one.cell.model.name} does not use, so that "
+                    f"the study does not store it; store it too, with nothing fitted anew: {keep_key(read)}"
+                )
+    return lines
 
 
 def quantity_sources(asked: DiagnosticsOptions, own: Iterable[str] = ()) -> dict[str, str]:

@@ -14,6 +14,7 @@ from bayesrun.base.seeds import named_seed
 from bayesrun.errors import BayesrunError, ConfigError
 from bayesrun.planning.estimands import check_estimands, quantity_sources, unknown_nulls
 from bayesrun.planning.keys import data_digest
+from bayesrun.planning.loaded_data import DESIGN, KEEP
 from bayesrun.planning.misspecification import check_compared, check_pair
 from bayesrun.planning.model_check import build, check_other, source_of
 from bayesrun.planning.option_types import shell
@@ -78,9 +79,7 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
         try:
             if name not in made:
                 model = checked.models[label] if generator is None else None
-                made[name] = _simulation(
-                    target, dataset, truth, model, joint=joint, redrawn=_redrawn(one.cell.data) is not None
-                )
+                made[name] = _simulation(target, one, dataset, truth, model, joint=joint)
             recipe, _, ready = made[name]
             _check_observed(one, checked.models[label], dataset, target, ready.replaced)
             design = _redrawn(one.cell.data)
@@ -106,7 +105,7 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
                         one.cell.model,
                         checked.models[label],
                         ready,
-                        dataset,
+                        dataset.only(one.used),
                         redrawn=design is not None,
                     ),
                     warnings=(*one.warnings, *told[pair], *_doubts(recipe.original, study), *undecided.values()),
@@ -143,8 +142,6 @@ def _seeing_the_same(cells: Sequence[CheckedCell]) -> list[list[CheckedCell]]:
         groups.setdefault(data_digest(one), []).append(one)
     return list(groups.values())
 
-
-DESIGN = "bayesrun.data.design.design"
 
 MOST_DRAWN = 8
 """Datasets drawn to find one that is not degenerate."""
@@ -229,7 +226,9 @@ def _words(target: Target) -> str:
 
 
 def _redrawn(data: Target) -> Target | None:
-    return data if data.params.get("redraw") is True else None
+    if data.params.get("redraw") is not True:
+        return None
+    return dataclasses.replace(data, params={name: value for name, value in data.params.items() if name != KEEP})
 
 
 def _refused(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
@@ -273,7 +272,7 @@ def _refused(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
 
 
 def _simulation(
-    target: Target, dataset: Dataset, truth: Truth, model: pm.Model | None, *, joint: bool, redrawn: bool
+    target: Target, one: CheckedCell, dataset: Dataset, truth: Truth, model: pm.Model | None, *, joint: bool
 ) -> tuple[Simulation, Dataset, Simulator]:
     """Check that a generator can draw datasets like this one; return its own form of it, and what draws them."""
     from bayesrun.data import conform
@@ -285,7 +284,7 @@ def _simulation(
         base = conform(dataset, module_constant(function, "DATA", {}), used=())
     except BayesrunError as error:
         raise ConfigError(f"study.generator: model={target.name} on data={dataset.name}: {error}") from error
-    found = build(bound, base)
+    found = build(bound, base, known=[name for name in base if name in one.used])
     try:
         ready = simulator(functools.partial(function, **bound.params), base, truth, model or found.model)
     except ConfigError as error:
@@ -294,7 +293,8 @@ def _simulation(
     original = None if truth.path is None else facts_of(truth.path, free)
     what = identity(truth, free) | ({"joint": True} if joint else {})
     hook = module_constant(function, "from_draws", None)
-    meaning = _with_hook(_meaning(found.fingerprint, bound, found.model, ready, base, redrawn=redrawn), bound, hook)
+    own, redrawn = base.only(one.used), _redrawn(one.cell.data) is not None
+    meaning = _with_hook(_meaning(found.fingerprint, bound, found.model, ready, own, redrawn=redrawn), bound, hook)
     recipe = Simulation(bound, meaning, identity=what, base_hash=base.digest(), original=original)
     if original is not None and joint:
         recipe = dataclasses.replace(recipe, original=check_same_model(original, ready.model, bound, meaning))

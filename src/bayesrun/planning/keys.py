@@ -83,6 +83,8 @@ def fit_spec(checked: CheckedCell, study_seed: int, replicate: int) -> FitSpec:
         quantity_sources=checked.quantity_sources,
         step_sources=checked.step_sources,
         asked=None if checked.asked is None else checked.asked.diagnostics,
+        used=checked.used,
+        left_out=checked.left_out,
     )
 
 

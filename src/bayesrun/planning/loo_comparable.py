@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["observed_of"]
 
 OBS: Final = "obs"
+KEEP: Final = "keep"
+"""Parameter of a data config that changes neither rows nor what a model sees."""
 
 SHIPPED: Final = "bayesrun.data.shipped"
 TABLES: Final = {"bayesrun.data.read": "path", SHIPPED: "table"}
@@ -191,7 +193,7 @@ def _source(data: Target | None) -> str:
     if data is None:
         return ""
     if data.path not in TABLES:
-        return digest([data.path, data.params])
+        return digest([data.path, {name: value for name, value in data.params.items() if name != KEEP}])
     where = data.params.get(TABLES[data.path])
     text = str(where)
     return digest(

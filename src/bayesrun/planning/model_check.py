@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sysconfig
 import traceback
+import warnings
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesrun.base.imports import import_target, module_files
+from bayesrun.base.imports import import_target, module_constant, module_files
 from bayesrun.base.source_code import executed, source_digest
 from bayesrun.errors import BayesrunError, ConfigError, DataError
 from bayesrun.planning.casts import casts, watched
+from bayesrun.planning.columns_read import Read, noted, with_scales
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pymc as pm
 
@@ -26,9 +28,23 @@ if TYPE_CHECKING:
 __all__ = ["Built", "build", "build_model", "check_discrete", "check_other", "probe", "source_of", "undoable"]
 
 
+type View = Callable[[Collection[str]], Dataset]
+"""Gives the dataset of the rows that have the arrays that are used, in the form that the model wants."""
+
+
 @dataclass(frozen=True)
 class Built:
-    """A model and what its graph shows."""
+    """A model, what it uses of its dataset, and what its graph shows.
+
+    Parameters
+    ----------
+    used
+        Arrays that it reads, with those that undo their standardisation.
+    coords
+        Coords that it reads.
+    dataset
+        As it is stored: what is used, and what is kept; None: as it was given.
+    """
 
     model: pm.Model
     fingerprint: str
@@ -38,10 +54,24 @@ class Built:
     conditioned: str = ""
     parts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     source: str = ""
+    used: frozenset[str] = frozenset()
+    coords: frozenset[str] = frozenset()
+    dataset: Dataset | None = None
 
 
-def build(target: Target, dataset: Dataset) -> Built:
+def build(target: Target, dataset: Dataset, view: View | None = None, known: Collection[str] = ()) -> Built:
     """Build a model and check that it can be fitted.
+
+    Parameters
+    ----------
+    target
+        The model.
+    dataset
+        The rows that have the arrays in `known`, with all arrays.
+    view
+        Gives the same dataset, of the rows that have what the model turns out to use; None: they are given.
+    known
+        Arrays that count as used whether the builder reads them or not.
 
     Raises
     ------
@@ -60,7 +90,7 @@ def build(target: Target, dataset: Dataset) -> Built:
     from bayesrun.planning.hidden_code import ops_with_code
 
     builder = import_target("model", target.path)
-    model = _first(builder, target, dataset)
+    model, dataset, read = _first(builder, target, dataset, view, frozenset(known))
     if not model.observed_RVs:
         raise ConfigError(
             f"model={target.name}: no variable is observed, so there is nothing to fit; give one observed=data[...] "
@@ -70,19 +100,28 @@ def build(target: Target, dataset: Dataset) -> Built:
         raise ConfigError(f"model={target.name}: it has no free variable, so there is nothing to fit")
     _check_dims(model, target.name)
     _check_names(model, target.name)
-    again = build_model(builder, target, dataset)
+    used = with_scales(dataset, read.arrays | set(known)) if read.arrays else frozenset(dataset.arrays)
+    own = dataset.only(used, read.coords)
+    stored = dataset.only({*used, *dataset.origin.keep}, read.coords)
+    again = _again(builder, target, stored, whole=own is dataset)
     try:
         shown = shown_by(model)
-        found = fingerprint(builder, model, dataset, target.params, shown=shown)
+        found = fingerprint(builder, model, own, target.params, shown=shown)
+        if own is not dataset and (again is None or not found.endswith(graph_digest(again, own))):
+            # it asks which columns there are, and without the others it would be another model
+            used, own, stored = frozenset(dataset.arrays), dataset, dataset
+            again = build_model(builder, target, dataset)
+            found = fingerprint(builder, model, dataset, target.params, shown=shown)
         hidden = [] if found.startswith("-") else ops_with_code(shown.outputs)
         if hidden:
             with executed() as files:
-                build_model(builder, target, dataset)
+                build_model(builder, target, stored)
             files |= set(module_files(target.path, builder))
-            found = fingerprint(builder, model, dataset, target.params, files=files, shown=shown)
+            found = fingerprint(builder, model, own, target.params, files=files, shown=shown)
     except Exception as error:  # shapes that are known before anything is evaluated, and do not fit
         raise ConfigError(f"model={target.name}: its log density cannot be written down: {_where(error)}") from error
-    if not found.endswith(graph_digest(again, dataset)):
+    assert again is not None
+    if not found.endswith(graph_digest(again, own)):
         raise ConfigError(
             f"model={target.name}: two builds of it differ, so a fit could not be found again; give the random numbers "
             "that it draws a fixed seed"
@@ -97,8 +136,19 @@ def build(target: Target, dataset: Dataset) -> Built:
         names = ", ".join(str(p.name) for p in model.potentials)
         warnings.append(f"model={target.name}: LOO and predictive checks do not see the Potential {names}")
     centred = {name: tuple(parents) for name, parents in centred_variables(model).items()}
-    about = observed_digest(model), graph_parts(model, shown), source_of(target)
-    return Built(model, found, centred, tuple(warnings), notes, *about)
+    return Built(
+        model,
+        found,
+        centred,
+        tuple(warnings),
+        notes,
+        observed_digest(model),
+        graph_parts(model, shown),
+        source_of(target),
+        used,
+        frozenset(read.coords),
+        stored,
+    )
 
 
 def source_of(model: Target) -> str:
@@ -122,60 +172,82 @@ def _untold(name: str, hidden: Sequence[str]) -> str:
     )
 
 
-def _first(builder: Callable[..., Any], target: Target, dataset: Dataset) -> pm.Model:
-    """Build a model for the first time, and check the data by what it makes of them.
+def _again(builder: Callable[..., Any], target: Target, stored: Dataset, *, whole: bool) -> pm.Model | None:
+    """Build a model on what a worker will find; None where that fails for want of other columns."""
+    try:
+        return build_model(builder, target, stored)
+    except BayesrunError:
+        if whole:
+            raise
+        return None
+
+
+def _first(
+    builder: Callable[..., Any], target: Target, dataset: Dataset, view: View | None, known: frozenset[str]
+) -> tuple[pm.Model, Dataset, Read]:
+    """Build a model for the first time, find what it uses, and check the data by what it makes of them.
 
     What a model reads must be there; gaps in other columns do not stop it. What it observes must be what was read.
+
+    Returns
+    -------
+    model : pm.Model
+        As it was built.
+    dataset : Dataset
+        Of the rows that have all that is used, with all arrays.
+    read : Read
+        What the builder and the hook for pointwise terms read of it.
     """
+    from pymc.exceptions import ImputationWarning
+
     from bayesrun.data import check_values
     from bayesrun.data.hints import override
 
-    seen = _Seen(dataset.arrays)
-    failed = model = None
-    with watched() as given:
+    used = known
+    while True:
+        failed = model = None
+        seen, read = noted(dataset)
+        with watched() as given, warnings.catch_warnings():
+            # gaps may still be left out, and those that stay are refused
+            warnings.simplefilter("ignore", ImputationWarning)
+            try:
+                model = build_model(builder, target, seen)
+            except BayesrunError as error:
+                failed = error
+        _ask_hook(builder, target, seen, failed)
+        if view is None or read.arrays <= used:
+            break
+        used |= read.arrays
         try:
-            model = build_model(builder, target, dataclasses.replace(dataset, arrays=seen))
-        except BayesrunError as error:
-            failed = error
-    used = [name for name in dataset if name in seen.names]
+            rows = view(used)
+        except DataError as error:
+            raise error from failed
+        same = rows.only(used).digest() == dataset.only(used).digest()
+        dataset = rows
+        if same:
+            break
     try:
-        check_values(dataset, used)
+        check_values(dataset, [name for name in dataset if name in read.arrays])
     except DataError as error:
-        # what is left out because of other columns would be missed
-        hint = f"; with the columns that the model reads: {override({name: name for name in used})}"
-        raise DataError(
-            f"model={target.name} data={dataset.name}: {error}{hint if len(used) < len(dataset) else ''}"
-        ) from failed
+        hint = ""
+        if len(dataset) > 1 and read.arrays >= set(dataset):
+            hint = f". The model reads every column; name those that it needs: {override({'ARRAY': 'COLUMN'})}"
+        raise DataError(f"model={target.name} data={dataset.name}: {error}{hint}") from failed
     if model is None:
         assert failed is not None
         raise failed
-    if changed := casts(model, given, dataset.arrays):
+    if changed := casts(model, given, {name: dataset.arrays[name] for name in dataset if name in read.arrays}):
         raise DataError("\n".join(f"model={target.name}: {line}" for line in changed))
-    return model
+    return model, dataset, read
 
 
-class _Seen(dict[str, "np.ndarray"]):
-    """Arrays of a dataset that note which of them are read."""
-
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        super().__init__(arrays)
-        self.names: set[str] = set()
-
-    def __getitem__(self, key: str) -> np.ndarray:
-        found = super().__getitem__(key)
-        self.names.add(key)
-        return found
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if key in self else default  # noqa: SIM401 - `get` would not note it
-
-    def items(self) -> Any:
-        self.names |= set(self)
-        return super().items()
-
-    def values(self) -> Any:
-        self.names |= set(self)
-        return super().values()
+def _ask_hook(builder: Callable[..., Any], target: Target, seen: Dataset, failed: BayesrunError | None) -> None:
+    """Run a model's own hook for its pointwise terms on a model of its own, so that what it reads is noted."""
+    hook = module_constant(builder, "pointwise", None)
+    if hook is None or failed is not None:
+        return
+    with contextlib.suppress(Exception), build_model(builder, target, seen) as model:
+        hook(model, seen)
 
 
 def build_model(builder: Callable[..., Any], target: Target, dataset: Dataset) -> pm.Model:

@@ -11,24 +11,26 @@ import inspect
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
 
 from bayesrun.base.digits import against
 from bayesrun.base.imports import bind, import_target, module_constant, sampler_constant, with_defaults
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.dispatch.ray import check_address, check_local
 from bayesrun.errors import BayesrunError, ConfigError, DataError
-from bayesrun.planning.model_check import Built, build, check_discrete, probe, undoable
-from bayesrun.types import Cell, CheckedCell, Dataset, DispatchOptions, Observed, Plan, Role, Target, canonical_json
+from bayesrun.planning.columns_read import noted
+from bayesrun.planning.loaded_data import DESIGN, Loaded, given, load_data, opened
+from bayesrun.planning.model_check import Built, build, build_model, check_discrete, probe, undoable
+from bayesrun.types import Cell, CheckedCell, DispatchOptions, Observed, Plan, Role, Target, canonical_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pymc as pm
+
+    from bayesrun.types import Dataset
 
 __all__ = ["Checked", "check", "last_checks", "load_data"]
 
@@ -56,7 +58,13 @@ class Checked:
         return {checked.cell.label: checked.cell for checked in self.cells}
 
 
-def check(cells: Sequence[Cell], read: Callable[[Target], Dataset] | None = None) -> Checked:
+def check(
+    cells: Sequence[Cell],
+    read: Callable[[Target], Dataset] | None = None,
+    *,
+    simulated: bool = False,
+    generator: Target | None = None,
+) -> Checked:
     """Load the data, build each model once, and check samplers and parameters.
 
     Parameters
@@ -64,7 +72,12 @@ def check(cells: Sequence[Cell], read: Callable[[Target], Dataset] | None = None
     cells
         In the order of the design.
     read
-        Gives the dataset of a target; None: its function does.
+        Gives the dataset of a target, as it was stored; None: its function does.
+    simulated
+        Whether datasets are simulated from those of the cells: then all cells of a data config keep the same rows and
+        columns, which are those that any of their models or the generator uses.
+    generator
+        The model that they are simulated from; None: each model itself.
 
     Raises
     ------
@@ -72,22 +85,23 @@ def check(cells: Sequence[Cell], read: Callable[[Target], Dataset] | None = None
         With every problem of every cell, one or a few lines each.
     """
     problems: dict[str, None] = {}
-    data = _Once(read or (lambda target: load_data(target)))
-    models = _Once(lambda target, dataset: build(target, dataset))
+    ready = _Ready(read)
+    shared = ready.shared(cells, generator) if simulated else {}
     observed = _Once(_observed)
     checked, built, datasets = [], {}, {}
     for cell in cells:
-        sampler = dataset = None
+        sampler = loaded = None
         with _noted(problems):
             sampler = _sampler(cell)
         with _noted(problems):
-            dataset = data(cell.data)
+            loaded = ready.loaded(cell.data)
         with _noted(problems):
             builder, model_target = _bound("model", cell.model, 1)
-            if dataset is None:
+            if loaded is None:
                 continue
-            dataset = _conform(dataset, builder, cell)
-            found = models(model_target, dataset, key=(model_target, dataset.digest()))
+            found, dataset, left_out = ready.model(
+                builder, model_target, cell, shared.get(_words(cell.data), frozenset())
+            )
             if sampler is None:
                 continue
             check_discrete(found.model, cell, sampler[3])
@@ -96,11 +110,103 @@ def check(cells: Sequence[Cell], read: Callable[[Target], Dataset] | None = None
             terms = observed(builder, found.model, dataset, *about, key=(model_target, dataset.digest(), *about))
             bound = dataclasses.replace(cell, model=with_defaults(builder, model_target))
             dataset = dataset.noted(*_taken(model_target, dataset))
-            checked.append(dataclasses.replace(_checked(bound, dataset, found, sampler), observed=terms))
+            one = dataclasses.replace(_checked(bound, dataset, found, sampler), observed=terms, left_out=left_out)
+            checked.append(one)
             built[cell.label], datasets[cell.label] = found.model, dataset
     if problems:
         raise ConfigError("\n".join(problems))
     return Checked(tuple(checked), built, datasets)
+
+
+class _Ready:
+    """Datasets and models of a study, each read and built once, and each dataset with what its model uses."""
+
+    def __init__(self, read: Callable[[Target], Dataset] | None) -> None:
+        self.loaded = _Once(opened if read is None else lambda target: given(read(target)))
+        self._models = _Once(build)
+        self._known = _Once(self._model)
+
+    def model(
+        self, builder: Callable[..., Any], target: Target, cell: Cell, shared: frozenset[str]
+    ) -> tuple[Built, Dataset, tuple[str, ...]]:
+        """Build the model of a cell; return with it its dataset as it is stored, and the columns that are not in it.
+
+        `shared` are columns that count as used in any case.
+        """
+        found: tuple[Built, Dataset, tuple[str, ...]] = self._known(
+            builder,
+            target,
+            cell.data,
+            cell.model.name,
+            shared,
+            key=(target, cell.data, cell.model.name, sorted(shared)),
+        )
+        return found
+
+    def _model(
+        self, builder: Callable[..., Any], target: Target, data: Target, name: str, shared: frozenset[str]
+    ) -> tuple[Built, Dataset, tuple[str, ...]]:
+        loaded: Loaded = self.loaded(data)
+        roles = _roles(builder)
+        first = loaded.arrays(frozenset())
+
+        def view(used: Collection[str]) -> Dataset:
+            arrays = loaded.arrays(frozenset(used))
+            try:
+                # a model without roles is asked what it reads when it is built
+                return _conform(arrays, roles)
+            except DataError as error:
+                raise DataError(f"model={name} data={data.name}: {error}") from error
+
+        known = shared | (frozenset(roles) & frozenset(first.arrays))
+        dataset = view(known)
+        found: Built = self._models(
+            target,
+            dataset,
+            view,
+            known,
+            key=(target, dataset.digest(), loaded.drops, sorted(known), dataset.origin.keep),
+        )
+        stored = found.dataset or dataset
+        if stored.name != dataset.name:  # equal data of another config
+            stored = view(found.used).only({*found.used, *dataset.origin.keep}, found.coords)
+        return found, stored, tuple(sorted(set(dataset) - set(stored)))
+
+    def shared(self, cells: Sequence[Cell], generator: Target | None) -> dict[str, frozenset[str]]:
+        """Find for each data config the arrays that any model of its cells, or what simulates data, uses.
+
+        What is wrong with a model is said when it is checked.
+        """
+        used: dict[str, set[str]] = {}
+        for cell in cells:
+            with contextlib.suppress(BayesrunError):
+                builder, target = _bound("model", cell.model, 1)
+                whole = set(self.loaded(cell.data).arrays(frozenset()))
+                mine = used.setdefault(_words(cell.data), set())
+                if cell.data.path == DESIGN or cell.data.params.get("redraw") is True:
+                    mine |= whole
+                    continue
+                mine |= self.model(builder, target, cell, frozenset())[0].used
+                mine |= self._drawn_from(generator or cell.model, cell.data, whole)
+        return {words: frozenset(names) for words, names in used.items()}
+
+    def _drawn_from(self, generator: Target, data: Target, whole: set[str]) -> set[str]:
+        """Find what a generator reads; all that there is, where functions of its own may read more later."""
+        function, target = _bound("study.generator", generator, 1)
+        if any(module_constant(function, hook, None) is not None for hook in ("from_draws", "can_simulate")):
+            return whole
+        roles = _roles(function)
+        try:
+            base = _conform(self.loaded(data).arrays(frozenset(roles) & frozenset(whole)), roles)
+            seen, read = noted(base)
+            build_model(function, target, seen)
+        except BayesrunError:
+            return whole
+        return read.arrays | (set(roles) & whole)
+
+
+def _words(data: Target) -> str:
+    return canonical_json([data.path, data.params])
 
 
 @contextlib.contextmanager
@@ -135,40 +241,14 @@ def _bound(node: str, target: Target, given: int) -> tuple[Callable[..., Any], T
     return function, bind(node, function, target, given)
 
 
-def load_data(target: Target) -> Dataset:
-    """Call a data config's function.
-
-    Raises
-    ------
-    ConfigError
-        If it is not importable, its parameters do not fit, or it returns something else than arrays.
-    """
-    function, bound = _bound("data", target, 0)
-    try:
-        found = function(**bound.params)
-    except BayesrunError:
-        raise
-    except (Exception, SystemExit) as error:  # a user's reader may raise anything
-        raise DataError(f"data={target.name}: {target.path} failed: {type(error).__name__}: {error}") from error
-    if isinstance(found, Dataset):
-        return dataclasses.replace(found, name=target.name)
-    if isinstance(found, Mapping):
-        return Dataset({str(name): np.asarray(values) for name, values in found.items()}, name=target.name)
-    raise DataError(
-        f"data={target.name}: {target.path} returned {type(found).__name__}; wanted a bayesrun.types.Dataset or "
-        "a mapping of names to arrays"
-    )
+def _roles(builder: Callable[..., Any]) -> Mapping[str, Role]:
+    return cast("Mapping[str, Role]", module_constant(builder, "DATA", {}))
 
 
-def _conform(dataset: Dataset, builder: Callable[..., Any], cell: Cell) -> Dataset:
+def _conform(dataset: Dataset, roles: Mapping[str, Role]) -> Dataset:
     from bayesrun.data import conform
 
-    roles = cast("Mapping[str, Role]", module_constant(builder, "DATA", {}))
-    try:
-        # a model without roles is asked what it reads when it is built
-        return conform(dataset, roles, used=())
-    except DataError as error:
-        raise DataError(f"model={cell.model.name} data={cell.data.name}: {error}") from error
+    return conform(dataset, roles, used=())
 
 
 def _observed(
@@ -211,6 +291,7 @@ def _checked(cell: Cell, dataset: Dataset, built: Built, sampler: tuple[Any, int
     return CheckedCell(
         cell=cell,
         data_hash=dataset.digest(),
+        used=tuple(sorted(built.used)),
         fingerprint=built.fingerprint,
         step_sources=_step_sources(cell.model),
         source=built.source,

@@ -40,8 +40,8 @@ class Together:
     notes: tuple[str, ...] = ()
 
     def by_label[T](self, values: Mapping[str, T]) -> dict[str, T]:
-        """Give values that were found by the labels that cells had by those that they have."""
-        return {self.labels.get(label, label): value for label, value in values.items()}
+        """Give values that were found by the labels that cells had by those that they have; of one fit the first."""
+        return {self.labels.get(label, label): value for label, value in reversed(list(values.items()))}
 
 
 def together(cells: Sequence[CheckedCell], keys: Sequence[str]) -> Together:

@@ -135,6 +135,10 @@ class CheckedCell:
         What its datasets are drawn from; None: they are real.
     replicates
         How many there are.
+    used
+        Arrays of its dataset that the model uses; the others are there because they are to be kept.
+    left_out
+        Columns of the table that are not stored, because the model does not use them.
     meant_by
         In the design of a study, all words that mean it now.
     superseded
@@ -163,3 +167,5 @@ class CheckedCell:
     step_sources: Mapping[str, str] = field(default_factory=dict)
     asked: Asked | None = None
     source: str = ""
+    used: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()

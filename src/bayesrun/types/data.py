@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,6 +66,8 @@ class Origin:
         Rows that were left out: all of them by the labels of the index, or those between others by their number.
     twins
         Column name to the headers of the file that all come down to it.
+    keep
+        Arrays that are stored whether a model uses them or not.
     """
 
     notes: tuple[str, ...] = ()
@@ -74,6 +76,7 @@ class Origin:
     written: Mapping[str, np.ndarray] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
     twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +141,36 @@ class Dataset(Mapping[str, "np.ndarray"]):
     def dim_names(self) -> set[str]:
         """Return the names of all dims, ``obs`` included."""
         return {"obs"} | {dim for along in self.dims.values() for dim in along}
+
+    def only(self, names: Collection[str], coords: Collection[str] = ()) -> Dataset:
+        """Return the same dataset without the other arrays, their labels and the dims that they alone have.
+
+        Parameters
+        ----------
+        names
+            Of the arrays that stay.
+        coords
+            Names of coords that stay in any case.
+        """
+        gone = [name for name in self.arrays if name not in names]
+        if not gone:
+            return self
+        left = {name: array for name, array in self.arrays.items() if name in names}
+        dims = {dim for name in left for dim in self.dims.get(name, ("obs",))}
+        out = {dim for name in gone for dim in self.dims.get(name, ("obs",))}.union(gone) - dims - {*left, *coords}
+        origin = self.origin
+        of_left: dict[str, Any] = {
+            field: {name: value for name, value in getattr(origin, field).items() if name in left}
+            for field in ("changed", "absent", "written")
+        }
+        return dataclasses.replace(
+            self,
+            arrays=left,
+            dims={name: along for name, along in self.dims.items() if name in left},
+            coords={dim: labels for dim, labels in self.coords.items() if dim not in out},
+            ordered=tuple(name for name in self.ordered if name in left),
+            origin=dataclasses.replace(origin, **of_left),
+        )
 
     def noted(self, *notes: str) -> Dataset:
         """Return the same dataset with further notes."""

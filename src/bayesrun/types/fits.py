@@ -21,7 +21,8 @@ class FitSpec:
     `fingerprint` is what the model meant when the plan was made; a worker that finds another meaning refuses.
     For simulated data, `simulation` says what they are drawn from and `data_seed` which they are. `quantity_sources`
     and `step_sources` are those of `CheckedCell`; they change no draw. `diagnostics` are what a summary has that is
-    made now, and `asked` is what of it this command asks for, without what earlier ones did; None: all of it.
+    made now, and `asked` is what of it this command asks for, without what earlier ones did; None: all of it. The model
+    uses the arrays `used`, and columns of the table that are not stored are in `left_out`.
     """
 
     key: str
@@ -42,6 +43,8 @@ class FitSpec:
     quantity_sources: Mapping[str, str] = field(default_factory=dict)
     step_sources: Mapping[str, str] = field(default_factory=dict)
     asked: DiagnosticsOptions | None = None
+    used: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def required(self) -> DiagnosticsOptions:

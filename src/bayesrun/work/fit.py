@@ -164,11 +164,16 @@ def _refuse_other_model(case: Case) -> None:
 def _graph_digest(builder: Callable[[Dataset], pm.Model], case: Case) -> str:
     """Digest the model of a case; for simulated data that of the dataset that the plan was made with, once."""
     if case.base is None:
-        return graph_digest(builder(case.dataset), case.dataset)
+        return graph_digest(builder(case.dataset), _used(case.spec, case.dataset))
     name = (case.spec.fingerprint, canonical_json([case.spec.model, case.spec.data_hash]))
     if name not in _digests:
-        _digests[name] = graph_digest(builder(case.base), case.base)
+        _digests[name] = graph_digest(builder(case.base), _used(case.spec, case.base))
     return _digests[name]
+
+
+def _used(spec: FitSpec, dataset: Dataset) -> Dataset:
+    """Leave out what is stored although the model does not use it."""
+    return dataset.only(spec.used) if spec.used else dataset
 
 
 _digests: dict[tuple[str, str], str] = {}

@@ -21,6 +21,7 @@ from bayesrun.statistics.calibration import probability_below, rank_truth
 from bayesrun.statistics.fit_summary import Scalars, scalars, summary_of
 from bayesrun.statistics.measures.decisions import derived, parse_decisions
 from bayesrun.work.attempts import Unguarded
+from bayesrun.work.not_kept import NotKeptError, telling
 from bayesrun.work.steps import POINTWISE, with_terms
 
 if TYPE_CHECKING:
@@ -212,7 +213,9 @@ def _asked(
     what: str, function: Callable[..., Any], draws: Mapping[str, np.ndarray], case: Case, shape: tuple[int, ...]
 ) -> np.ndarray:
     try:
-        values = np.asarray(function(draws, case.dataset), dtype=np.float64)
+        values = np.asarray(function(draws, telling(case.dataset, case.spec.left_out)), dtype=np.float64)
+    except NotKeptError as error:
+        raise FitError(f"{what} {error}") from error
     except Exception as error:
         raise FitError(f"{what} failed: {type(error).__name__}: {error}") from error
     if values.shape != shape:
