@@ -1,6 +1,8 @@
 """Rules and null values name scalars that a model has, or are refused before any fit."""
 
 import dataclasses
+import sys
+import types
 
 import numpy as np
 import pymc as pm
@@ -140,3 +142,26 @@ def test_null_values_of_any_name_and_of_what_rules_are_about():
         "rules are about b[a:b] - c[a:b]",
         "study.nulls: the null value is of 1|frm, and model=means has dose:arm, 1|firm_sigma, b, c, free",
     ]
+
+
+def of_an_age(draws, data):
+    return draws["sigma"] * data["age"].mean()
+
+
+def test_a_quantity_whose_text_names_a_column_that_is_not_stored_is_refused_before_any_fit(model):
+    path = f"{__name__}.of_an_age"
+    sys.modules.setdefault(__name__, types.SimpleNamespace(of_an_age=of_an_age))
+    for node in ("study", "diagnostics"):
+        asked = {"mine": path}
+        one = checked("a", left_out=("age", "sex"))
+        if node == "diagnostics":
+            own = dataclasses.replace(one.cell.diagnostics, quantities=asked)
+            one = dataclasses.replace(one, cell=dataclasses.replace(one.cell, diagnostics=own))
+        study = StudyOptions(quantities=asked if node == "study" else None)
+        with pytest.raises(ConfigError) as refused:
+            check_estimands([one], {"a": model}, study)
+        assert str(refused.value) == (
+            f"{node}.quantities.mine: {path} reads age, which model=means does not use, so that the study does not "
+            "store it; store it too, with nothing fitted anew: 'data.keep=[age]'"
+        )
+        assert check_estimands([dataclasses.replace(one, left_out=("sex",))], {"a": model}, study) == {}
