@@ -7,7 +7,8 @@ import pymc as pm
 import pytest
 import xarray as xr
 
-from bayesrun.base.alignment import Layout, aligned, match, model_layouts, posterior_layouts
+from bayesrun.base.alignment import Layout, aligned, entries, match, model_layouts, posterior_layouts
+from bayesrun.base.netcdf_names import dim_of_tree
 
 GRID = np.arange(9.0).reshape(3, 3)
 LINE = np.array([10.0, 20.0, 30.0])
@@ -174,3 +175,14 @@ def test_a_replicate_with_fewer_levels_has_the_truths_of_those_it_has():
     np.testing.assert_array_equal(found["cut"], [30.0, 20.0])
     counted = posterior.assign_coords(level=[0, 1])
     assert aligned({"cut": LINE}, {"cut": line(range(3), "level")}, counted) == {}
+
+
+def test_a_dim_with_a_slash_is_that_of_its_model():
+    draws = np.zeros((2, 3, 2))
+    posterior = xr.Dataset({"b": (("chain", "draw", dim_of_tree("country/region")), draws)})
+    assert posterior_layouts(posterior)["b"].dims == ("country/region",)
+
+
+def test_labels_that_are_there_twice_are_told_apart():
+    layout = Layout(("k",), (np.array(["a", "b", "a"]),))
+    assert entries(layout, (3,)) == [("a",), ("b",), ("a (2)",)]

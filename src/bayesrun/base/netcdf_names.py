@@ -39,7 +39,7 @@ ATTRIBUTE = "bayesrun_names"
 
 OF_ARVIZ = frozenset(
     {"sample", "group", "model", "summary", "variable", "plot", "plot_axis", "column", "label", "component"}
-    | {"component_group", "kwarg"}
+    | {"component_group", "kwarg", "ci_bound"}
 )
 """Names that ArviZ gives to axes and columns of its own, so that one of its functions fails at a dim called so."""
 
