@@ -103,3 +103,17 @@ def test_names_of_variables_are_keys(typed, meant):
 def test_two_names_of_one_mapping_are_merged():
     typed = to_hydra(["study.truth.`dose:arm`=0.3", "study.truth.`1|g`=1"])
     assert [word.partition("=")[0] for word in typed] == ["++study.truth", "++study.truth"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("study.truth.größe=2", {"größe": 2}),
+        ("study.truth.dose:arm=0.3", {"dose:arm": 0.3}),
+        ("study.nulls.1|g_sigma=1", {"1|g_sigma": 1}),
+        ("study.truth.b[x1]=3", {"b[x1]": 3}),
+        ("study.truth={größe:1, s: 2}", {"größe": 1, "s": 2}),
+    ],
+)
+def test_names_need_no_quotes_where_nothing_else_can_be_meant(typed, meant):
+    assert decoded(value(typed)) == meant

@@ -38,6 +38,12 @@ NAMED = re.compile(
     re.DOTALL,
 )
 """``study.truth.`dose:arm`=0.3``: a name that is no key of Hydra's, at the end of one."""
+UNQUOTED = re.compile(
+    r"^(?P<key>(?!hydra\.)\+{0,2}[A-Za-z_]\w*(?:\.[A-Za-z_][\w-]*)*)\.(?P<name>[^.=@/~'\"`]*[^\w.=@/~'\"`-][^=@/~'\"`]*)="
+    r"(?P<value>.*)$",
+    re.DOTALL | re.ASCII,
+)
+"""The same without quotes: ``study.truth.dose:arm=0.3``."""
 TICKED = re.compile(r"([{,]\s*)`((?:[^`]|``)+)`(?=\s*:)")
 """A key of a mapping in backticks."""
 PLAIN = re.compile(r"[A-Za-z_][\w-]*|[-+]?\d+(\.\d+)?", re.ASCII)
@@ -138,7 +144,7 @@ def has_encoded(text: object) -> bool:
 
 
 def _one(argument: str) -> str:
-    if named := NAMED.match(argument):
+    if named := NAMED.match(argument) or UNQUOTED.match(argument):
         argument = f"{named['key']}={_of_name(named['name'], named['value'])}"
     key, equals, value = argument.partition("=")
     bare = key.lstrip("+~")
@@ -157,7 +163,7 @@ def _one(argument: str) -> str:
 
 def _of_name(name: str, value: str) -> str:
     """Write a mapping of one name to a value, for Hydra to merge into the one that is there."""
-    plain = name[1:-1].replace("``", "`") if name.startswith("`") else name[1:-1]
+    plain = name[1:-1].replace("``", "`") if name.startswith("`") else name.strip("'\"")
     inner = _structure(value)
     return f"{{{_key(plain)}: {inner if _parses(f'x={inner}') else _quoted(value)}}}"
 
@@ -188,14 +194,20 @@ def _is_misread(value: Any) -> bool:
 def _written(node: Any) -> str:
     """Write a node of YAML in Hydra's grammar."""
     if node.id == "mapping":
-        pairs = (f"{_key(str(key.value), quoted=bool(key.style))}: {_written(value)}" for key, value in node.value)
-        return f"{{{', '.join(pairs)}}}"
+        return f"{{{', '.join(_pair(key, value) for key, value in node.value)}}}"
     if node.id == "sequence":
         return f"[{', '.join(map(_written, node.value))}]"
     text = str(node.value)
     if node.style is None:
         return text if text and _parses(f"x=[{text}]") else (_quoted(text) if text else "null")
     return _quoted(text)
+
+
+def _pair(key: Any, value: Any) -> str:
+    name, colon, text = str(key.value).rpartition(":")
+    if colon and key.style is None and not value.value:  # a:1, which is a key to YAML, and a pair to Hydra
+        return f"{_key(name, quoted=False)}: {text if _parses(f'x=[{text}]') else _quoted(text)}"
+    return f"{_key(str(key.value), quoted=bool(key.style))}: {_written(value)}"
 
 
 def _key(name: str, *, quoted: bool = True) -> str:

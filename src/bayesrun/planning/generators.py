@@ -92,7 +92,8 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
             pair = f"{name} {_words(one.cell.model)}"
             if pair not in told:
                 same = _words(recipe.generator) == _words(one.cell.model)
-                told[pair] = () if same else check_pair(one, checked.models[label], ready, target, study)
+                asking = _decided(one, study, notes.get(label, {}))
+                told[pair] = () if same else check_pair(asking[0], checked.models[label], ready, target, asking[1])
                 if not (same and joint):
                     _check_drawn(one.cell.model, simulation, ready)
             undecided = notes.get(label, {})
@@ -185,6 +186,14 @@ def _without(asked: DiagnosticsOptions, undecided: Container[str]) -> Diagnostic
     """Leave out the rules that are about what a model does not have."""
     decisions = tuple(rule for rule in asked.decisions if rule not in undecided)
     return dataclasses.replace(asked, decisions=decisions)
+
+
+def _decided(one: CheckedCell, study: StudyOptions, undecided: Container[str]) -> tuple[CheckedCell, StudyOptions]:
+    """Leave the rules that a cell cannot be asked out of it and of its study."""
+    asked = _without(one.cell.diagnostics, undecided)
+    rules = tuple(rule for rule in study.decisions if rule not in undecided)
+    own = dataclasses.replace(one, cell=dataclasses.replace(one.cell, diagnostics=asked))
+    return own, dataclasses.replace(study, decisions=rules)
 
 
 def _noted_rules(checked: Checked, study: StudyOptions, problems: dict[str, None]) -> dict[str, dict[str, str]]:

@@ -92,6 +92,8 @@ def _unanswered(one: CheckedCell, found: Shared, ready: Simulator, generator: Ta
     what = "no truth is known for any parameter"
     if study.kind == "power":
         rules = parse_decisions(dict.fromkeys((*asked.decisions, *study.decisions)), asked.ci_kind)
+        if not rules:
+            return []  # all are about other models of the study, which is noted
         judged = {rule.text for rule in rules if _judged(rule, judged)}
         what = f"no rule ({', '.join(rule.text for rule in rules)}) is about a quantity whose truth is known"
     if judged:

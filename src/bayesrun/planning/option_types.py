@@ -25,6 +25,12 @@ WORDS: Mapping[Any, str] = {
     str: "a name",
     type(None): "null",
 }
+OPENED: Mapping[str, str] = {
+    "tuple_type": "a list",
+    "dict_type": "keys with values",
+    "mapping_type": "keys with values",
+}
+"""What a text that begins like it was meant to be."""
 BOUNDS: Mapping[type, tuple[str, str]] = {
     Ge: ("ge", "from {} on"),
     Gt: ("gt", "above {}"),
@@ -57,6 +63,8 @@ def explain(kind: type, path: str, details: Iterable[Any]) -> Iterator[str]:
         hint = hints[str(name)]
         if len(_members(hint)) > 1:
             inner, wanted = [], " or ".join(_words(member) for member in get_args(hint))
+        elif detail["type"] in OPENED and str(detail["input"]).lstrip()[:1] in ("[", "{"):
+            wanted = f"{OPENED[detail['type']]}, whose brackets and quotes are all closed"
         elif detail["type"] == "tuple_type":
             wanted = f"a list: {shell(f'{path}.{name}', _listed(detail['input']))}"
         elif detail["type"] == "dict_type":
