@@ -53,6 +53,8 @@ def refused(*arguments: str) -> str:
         ("sampler=nuts,advi", "sampler=nuts,advi: several values are a sweep: add -m"),
         ("model.tau_scale={", "model.tau_scale: got '{'; wanted a valid number"),
         ("output.dir=afile/studies", "cannot write to the study folder "),
+        ('diagnostics.decisions=["P(mu > 0 | y) > 0.9"', "wanted a list, whose brackets and quotes are all closed"),
+        ("study.nulls={mu: 1", "wanted keys with values, whose brackets and quotes are all closed"),
         ("output.dir=s3://bucket/studies", "output.dir: got 's3://bucket/studies'; a study is written to a folder"),
         ("diagnostics.loo_var=z", "diagnostics.loo_var: got 'z'; model=hierarchical observes y_obs"),
         ("study.name=..", "study.name: got '..'; wanted letters, digits and + - _ . without a leading dot"),
