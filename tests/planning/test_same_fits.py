@@ -48,6 +48,7 @@ def test_one_fit_gets_what_all_of_its_cells_ask_for():
     assert found.notes == (f"{label}: {told}",)
     assert found.labels == dict.fromkeys("abcd", label)
     assert found.by_label({"b": 1, "a base": 2}) == {label: 1, "a base": 2}
+    assert (found.of_each({label: 1.5}), found.of_each({})) == (dict.fromkeys("abcd", 1.5), {})
     plan = expand(found.cells, 1, lambda key: None)
     (spec,) = plan.specs
     assert (spec.cell, spec.steps) == (label, Steps(True, False, False, 30, True))

@@ -63,24 +63,7 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
     settings = dataclasses.replace(settings, study=whole)
     check_asked(checked.cells)
     while True:
-        workers = costs.workers(settings.dispatch)
-        plan = expand(
-            checked.cells,
-            study.seed,
-            store.done,
-            drawn=store.drawn,
-            workers=workers,
-            seconds=costs.known_seconds(store),
-        )
-        estimate = costs.estimate(plan, checked.cells, checked.models, store, settings.dispatch)
-        why = reasons(
-            plan,
-            checked.cells,
-            stored.cells,
-            data=checked.datasets,
-            read=store.read_data,
-            drawn_with=functools.partial(study_file.drawn_with, store, study.seed),
-        )
+        plan, estimate, why = _planned(settings, checked, stored, store)
         announcement.announce(console, store.root.name, plan, checked.cells, estimate, why)
         study_file.check_extended(stored, checked.cells, whole)
         if plan.batches:
@@ -96,10 +79,7 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
         if following.why:
             console.print(following.why, markup=False, soft_wrap=True)
         if following.checked is None:
-            return Result(
-                end.exit_code,
-                {had: end.objective[label] for had, label in joined.labels.items() if label in end.objective},
-            )
+            return Result(end.exit_code, joined.of_each(end.objective))
         checked, stored = following.checked, study_file.read(store)
 
 
@@ -119,6 +99,25 @@ def _checked(
         datasets=joined.by_label(checked.datasets),
     )
     return first_round(checked, stored.replicates, whole), joined
+
+
+def _planned(
+    settings: Settings, checked: preflight.Checked, stored: study_file.Stored, store: Store
+) -> tuple[Plan, costs.Estimate, dict[str, str]]:
+    """Find what is left to do, what that takes, and why fits like stored ones are drawn anew."""
+    seed, workers = settings.study.seed, costs.workers(settings.dispatch)
+    plan = expand(
+        checked.cells, seed, store.done, drawn=store.drawn, workers=workers, seconds=costs.known_seconds(store)
+    )
+    why = reasons(
+        plan,
+        checked.cells,
+        stored.cells,
+        data=checked.datasets,
+        read=store.read_data,
+        drawn_with=functools.partial(study_file.drawn_with, store, seed),
+    )
+    return plan, costs.estimate(plan, checked.cells, checked.models, store, settings.dispatch), why
 
 
 def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Store, console: Console) -> Ending:

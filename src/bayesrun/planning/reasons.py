@@ -77,8 +77,10 @@ def reasons(
     found = {}
     for cell in cells:
         label = cell.cell.label
+        if label not in drawn or fit_key(cell, 0, 0) in known:
+            continue
         alike = [other for other in stored if _words(other) == _words(cell)]
-        if label not in drawn or not alike or fit_key(cell, 0, 0) in known:
+        if not alike:
             continue
         told = [
             differences(

@@ -43,6 +43,10 @@ class Together:
         """Give values that were found by the labels that cells had by those that they have; of one fit the first."""
         return {self.labels.get(label, label): value for label, value in reversed(list(values.items()))}
 
+    def of_each[T](self, values: Mapping[str, T]) -> dict[str, T]:
+        """Give each cell, by the label that it had, the value of its fit, where that has one."""
+        return {had: values[label] for had, label in self.labels.items() if label in values}
+
 
 def together(cells: Sequence[CheckedCell], keys: Sequence[str]) -> Together:
     """Let cells of one command that are one fit ask for what all of them ask for.
