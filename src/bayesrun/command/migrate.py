@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bayesrun.store.folder import Store
-    from bayesrun.types import CheckedCell, Outcome
+    from bayesrun.types import CheckedCell, Dataset, Outcome
 
 __all__ = ["Fate", "fates", "leftovers", "move"]
 
@@ -53,6 +53,8 @@ class Fate:
         Its cell as it is now; None: the fit stays.
     outcome
         What came back, as it is written down now; None where it stays.
+    dataset
+        What it is conditioned on, as it is stored now: with the columns that are used alone; None where it stays.
     """
 
     key: str
@@ -61,6 +63,7 @@ class Fate:
     cell_before: CheckedCell | None = None
     checked: CheckedCell | None = None
     outcome: Outcome | None = None
+    dataset: Dataset | None = None
 
 
 def fates(store: Store) -> list[Fate]:
@@ -135,7 +138,7 @@ def _fate(store: Store, key: str, before: CheckedCell, now: tuple[Checked | None
         migrated={"schema": FORMER, "key": key, "fit_seed": former_seed(before, seed, 0)},
     )
     why = "" if is_complete(outcome, spec) else INCOMPLETE
-    return Fate(key, before.cell.label, why, before, cell, outcome)
+    return Fate(key, before.cell.label, why, before, cell, outcome, checked.datasets[cell.cell.label])
 
 
 def _completed(cell: CheckedCell, before: CheckedCell) -> CheckedCell:
@@ -188,6 +191,7 @@ def move(store: Store, found: Sequence[Fate]) -> None:
         if fate.outcome is not None and fate.checked is not None and fate.cell_before is not None:
             older = store.read_older(fate.key)
             if older is not None:
+                store.write_datasets([fate.dataset] if fate.dataset is not None else [])
                 store.adopt(older, fate.outcome, fate.checked.cell.config)
                 cells.append((fate.cell_before, fate.checked))
     study_file.replace_cells(store, cells)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["NO_CELL", "both", "superseded", "superseded_lines"]
 
 NO_CELL = "of no cell"
-"""Stands for the cell of fits that the design has none for: an earlier version made their keys in another way, or
-study.json was lost."""
+"""Stands for the cell of fits that the design has none for: study.json was lost, or a folder is none of its own."""
+OLDER = "of an older format"
+"""Stands for the cells of fits that an earlier version made, under keys of its own."""
 
 type Known = Mapping[str, tuple[FitSpec, CheckedCell]]
 
@@ -66,9 +67,12 @@ def superseded_lines(old: Known, store: Store, known: Container[str]) -> list[st
         (label.replace(" (superseded)", ""), count, f"its words now mean another fit ({why[label]})")
         for label, count in stored.items()
     ]
-    left_over = sum(key not in known and key not in old for key in store.stored_keys())
-    them = "it" if left_over == 1 else "them"
-    told += [(NO_CELL, left_over, f"the design of the study does not have {them}")] if left_over else []
+    left_over = [key for key in store.stored_keys() if key not in known and key not in old]
+    older = sum(map(store.is_older, left_over))
+    lost = len(left_over) - older
+    told += [(NO_CELL, lost, f"the design of the study does not have {'it' if lost == 1 else 'them'}")] if lost else []
+    kept = f"{verb('migrate', store.root)} keeps what can be shown to be a fit of the study now"
+    told += [(OLDER, older, kept)] if older else []
     hint = verb("forget", store.root)
     return [
         f"superseded: {what} ({count} {'fit' if count == 1 else 'fits'}): {reason}; "

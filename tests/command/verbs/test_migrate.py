@@ -132,6 +132,8 @@ def test_migrated_fits_are_found_done_and_drawn_again_as_they_were(project, olde
     assert run(*COMMAND, "dry_run=true").out.startswith(
         "2 fits of an older format, whose keys and seeds were made in another way: bayesrun migrate s keeps those"
     )
+    status = " ".join(run("status", "s").out.split())
+    assert "superseded: of an older format (2 fits): bayesrun migrate s keeps what can be shown to be a fit" in status
     dry = told("migrate", "s", "--dry-run")
     for key in older.values():
         assert key in dry
