@@ -17,6 +17,7 @@ DRAWN = ("money", "mathematics", "long", "other scripts")
 DRAWS = SamplerOptions(draws=20, chains=2)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")  # R-hat of few zeros and ones
 @pytest.mark.filterwarnings("ignore:Found dimension named 'sample'")  # PyMC's own tree has the name as it is
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto")  # of few draws
 @pytest.mark.usefixtures("interpreted")
@@ -46,8 +47,8 @@ def test_a_fit_with_hostile_names_is_stored_and_read(case, tmp_path):
     file = az.from_netcdf(store.fit_folder("k0") / "posterior.nc")
     for group in ("prior", "posterior_predictive", "sample_stats", "observed_data"):
         assert group in file.children
-    shown = az.summary(file, var_names=["~positive"], kind="diagnostics")
-    assert len(shown) == len(labels) + len(hostile.names) - 1
+    shown = az.summary(file)
+    assert len(shown) == 2 * len(labels) + len(hostile.names) - 1
     assert az.loo(file).n_data_points == len(labels)
 
 

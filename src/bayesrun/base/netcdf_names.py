@@ -44,6 +44,9 @@ OF_ARVIZ = frozenset(
 """Names that ArviZ gives to axes and columns of its own, so that one of its functions fails at a dim called so."""
 
 SAMPLE_DIMS = ("chain", "draw")
+NUMBERS = ("posterior", "posterior_predictive", "prior", "prior_predictive")
+"""Groups whose truth values are stored as 0 and 1: ArviZ summarises numbers only."""
+
 OF_NETCDF = ("_nc4_non_coord_", "_NC")
 """What the names begin with that the library keeps for itself."""
 
@@ -166,7 +169,7 @@ def encode(tree: xr.DataTree) -> dict[str, Group]:
     groups = {str(name): node.to_dataset(inherit=False) for name, node in tree.children.items()}
     names = _names(groups.values())
     odd = any(name != stored for (_, name), stored in names.items())
-    return {name: _encoded(dataset, names, odd=odd) for name, dataset in groups.items()}
+    return {name: _encoded(dataset, names, odd=odd, numbers=name in NUMBERS) for name, dataset in groups.items()}
 
 
 def encoded(tree: xr.DataTree) -> xr.DataTree:
@@ -212,8 +215,8 @@ def _key(dataset: xr.Dataset, name: Hashable) -> Name:
     return ("dim" if name in dataset.dims else "variable"), str(name)
 
 
-def _encoded(dataset: xr.Dataset, names: Mapping[Name, str], *, odd: bool) -> Group:
-    """Translate a group; `odd`: some name of the tree is not plain."""
+def _encoded(dataset: xr.Dataset, names: Mapping[Name, str], *, odd: bool, numbers: bool) -> Group:
+    """Translate a group; `odd`: some name of the tree is not plain; `numbers`: see `NUMBERS`."""
     import xarray as xr
 
     said: dict[str, Any] = {"dims": {}, "variables": {}, "values": {}, "empty": {}}
@@ -234,6 +237,8 @@ def _encoded(dataset: xr.Dataset, names: Mapping[Name, str], *, odd: bool) -> Gr
             continue
         labels = name in dataset.coords and variable.ndim == 1
         values, how = as_form(variable.values, distinct=labels) if _is_odd(variable, labels=labels) else (None, None)
+        if numbers and variable.dtype.kind == "b" and name not in dataset.coords:
+            values, how = variable.values.astype(np.int8), {"dtype": variable.dtype.str}
         if how is not None:
             said["values"][stored] = how
         if variable.dtype.kind == "c" and values is None:
