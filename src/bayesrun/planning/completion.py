@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IN_POSTERIOR",
+    "ONE_VALUE",
     "SWITCHES",
     "Wants",
     "added_to",
