@@ -16,9 +16,10 @@ REPORTED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA
 
 @dataclass(frozen=True)
 class Work:
-    """Does what the fit's cell is called: ``exit``, ``fail``, ``kill``, ``raise``, ``hang``, ``loud``, ``where``, or nothing.
+    """Does what the fit's cell is called, or nothing.
 
-    ``wait`` waits for the file ``go``, and ``kill heard`` for the file ``heard`` before it kills.
+    ``exit``, ``fail``, ``kill``, ``raise``, ``hang`` and ``loud`` do so; ``where`` tells of its environment, ``wait``
+    waits for the file ``go``, and ``kill heard`` for the file ``heard`` before it kills.
 
     A cell with ``once`` in its name misbehaves the first time only. `folder` gets a file for each fit, with a
     line for each call.
