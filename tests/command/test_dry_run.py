@@ -53,8 +53,16 @@ def refused_twice(*arguments: str) -> str:
             "model=straight: its log density cannot be evaluated at the start: ParameterValueError: ",
         ),
         (("study.reference=nutts",), "study.reference: no sampler or cell is called 'nutts'; did you mean nuts?"),
+        (
+            ("study.objective=ess",),
+            "study.objective: no diagnostic is called 'ess'; did you mean study.objective=ess_bulk_min? there are ",
+        ),
         (("output.dir=afile/studies",), "afile is a file; choose another: output.dir=DIR"),
         (("track=mlflow", "track.uri=http://127.0.0.1:9"), "no MLflow server answers at http://127.0.0.1:9"),
+        (
+            ("track=mlflow", "track.uri=sqlite:////proc/x/y.db"),
+            "cannot write the tracking database /proc/x/y.db: No such file or directory; correct track.uri, or go ",
+        ),
         (("dispatch=ray", "dispatch.address=127.0.0.1:9"), "dispatch.address: no Ray cluster at 127.0.0.1:9"),
         (("dispatch=ray", "sampler.resources.num_gpus=64"), "sampler.resources.num_gpus: got 64; this machine has "),
         (

@@ -59,6 +59,10 @@ def refused(*arguments: str) -> str:
         ("diagnostics.loo_var=z", "diagnostics.loo_var: got 'z'; model=hierarchical observes y_obs"),
         ("study.name=..", "study.name: got '..'; wanted letters, digits and + - _ . without a leading dot"),
         ("study.name=a/b", "study.name: got 'a/b'; wanted letters, digits"),
+        (
+            "study.objective=elpd_lo",
+            "study.objective: no diagnostic is called 'elpd_lo'; did you mean study.objective=elpd_loo? there are ",
+        ),
         ("sampler.extra={inti: adapt_diag}", "sampler.extra.inti: unknown key; did you mean sampler.extra.init? "),
         ("sampler.draws=true", "sampler.draws: got True; wanted a number"),
         ("dispatch.timeout=5", "dispatch.timeout: dispatch=serial has no worker that could be stopped; bound each fit"),

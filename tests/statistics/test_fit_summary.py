@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import stats
 
 from bayesrun.statistics.fit_summary import diagnose, psis_khat, scalars
-from bayesrun.types import DiagnosticsOptions
+from bayesrun.types import DIAGNOSTICS, DiagnosticsOptions
 from fake_trees import fake_tree
 
 DEFAULT = DiagnosticsOptions()
@@ -399,6 +399,7 @@ def test_facts_are_finite_floats_and_nothing_is_both(kind):
     assert np.isfinite(list(found.facts.values())).all()
     assert not set(found.facts) & set(found.absent)
     assert all(found.absent.values())
+    assert {*found.facts, *found.absent} <= set(DIAGNOSTICS)
     assert isinstance(found.summary, pd.DataFrame)
     assert tuple(found.summary.columns) == (
         *("mean", "sd", "median", "ci_lb", "ci_ub"),

@@ -326,6 +326,9 @@ def test_unreachable_servers_are_refused_quickly(tmp_path: Path) -> None:
         check(f"sqlite:///{tmp_path}/x.db")
     with pytest.raises(TrackError, match="cannot write the tracking database"):
         check(f"sqlite:///{tmp_path}/x.db/y/mlflow.db")
+    for nowhere in ("/proc/x/y.db", "/proc/y.db"):
+        with pytest.raises(TrackError, match=f"cannot write the tracking database {nowhere}: No such file"):
+            check(f"sqlite:///{nowhere}")
     assert time.monotonic() - start < 10
 
 

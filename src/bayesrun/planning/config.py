@@ -22,6 +22,7 @@ from bayesrun.base.spelling import did_you_mean
 from bayesrun.errors import ConfigError
 from bayesrun.planning.option_types import explain
 from bayesrun.types import (
+    DIAGNOSTICS,
     Cell,
     DiagnosticsOptions,
     DispatchOptions,
@@ -261,6 +262,12 @@ def _settings(values: Mapping[str, Any], found: _Problems) -> Settings:
     if name is not None and not SAFE_NAME.fullmatch(name):
         found.lines.append(
             f"study.name: got {name!r}; wanted letters, digits and + - _ . without a leading dot: it names a folder"
+        )
+    objective = sections["study"].objective
+    if objective not in DIAGNOSTICS:
+        hint = did_you_mean(objective, DIAGNOSTICS, "study.objective=")
+        found.lines.append(
+            f"study.objective: no diagnostic is called {objective!r}; {hint}there are {', '.join(sorted(DIAGNOSTICS))}"
         )
     if "://" in sections["output"].dir:
         found.lines.append(

@@ -77,7 +77,7 @@ class Careful:
 
 
 def check_server(options: TrackOptions, output: Path) -> None:
-    """Make sure that runs could be written, without making a file: a database that is not there yet is not asked.
+    """Make sure that runs could be written, without making a file: of a database that is not there its place is tried.
 
     Raises
     ------
@@ -85,8 +85,8 @@ def check_server(options: TrackOptions, output: Path) -> None:
         If the address cannot be used, with the remedy.
     """
     uri = options.uri or track.default_uri(output)
-    if options.enabled and not track.is_gone(uri):
-        track.check(uri)
+    if options.enabled:
+        (track.check_place if track.is_gone(uri) else track.check)(uri)
 
 
 @dataclasses.dataclass(frozen=True)

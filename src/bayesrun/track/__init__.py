@@ -9,7 +9,7 @@ from bayesrun.track.artifacts import aggregates, replicate_metrics, verdicts
 from bayesrun.track.cells import CellRun, StudyRun
 from bayesrun.track.fit_runs import FitsRun, Record, git_commit
 from bayesrun.track.journal import public_uri
-from bayesrun.track.server import check, default_uri, is_gone, ui_command
+from bayesrun.track.server import check, check_place, default_uri, is_gone, ui_command
 from bayesrun.track.simulations import SimulationTracker, is_written, unsent
 from bayesrun.track.tracker import Tracker, is_closed, pending, sync
 
@@ -22,6 +22,7 @@ __all__ = [
     "Tracker",
     "aggregates",
     "check",
+    "check_place",
     "default_uri",
     "git_commit",
     "is_closed",

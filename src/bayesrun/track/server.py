@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -18,10 +19,13 @@ from bayesrun.errors import TrackError
 from bayesrun.track.journal import public_uri
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mlflow import MlflowClient
 
 __all__ = [
     "check",
+    "check_place",
     "connect",
     "default_uri",
     "failures",
@@ -41,6 +45,8 @@ PATIENCE = {
 
 CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 """User name and password in an address; MLflow's own messages show them."""
+
+CORRECT = "correct track.uri, or go without: track=off"
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -158,20 +164,49 @@ def _sqlite_file(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///").partition("?")[0]).absolute()
 
 
+def check_place(uri: str) -> None:
+    """Make sure that the SQLite file of an address could be made where there is none, without making it or its folder.
+
+    Raises
+    ------
+    TrackError
+        If it could not, with the remedy.
+    """
+    if (database := _sqlite_file(uri)) is not None:
+        with _written(database):
+            _try_nearest_folder(database)
+
+
 def _check_sqlite(database: Path) -> None:
-    remedy = "correct track.uri, or go without: track=off"
-    try:
+    with _written(database):
+        _try_nearest_folder(database)
         database.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=database.parent):
-            pass
-        with database.open("rb") as file:
-            head = file.read(15)
-    except FileNotFoundError:
-        return  # MLflow makes it
-    except OSError as error:
-        raise TrackError(f"cannot write the tracking database {database}: {error.strerror}; {remedy}") from None
+        head = _beginning(database)
     if head and head != b"SQLite format 3":
-        raise TrackError(f"{database} is not a SQLite database; {remedy}")
+        raise TrackError(f"{database} is not a SQLite database; {CORRECT}")
+
+
+@contextlib.contextmanager
+def _written(database: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TrackError(f"cannot write the tracking database {database}: {error.strerror}; {CORRECT}") from None
+
+
+def _try_nearest_folder(database: Path) -> None:
+    """Write into the folder of a file, or into the one that it would be made in; nothing stays there."""
+    with tempfile.TemporaryFile(dir=next(folder for folder in database.parents if folder.exists())):
+        pass
+
+
+def _beginning(database: Path) -> bytes:
+    """Read the first bytes of a file; none where MLflow has yet to make it."""
+    try:
+        with database.open("rb") as file:
+            return file.read(15)
+    except FileNotFoundError:
+        return b""
 
 
 def find_experiment(client: MlflowClient, uri: str, name: str) -> str:

@@ -9,7 +9,7 @@ from bayesrun.types.cells import Cell, CheckedCell, Observed
 from bayesrun.types.data import Dataset, Origin, Role
 from bayesrun.types.fits import Batch, FitSpec, Plan, Try
 from bayesrun.types.options import ALL_OPTIONS, Asked, DiagnosticsOptions, Gate, Resources, SamplerOptions, Steps
-from bayesrun.types.outcomes import Absent, Drawn, Outcome, Verdict
+from bayesrun.types.outcomes import DIAGNOSTICS, Absent, Drawn, Outcome, Verdict
 from bayesrun.types.protocols import LEFT, Builder, SampleFunction
 from bayesrun.types.settings import DispatchOptions, OutputOptions, Settings, StudyOptions, TrackOptions
 from bayesrun.types.simulations import Original, Simulation
@@ -17,6 +17,7 @@ from bayesrun.types.targets import Target
 
 __all__ = [
     "ALL_OPTIONS",
+    "DIAGNOSTICS",
     "LEFT",
     "SCHEMA_VERSION",
     "Absent",

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from bayesrun.types.options import DiagnosticsOptions, Steps
 
-__all__ = ["Absent", "Drawn", "Outcome", "Verdict"]
+__all__ = ["DIAGNOSTICS", "Absent", "Drawn", "Outcome", "Verdict"]
+
+DIAGNOSTICS: Final = (
+    *("n_scalars", "n_constant", "n_nonfinite", "n_chains", "n_draws"),
+    *("rhat_max", "ess_bulk_min", "ess_tail_min", "ess_per_second", "mcse_sd_ratio_max", "sampling_seconds"),
+    *("n_divergent", "n_max_treedepth", "bfmi_min", "acceptance_rate", "step_size", "n_steps_mean", "target_accept"),
+    *("khat", "elbo", "elbo_converged", "log_marginal_likelihood", "log_marginal_likelihood_sd"),
+    *("elpd_loo", "se_elpd_loo", "p_loo", "pareto_k_max", "n_bad_pareto_k", "n_loo_terms"),
+    *("elpd_waic", "se_elpd_waic", "p_waic"),
+)
+"""Names of all diagnostics; which of them a fit has, its sampler and its model decide."""
 
 
 @dataclass(frozen=True)
