@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from bayesrun.planning.completion import Wants, added_to, added_up, is_complete, joined_steps, missing_steps, without
+from bayesrun.planning.keys import of_data, source_alone
 from bayesrun.types import Asked, DiagnosticsOptions, Outcome, Steps
 from checked_cells import checked
 from tiny_models import NO_STEPS, spec
@@ -155,3 +156,16 @@ def test_a_cell_tells_of_all_commands_and_keeps_what_the_latest_asks():
     assert added_to(found, found) == found
     assert added_to(found, now) == found
     assert added_to(had, had) == had
+
+
+def test_what_reads_data_is_made_again_where_these_were_edited():
+    """Columns that only a quantity or a hook reads are in no key: the draws stay."""
+    source = {"q": "abc"}
+    made = of_data(source, "first")
+    assert made == of_data(of_data(source, "other"), "first")
+    assert [source_alone(text) for text in made.values()] == list(source.values())
+    wanted = dataclasses.replace(spec(), diagnostics=DiagnosticsOptions(quantities={"q": "m.q"}), quantity_sources=made)
+    steps, options = wanted.steps, wanted.diagnostics
+    had = Outcome("k0", "tiny", 0, "done", steps=steps, diagnostics_options=options, quantity_sources=made)
+    assert is_complete(had, wanted)
+    assert not is_complete(had, dataclasses.replace(wanted, quantity_sources=of_data(source, "edited")))

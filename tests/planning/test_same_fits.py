@@ -55,7 +55,9 @@ def test_one_fit_gets_what_all_of_its_cells_ask_for():
     assert spec.diagnostics == DiagnosticsOptions(
         levels=(0.5, 0.8), waic=True, quantities={"q": Q, "r": R}, decisions=("P(q > 0) > 0.9",)
     )
-    assert spec.quantity_sources == {"q": source(Q), "r": source(R)}
+    assert spec.quantity_sources == {
+        name: f"{source(path)}-{found.cells[0].data_hash}" for name, path in (("q", Q), ("r", R))
+    }
     for one in found.cells:
         assert (one.cell.steps, one.cell.diagnostics) == (spec.steps, spec.diagnostics)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from bayesrun.base.imports import import_target
 from bayesrun.base.source_code import source_digest
 from bayesrun.errors import ConfigError
+from bayesrun.planning.keys import source_alone
 from bayesrun.statistics.measures import parse_decisions
 from bayesrun.types import Asked
 
@@ -222,7 +223,11 @@ def _gone(name: str, path: str, source: str) -> str:
         now = source_digest(import_target(f"quantity {name}", path))
     except ConfigError as error:
         return str(error)
-    return "" if now == source else "its source was edited since; ask for it again, and it is made by the new one"
+    return (
+        ""
+        if now == source_alone(source)
+        else "its source was edited since; ask for it again, and it is made by the new one"
+    )
 
 
 def _levels(had: Sequence[float], wanted: Sequence[float]) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ from bayesrun.types import SCHEMA_VERSION, CheckedCell, FitSpec, digest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["data_digest", "fit_key", "fit_spec", "specs_of"]
+__all__ = ["data_digest", "fit_key", "fit_spec", "of_data", "source_alone", "specs_of"]
 
 NEUTRAL: Mapping[str, Any] = {"escalate": (), "extra": {}, "engine": "lanes", "precision": "float64"}
 """Values under which an option does nothing. An option that comes later is listed here, so that it changes no key."""
@@ -80,12 +80,30 @@ def fit_spec(checked: CheckedCell, study_seed: int, replicate: int) -> FitSpec:
         fingerprint=checked.fingerprint,
         simulation=checked.simulation,
         data_seed=data_seed(study_seed, replicate) if checked.simulation else 0,
-        quantity_sources=checked.quantity_sources,
+        quantity_sources=of_data(checked.quantity_sources, checked.data_hash),
         step_sources=checked.step_sources,
         asked=None if checked.asked is None else checked.asked.diagnostics,
         used=checked.used,
         left_out=checked.left_out,
     )
+
+
+def of_data(sources: Mapping[str, str], data_hash: str) -> dict[str, str]:
+    """Add to the sources of quantities the data that they are worked out from, which have columns of no model too.
+
+    Parameters
+    ----------
+    sources
+        Name to digest of a source, with or without such data.
+    data_hash
+        Digest of the dataset.
+    """
+    return {name: f"{source_alone(source)}-{data_hash}" for name, source in sources.items()}
+
+
+def source_alone(source: str) -> str:
+    """Leave out the data that `of_data` adds."""
+    return source.partition("-")[0]
 
 
 def specs_of(cells: Sequence[CheckedCell], study_seed: int) -> dict[str, tuple[FitSpec, CheckedCell]]:

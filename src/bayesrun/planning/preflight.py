@@ -293,7 +293,7 @@ def _checked(cell: Cell, dataset: Dataset, built: Built, sampler: tuple[Any, int
         data_hash=dataset.digest(),
         used=tuple(sorted(built.used)),
         fingerprint=built.fingerprint,
-        step_sources=_step_sources(cell.model),
+        step_sources=_step_sources(cell.model, dataset.only(built.used)),
         source=built.source,
         conditioned=built.conditioned,
         parts=built.parts,
@@ -308,12 +308,12 @@ def _checked(cell: Cell, dataset: Dataset, built: Built, sampler: tuple[Any, int
     )
 
 
-def _step_sources(model: Target) -> dict[str, str]:
-    """Digest the source of a model's own function for a step, where its module has one: an edited one is done again."""
+def _step_sources(model: Target, dataset: Dataset) -> dict[str, str]:
+    """Digest a model's own function for a step, where its module has one, with what it reads: then it is done again."""
     from bayesrun.base.source_code import source_digest
 
     hook = module_constant(import_target("model", model.path), "pointwise", None)
-    return {} if hook is None else {"log_likelihood": source_digest(hook)}
+    return {} if hook is None else {"log_likelihood": f"{source_digest(hook)}-{dataset.digest()}"}
 
 
 def _taken(model: Target, dataset: Dataset) -> list[str]:

@@ -118,6 +118,9 @@ def _refuse_two_of_one(first: CheckedCell, other: CheckedCell) -> None:
     differing = [f"{name} ({_told(a)} and {_told(b)})" for name, (a, b) in pairs.items() if a != b]
     if one.steps.log_likelihood and two.steps.log_likelihood and first.step_sources != other.step_sources:
         differing.append("the function pointwise() of the model")
+    shared = set(one.diagnostics.quantities or {}) & set(two.diagnostics.quantities or {})
+    if shared and first.data_hash != other.data_hash:
+        differing.append(f"the data of the quantities {', '.join(sorted(shared))}")
     if differing:
         raise ConfigError(
             f"{' and '.join(differing)}: {one.label} and {two.label} are the same fit, which has one of each; run them "

@@ -19,7 +19,7 @@ from bayesrun.base.source_code import source_digest
 from bayesrun.base.verb_hints import verb
 from bayesrun.errors import ConfigError
 from bayesrun.planning.completion import unmet
-from bayesrun.planning.keys import data_digest
+from bayesrun.planning.keys import data_digest, source_alone
 from bayesrun.planning.meanings import superseded_part
 from bayesrun.planning.posterior_sbc import doubts, originals
 from bayesrun.report.comparison import SAMPLER_ORDER
@@ -217,7 +217,9 @@ def _current(
         (key, name)
         for key, own in made.items()
         for name, path in own.items()
-        if (outcome := settled[key]) is not None and now[path] and outcome.quantity_sources.get(name) != now[path]
+        if (outcome := settled[key]) is not None
+        and now[path]
+        and source_alone(outcome.quantity_sources.get(name, "")) != now[path]
     }
     if not stale:
         return estimates, []

@@ -30,6 +30,7 @@ from bayesrun.planning.completion import (
     missing_steps,
     without,
 )
+from bayesrun.planning.keys import of_data
 from bayesrun.statistics.measures import parse_decision
 from bayesrun.store.folder import SUMMARY, Store
 from bayesrun.types import Absent, Batch, Drawn, FitSpec, Outcome, Try
@@ -425,7 +426,7 @@ def _outcome(
         attempts=found.attempts,
         steps=steps,
         diagnostics_options=spec.diagnostics,
-        quantity_sources=spec.quantity_sources,
+        quantity_sources=of_data(spec.quantity_sources, spec.data_hash),
         step_sources=spec.step_sources if steps.log_likelihood or cannot else {},
         observed_hash=spec.observed_hash,
         where=_where(),
