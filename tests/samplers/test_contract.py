@@ -1,6 +1,7 @@
 """Every sampler through the same checks: groups, names, dtypes, seeds, densities, and the right posterior."""
 
 import dataclasses
+import functools
 import importlib
 import itertools
 import logging
@@ -19,8 +20,9 @@ from scipy import stats
 from bayesrun.errors import FitError
 from bayesrun.samplers import groups, variational
 from bayesrun.statistics.fit_summary import diagnose, psis_khat
-from bayesrun.types import Dataset, DiagnosticsOptions, SamplerOptions
+from bayesrun.types import LEFT, Dataset, DiagnosticsOptions, SamplerOptions
 from conjugate_models import FIRST, INTERPRETED, SECOND, conjugate, constrained, counted, exact
+from odd_models import Picky, PickyInJax, picky
 
 SAMPLERS = ("nuts", "numpyro", "metropolis", "smc", "advi", "advi_jax", "fullrank_advi")
 BATCHED = ("numpyro", "advi_jax")
@@ -160,6 +162,57 @@ def test_density_in_unconstrained_space(name):
         normal = stats.multivariate_normal(flat.mean(axis=0), np.cov(flat.T))
         assert np.corrcoef(normal.logpdf(flat), tree["sample_stats"]["log_q"].values[0])[0, 1] > 0.8
         assert abs(normal.logpdf(flat) - tree["sample_stats"]["log_q"].values[0]).mean() < 1.0
+
+
+SHORT = SamplerOptions(draws=20, tune=20, chains=2, iterations=20)
+ANYHOW = [
+    *((name, SHORT, Picky) for name in SAMPLERS),
+    *((name, SHORT, PickyInJax) for name in BATCHED),
+    ("numpyro", dataclasses.replace(SHORT, engine="numpyro"), PickyInJax),
+]
+
+
+@pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning")
+@pytest.mark.parametrize(("name", "options", "op"), ANYHOW)
+def test_a_deterministic_that_raises_takes_no_draw_along(name, options, op):
+    """It and the others are left for later; the draws are those of a model without the fault."""
+    raising, fine = (functools.partial(picky, bound=bound, op=op) for bound in (0.0, np.inf))
+    (tree,) = module(name).sample(raising, [FIRST], [3], options)
+    (whole,) = module(name).sample(fine, [FIRST], [3], options)
+    assert tree.attrs[LEFT].split("\n") == ["odd", "double"]
+    assert list(tree["posterior"].data_vars) == ["theta", "scale"]
+    assert float(tree["posterior"]["theta"].max()) > 0.0
+    assert set(tree["sample_stats"].data_vars) == set(whole["sample_stats"].data_vars)
+    for drawn in ("theta", "scale"):
+        np.testing.assert_array_equal(tree["posterior"][drawn], whole["posterior"][drawn])
+    np.testing.assert_allclose(tree["sample_stats"]["lp"], whole["sample_stats"]["lp"], rtol=1e-12)
+    in_jax = op is PickyInJax or name not in BATCHED  # else nothing can be said of it before it is worked out by PyMC
+    assert (LEFT in whole.attrs) != in_jax
+    assert ("double" in whole["posterior"]) == in_jax
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_a_deterministic_that_raises_at_one_dataset_is_there_for_the_others(name):
+    build = functools.partial(picky, bound=1.0, op=PickyInJax)
+    settled = SamplerOptions(draws=50, tune=200, chains=2, iterations=2000, learning_rate=0.05)
+    results = dict(module(name).fits(build, [SECOND, FIRST, SECOND], [1, 2, 3], settled, like=SECOND))
+    assert [LEFT in results[index].attrs for index in range(3)] == [False, True, False]
+    for index in (0, 2):
+        np.testing.assert_array_equal(results[index]["posterior"]["odd"], results[index]["posterior"]["theta"])
+    assert "odd" not in results[1]["posterior"]
+
+
+@pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning")
+@pytest.mark.parametrize("name", ["metropolis", "smc"])
+def test_a_density_that_raises_is_told_as_it_was(name):
+    def build(data):
+        model = picky(data, bound=-np.inf)
+        with model:
+            pm.Potential("broken", model["odd"])
+        return model
+
+    with pytest.raises(ValueError, match="not at "):
+        list(module(name).sample(build, [FIRST], [3], SHORT))
 
 
 @pytest.mark.parametrize("name", BATCHED)

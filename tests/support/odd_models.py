@@ -4,6 +4,9 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pytensor.compile.ops import wrap_py
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+from pytensor.link.jax.dispatch import jax_funcify
 
 from bayesrun.samplers import groups
 from bayesrun.types import Dataset
@@ -72,6 +75,51 @@ def deterministic_raises(data: Dataset, **_) -> pm.Model:
         pm.Deterministic("odd", _raises(theta))
         pm.Deterministic("double", 2.0 * theta)
         pm.Normal("y", theta, 1.0, observed=data["y"], dims="obs")
+    return model
+
+
+class Picky(Op):
+    """The value itself, unless it is above a bound, which raises; by a callback of JAX where it has a form in JAX."""
+
+    __props__ = ("bound",)
+
+    def __init__(self, bound: float) -> None:
+        self.bound = bound
+
+    def make_node(self, value):
+        return Apply(self, [value], [pt.dscalar()])
+
+    def perform(self, node, inputs, outputs) -> None:
+        outputs[0][0] = self.checked(inputs[0])
+
+    def checked(self, value):
+        if float(value) > self.bound:
+            raise ValueError(f"not at {float(value):g}")
+        return np.asarray(value, dtype=np.float64)
+
+
+class PickyInJax(Picky):
+    """The same with a form in JAX."""
+
+
+@jax_funcify.register(PickyInJax)
+def _picky_in_jax(op, **_):
+    import jax
+
+    def function(value):
+        return jax.pure_callback(op.checked, jax.ShapeDtypeStruct((), np.float64), value, vmap_method="sequential")
+
+    return function
+
+
+def picky(data: Dataset, *, bound: float, op: type[Picky] = Picky) -> pm.Model:
+    """One of its Deterministics raises at draws of theta that are above a bound."""
+    with pm.Model(coords=_coords(data)) as model:
+        theta = pm.Normal("theta", 0.0, 2.0)
+        scale = pm.HalfNormal("scale", 2.0)
+        pm.Deterministic("odd", op(bound)(theta))
+        pm.Deterministic("double", 2.0 * theta)
+        pm.Normal("y", theta, scale, observed=data["y"], dims="obs")
     return model
 
 

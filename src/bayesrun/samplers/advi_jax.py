@@ -173,7 +173,8 @@ def _tree(
     log_q = variational.log_density(standard, scale)
     variables, terms, lp = program.describe(found.mu + standard * scale, density.arguments(member.surveyed))
     arrays = {
-        "posterior": {name: np.asarray(v)[None] for name, v in zip(density.variables, variables, strict=True)},
+        # the free variables come first, and may be alone
+        "posterior": {name: np.asarray(v)[None] for name, v in zip(density.variables, variables, strict=False)},
         "sample_stats": {"lp": np.asarray(lp)[None], "log_q": log_q[None]},
         "log_likelihood": {name: np.asarray(v)[None] for name, v in zip(density.observed, terms, strict=True)},
     }

@@ -1,10 +1,12 @@
 """The groups that every sampler writes: their names, dtypes and attributes; it draws nothing.
 
-Every sampler hands plain arrays to `tree`, so that no library's own layout or naming reaches the store.
+Every sampler hands plain arrays to `tree`, so that no library's own layout or naming reaches the store. What it does
+with a model it does by `anyhow`, so that no Deterministic that raises takes the draws along.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from contextlib import contextmanager
@@ -17,11 +19,24 @@ from arviz_base import dict_to_dataset
 from pymc.backends.arviz import find_constants, find_observations
 
 from bayesrun.base.label_forms import label_array
+from bayesrun.types import LEFT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["NUTS_STATS", "Arrays", "Attributes", "arrays", "data_of", "evaluator", "posterior_names", "quiet", "tree"]
+__all__ = [
+    "NUTS_STATS",
+    "Arrays",
+    "Attributes",
+    "anyhow",
+    "arrays",
+    "data_of",
+    "evaluator",
+    "posterior_names",
+    "quiet",
+    "tree",
+    "without_deterministics",
+]
 
 type Arrays = dict[str, np.ndarray]
 type Attributes = dict[str, int | float | str]
@@ -56,7 +71,7 @@ def tree(
     model
         What was fitted: it gives dims, coords and the observed values.
     posterior
-        Variable to draws, dims (chain, draw, ...).
+        Variable to draws, dims (chain, draw, ...); Deterministics may be left out.
     stats
         Statistic to values, dims (chain, draw), or (chain,) for one value a chain.
     attrs
@@ -65,7 +80,7 @@ def tree(
     Returns
     -------
     xarray.DataTree
-        Coords ``chain`` and ``draw`` count from 0.
+        Coords ``chain`` and ``draw`` count from 0. Its attribute `LEFT` names the Deterministics that were left out.
     """
     coords: dict[Any, Any] = {dim: label_array(labels) for dim, labels in model.coords.items() if labels is not None}
     dims: dict[Any, Any] = {name: list(along) for name, along in model.named_vars_to_dims.items()}
@@ -91,6 +106,8 @@ def tree(
             dataset.attrs.update(attrs)
     result = xr.DataTree.from_dict({f"/{group}": dataset for group, dataset in groups.items()})
     result.attrs.update(attrs)
+    if left := [name for name in posterior_names(model) if name not in posterior]:
+        result.attrs[LEFT] = "\n".join(left)
     return result
 
 
@@ -127,13 +144,53 @@ def posterior_names(model: pm.Model) -> list[str]:
     return [variable.name for variable in model.unobserved_RVs]
 
 
+@contextmanager
+def without_deterministics(model: pm.Model) -> Iterator[None]:
+    """Let a model have no Deterministics meanwhile: what is drawn of it, and its density, do not depend on them."""
+    own = model.deterministics
+    model.deterministics = []
+    try:
+        yield
+    finally:
+        model.deterministics = own
+
+
+def anyhow[T](model: pm.Model, make: Callable[[], T]) -> T:
+    """Make something of a model or, where that raises, of the model without its Deterministics, if these do it.
+
+    Parameters
+    ----------
+    model
+        Any; a start that cannot be sampled from has nothing to do with Deterministics.
+    make
+        Reads the Deterministics from the model when it is called.
+
+    Raises
+    ------
+    Exception
+        What `make` raises first, if it raises without Deterministics too.
+    """
+    try:
+        return make()
+    except pm.exceptions.SamplingError:
+        raise
+    except Exception as error:
+        if not model.deterministics:
+            raise
+        try:
+            with without_deterministics(model):
+                return make()
+        except Exception:  # noqa: BLE001 - what fails is no Deterministic
+            raise error from None
+
+
 def arrays(draws: xr.Dataset, names: Sequence[str]) -> Arrays:
-    """Take the named variables of a dataset as plain arrays of dims (chain, draw, ...)."""
-    return {name: np.asarray(draws[name].transpose("chain", "draw", ...)) for name in names}
+    """Take the named variables of a dataset, but for those it lacks, as plain arrays of dims (chain, draw, ...)."""
+    return {name: np.asarray(draws[name].transpose("chain", "draw", ...)) for name in names if name in draws}
 
 
 def evaluator(model: pm.Model) -> Callable[[Mapping[str, np.ndarray]], tuple[Arrays, np.ndarray]]:
-    """Compile what a model says of points of its unconstrained space.
+    """Return what works out what a model says of points of its unconstrained space, compiled when it is first called.
 
     Parameters
     ----------
@@ -144,9 +201,16 @@ def evaluator(model: pm.Model) -> Callable[[Mapping[str, np.ndarray]], tuple[Arr
     -------
     Callable
         Takes value variable to array of dims (chain, draw, ...), and returns the variables of the posterior,
-        dims (chain, draw, ...), and the log density with the Jacobian of the transforms, dims (chain, draw).
+        dims (chain, draw, ...), without Deterministics where one of them raises, and the log density with the Jacobian
+        of the transforms, dims (chain, draw).
     """
-    names = posterior_names(model)
+    compiled = functools.cache(lambda names: _evaluator(model, names))
+    return lambda values: anyhow(model, lambda: compiled(tuple(posterior_names(model)))(values))
+
+
+def _evaluator(
+    model: pm.Model, names: Sequence[str]
+) -> Callable[[Mapping[str, np.ndarray]], tuple[Arrays, np.ndarray]]:
     natural = {variable.name: variable for variable in model.unobserved_value_vars}
     inputs = [variable.name for variable in model.value_vars]
     outputs = [natural[name] for name in names]

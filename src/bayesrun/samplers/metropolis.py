@@ -75,7 +75,7 @@ def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
     continuous = [variable for variable in model.free_RVs if variable.dtype.startswith("float")]
     starts = _starts(model, evaluate, seed, options.chains)
     stepped: list[float] = []  # when the first step was done, which code is compiled for
-    with groups.quiet(), model:
+    with groups.quiet(), model, groups.without_deterministics(model):  # which are worked out afterwards
         step = pm.Metropolis(vars=continuous, **options.extra) if continuous else None
         drawn = pm.sample(
             draws=options.draws,

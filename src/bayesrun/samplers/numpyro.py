@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pymc as pm
@@ -139,24 +139,7 @@ def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
     if options.precision != "float64":
         raise FitError("sampler.precision=float32 is for sampler.engine=lanes; NumPyro's kernel runs in float64 here")
     with groups.quiet():
-        drawn = pm.sample(
-            model=model,
-            draws=options.draws,
-            tune=options.tune,
-            chains=options.chains,
-            random_seed=seed,
-            nuts_sampler="numpyro",
-            nuts={
-                "chain_method": "vectorized",
-                "target_accept": options.target_accept,
-                "max_tree_depth": options.max_treedepth,
-                **options.extra,
-            },
-            cores=1,
-            progressbar=False,
-            quiet=True,
-            compute_convergence_checks=False,
-        )
+        drawn = groups.anyhow(model, lambda: _sampled(model, seed, options))
     posterior = groups.arrays(drawn.posterior, groups.posterior_names(model))
     seconds = time.perf_counter() - start
     stats = {name: np.asarray(values) for name, values in drawn.sample_stats.data_vars.items()}
@@ -169,3 +152,24 @@ def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
         "sampling_seconds": seconds,
     }
     return groups.tree(model, posterior, {name: stats[name] for name in groups.NUTS_STATS}, attrs)
+
+
+def _sampled(model: pm.Model, seed: int, options: SamplerOptions) -> Any:
+    return pm.sample(
+        model=model,
+        draws=options.draws,
+        tune=options.tune,
+        chains=options.chains,
+        random_seed=seed,
+        nuts_sampler="numpyro",
+        nuts={
+            "chain_method": "vectorized",
+            "target_accept": options.target_accept,
+            "max_tree_depth": options.max_treedepth,
+            **options.extra,
+        },
+        cores=1,
+        progressbar=False,
+        quiet=True,
+        compute_convergence_checks=False,
+    )

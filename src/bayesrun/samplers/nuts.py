@@ -9,7 +9,6 @@ import numpy as np
 import pymc as pm
 
 from bayesrun.samplers import groups
-from bayesrun.types import LEFT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -63,7 +62,7 @@ def sample(
 def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
     start = time.perf_counter()
     with groups.quiet():
-        drawn, left = _sampled(model, seed, options)
+        drawn = groups.anyhow(model, lambda: _sampled(model, seed, options))
     seconds = time.perf_counter() - start
     stats = {name: np.asarray(drawn.sample_stats[name]) for name in groups.NUTS_STATS}
     stats["n_steps"] = stats["n_steps"].astype(np.int64)  # PyMC counts them in floats
@@ -74,31 +73,10 @@ def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
         "sampling_seconds": seconds,
         "compile_seconds": seconds - float(drawn.posterior.attrs["sampling_time"]),
     }
-    names = [name for name in groups.posterior_names(model) if name not in left]
-    tree = groups.tree(model, groups.arrays(drawn.posterior, names), stats, attrs)
-    if left:
-        tree.attrs[LEFT] = "\n".join(left)
-    return tree
+    return groups.tree(model, groups.arrays(drawn.posterior, groups.posterior_names(model)), stats, attrs)
 
 
-def _sampled(model: pm.Model, seed: int, options: SamplerOptions) -> tuple[Any, list[str]]:
-    """Draw, with the Deterministics of each draw or, where these may be what fails, without; name those left."""
-    free = [str(rv.name) for rv in model.free_RVs]
-    left = [name for name in groups.posterior_names(model) if name not in free]
-    try:
-        return _pymc(model, seed, options, None), []
-    except pm.exceptions.SamplingError:  # of the start
-        raise
-    except Exception as error:
-        if not left:
-            raise
-        try:
-            return _pymc(model, seed, options, free), left
-        except Exception:  # noqa: BLE001 - what fails is no Deterministic
-            raise error from None
-
-
-def _pymc(model: pm.Model, seed: int, options: SamplerOptions, names: list[str] | None) -> Any:
+def _sampled(model: pm.Model, seed: int, options: SamplerOptions) -> Any:
     return pm.sample(
         model=model,
         draws=options.draws,
@@ -107,7 +85,6 @@ def _pymc(model: pm.Model, seed: int, options: SamplerOptions, names: list[str] 
         random_seed=seed,
         nuts_sampler="pymc",  # the default is another sampler when it is installed
         nuts={"target_accept": options.target_accept, "max_treedepth": options.max_treedepth},
-        var_names=names,
         # a fork of a process with JAX's threads may hang
         **{"cores": groups.cores(options.chains), "mp_ctx": "spawn", **options.extra},
         progressbar=False,

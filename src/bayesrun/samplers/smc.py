@@ -63,7 +63,7 @@ def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
     start = time.perf_counter()
     moved: list[float] = []
     alone = options.extra.get("cores", 1) == 1 and "kernel" not in options.extra
-    with groups.quiet():
+    with groups.quiet(), groups.without_deterministics(model):  # which are worked out afterwards
         trace = pm.sample_smc(
             model=model,
             draws=options.draws,

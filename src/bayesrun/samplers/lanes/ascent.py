@@ -19,7 +19,7 @@ import numpy as np
 from jax import lax
 
 from bayesrun.samplers.lanes import streams
-from bayesrun.samplers.lanes.program import block_of, describe, potential_of
+from bayesrun.samplers.lanes.program import block_of, describe, describer, potential_of
 from bayesrun.samplers.lanes.rewrites import softplus
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ class Ascent:
         ``(state, data, keys, step)`` to the state after up to `CHUNK` iterations, and their ELBO (CHUNK, L).
     describe
         ``(z (draw, n), arguments)`` to the values of the density's variables, the pointwise log-likelihood of its
-        observed ones, in their order, and the log density (draw,).
+        observed ones, in their order, and the log density (draw,); of its free variables alone, if a Deterministic
+        raises at these draws.
     """
 
     density: Density
@@ -201,7 +202,7 @@ def ascent(density: Density, shapes: tuple[tuple[tuple[int, ...], str], ...], n_
         width=width,
         open=jax.jit(partial(_open, density)).lower(seed, double(size), given).compile(),
         run=jax.jit(partial(_run, objective), donate_argnums=0).lower(state, data, keys, step).compile(),
-        describe=jax.jit(partial(_describe, density)).lower(double(draws, size), given).compile(),
+        describe=describer(density, _describe, double(draws, size), given),
     )
 
 

@@ -7,7 +7,7 @@ another in the model's order.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -29,6 +29,7 @@ from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.random.type import RandomGeneratorType, RandomType
 
 from bayesrun.errors import FitError
+from bayesrun.samplers import groups
 from bayesrun.samplers.lanes.graphs import Survey, replace_leaves, survey
 from bayesrun.samplers.lanes.rewrites import simplify, substitute
 
@@ -66,7 +67,7 @@ class Density:
     varying
         Which leaves of the model (`graphs.survey`) are arguments, in the order of the arguments.
     variables, observed
-        Names: free variables and Deterministics in the model's order; observed variables.
+        Names: free variables, then Deterministics, in the model's order; observed variables.
     prepare
         Arguments to prepared arguments: everything that depends on the data alone is computed once.
     log_density
@@ -77,6 +78,8 @@ class Density:
         ``(z, arguments)`` to the pointwise log-likelihood by observed variable.
     start
         ``(jitter, arguments)`` to the initial point, z moved by jitter (n,); None if starts are drawn from a prior.
+    deterministics
+        Names of those of the variables that are Deterministics.
     """
 
     size: int
@@ -88,6 +91,15 @@ class Density:
     constrain: Callable[[jax.Array, Arrays], Named]
     log_likelihood: Callable[[jax.Array, Arrays], Named]
     start: Callable[[jax.Array, Arrays], jax.Array] | None
+    deterministics: tuple[str, ...] = ()
+
+    def without_deterministics(self) -> Density:
+        """Return the same density with its free variables alone."""
+        return replace(
+            self,
+            variables=tuple(name for name in self.variables if name not in self.deterministics),
+            deterministics=(),
+        )
 
     def arguments(self, surveyed: Survey) -> tuple[np.ndarray, ...]:
         """Return the arguments of one dataset, from the survey of its model."""
@@ -113,7 +125,8 @@ def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] =
     Raises
     ------
     FitError
-        If a free variable is discrete, an op has no JAX form, or PyMC's own log density of a dataset differs.
+        If a free variable is discrete, an op of the density has no JAX form, or PyMC's own log density of a dataset
+        differs. Deterministics that JAX cannot take are left out.
     """
     _refuse_discrete(model)
     surveyed = survey(model)
@@ -126,13 +139,11 @@ def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] =
 
     position = pt.vector("z", dtype="float64", shape=(sum(int(np.prod(shape)) for shape in shapes),))
     parts = dict(zip(model.value_vars, _unflatten(position, shapes), strict=True))
-    names = [variable.name for variable in model.unobserved_RVs]
-    natural = {variable.name: variable for variable in model.unobserved_value_vars}
     terms = model.logp(model.observed_RVs, sum=False) if model.observed_RVs else []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Skipping .* Op")
         prepare, log_density = _split(_optimised([position], arguments, _placed([model.logp()], parts)), 1)
-        constrain = _function([position], arguments, _placed([natural[name] for name in names], parts))
+        names, constrain = groups.anyhow(model, lambda: _constrain(model, position, arguments, parts))
         pointwise = _function([position], arguments, _placed(terms, parts))
         start = _start(model, arguments, shapes, lengths)
     observed = [rv.name for rv in model.observed_RVs]
@@ -143,9 +154,10 @@ def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] =
         observed=tuple(observed),
         prepare=lambda given: tuple(prepare(*given)),
         log_density=lambda z, prepared: log_density(z, *prepared)[0],
-        constrain=lambda z, given: dict(zip(names, constrain(z, *given), strict=True)),
+        constrain=constrain,
         log_likelihood=lambda z, given: dict(zip(observed, pointwise(z, *given), strict=True)),
         start=start,
+        deterministics=tuple(name for name in names if name not in {rv.name for rv in model.free_RVs}),
     )
     value = jax.jit(lambda z, given: density.log_density(z, density.prepare(given)))
     for one, (point, expected) in zip((surveyed, *map(survey, others)), points, strict=True):
@@ -156,6 +168,26 @@ def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] =
             raise FitError(f"the model cannot be put into JAX ({_first_line(error)}); {OTHER_SAMPLERS}") from error
         _compare(found, expected)
     return density
+
+
+def _constrain(
+    model: pm.Model, position: Variable, arguments: Sequence[Variable], parts: dict[Variable, Variable]
+) -> tuple[list[str], Callable[[jax.Array, Arrays], Named]]:
+    """Return the names of free variables and Deterministics, and the function that works them out.
+
+    It is traced once, as it will be used: some graphs, with shapes that depend on values, JAX only refuses then.
+    """
+    names = groups.posterior_names(model)
+    natural = {variable.name: variable for variable in model.unobserved_value_vars}
+    function = _function([position], arguments, _placed([natural[name] for name in names], parts))
+
+    def constrain(z: jax.Array, given: Arrays) -> Named:
+        return dict(zip(names, function(z, *given), strict=True))
+
+    points = jax.ShapeDtypeStruct((1, *position.type.shape), position.type.dtype)
+    given = tuple(jax.ShapeDtypeStruct(a.type.shape, a.type.dtype) for a in arguments)
+    jax.eval_shape(jax.vmap(constrain, in_axes=(0, None)), points, given)
+    return names, constrain
 
 
 def _refuse_discrete(model: pm.Model) -> None:

@@ -207,7 +207,7 @@ def _tree(compiled: Program, moulds: Moulds, member: Member, chains: Chains, att
     def shaped(names: Sequence[str], values: Sequence[jax.Array]) -> dict[str, np.ndarray]:
         return {
             name: np.asarray(value).reshape(n_chains, n_draws, *value.shape[1:])
-            for name, value in zip(names, values, strict=True)
+            for name, value in zip(names, values, strict=False)  # free variables come first, and may be alone
         }
 
     arrays = {

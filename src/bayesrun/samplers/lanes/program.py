@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bayesrun.samplers.lanes.density import Arrays, Density
     from bayesrun.samplers.lanes.state import Lanes, Transition
 
-__all__ = ["ATTEMPTS", "Program", "Settings", "Stage", "block_of", "describe", "potential_of", "program"]
+__all__ = ["ATTEMPTS", "Program", "Settings", "Stage", "block_of", "describe", "describer", "potential_of", "program"]
 
 CHUNK = 512
 """Iterations between two visits of the host: an idle lane wastes half of them, and a visit takes a millisecond."""
@@ -100,7 +100,7 @@ class Program:
         prepared arguments; `own` are the starts (chain, n) of a density that cannot make them.
     describe
         ``(z (draw, n), arguments)`` to the values of the density's variables, and to the pointwise log-likelihood
-        of its observed ones, in their order.
+        of its observed ones, in their order; of its free variables alone, if a Deterministic raises at these draws.
     kernel
         What moves the lanes.
     prepared
@@ -164,7 +164,7 @@ def program(density: Density, settings: Settings, shapes: tuple[tuple[tuple[int,
         dense=settings.dense_mass,
     )
     opened = jax.jit(partial(_open, density, chains)).lower(seed, own, given).compile()
-    described = jax.jit(partial(describe, density)).lower(draws, given).compile()
+    described = describer(density, describe, draws, given)
     made = Program(
         density=density,
         settings=settings,
@@ -255,6 +255,34 @@ def _open(density: Density, chains: int, seed: jax.Array, own: jax.Array, argume
     good = (jnp.isfinite(values) & jnp.isfinite(gradients).all(1)).reshape(chains, -1)
     first = starts.reshape(chains, -1, density.size)[jnp.arange(chains), good.argmax(1)]
     return first, good.any(1), streams.chain_key(seed, jnp.arange(chains), TRANSITIONS), prepared
+
+
+def describer(density: Density, make: Callable[..., Any], *shapes: Any) -> Callable[..., Any]:
+    """Compile what describes draws, with Deterministics or, for draws at which one of these raises, without.
+
+    Parameters
+    ----------
+    density
+        What the draws are of.
+    make
+        ``(density, ...)`` to what describes them (`describe`).
+    shapes
+        Of its other arguments.
+    """
+    whole = jax.jit(partial(make, density)).lower(*shapes).compile()
+
+    def described(*given: Any) -> Any:
+        try:
+            return jax.block_until_ready(whole(*given))
+        except Exception as error:
+            if not density.deterministics:
+                raise
+            try:
+                return jax.block_until_ready(jax.jit(partial(make, density.without_deterministics()))(*given))
+            except Exception:  # noqa: BLE001 - what fails is no Deterministic
+                raise error from None
+
+    return described
 
 
 def describe(density: Density, z: jax.Array, arguments: Arrays) -> tuple[Arrays, Arrays]:

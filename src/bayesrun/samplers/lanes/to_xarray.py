@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from bayesrun.samplers import groups
+from bayesrun.types import LEFT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Mould", "Moulds", "whole_tree"]
 
 type Kind = tuple[tuple[int, ...], str]
-type Labels = tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Mapping[str, Kind]]]
+type Labels = tuple[tuple[str, ...], Mapping[str, Any], Mapping[str, Any], Mapping[str, Mapping[str, Kind]]]
 
 MOST_MOULDS = 8
 """Sets of labels that are kept of one form: where every dataset has its own, nothing is saved by keeping them."""
@@ -60,6 +61,7 @@ class Mould:
     """
 
     def __init__(self, tree: xr.DataTree) -> None:
+        self.left = {name: value for name, value in tree.attrs.items() if name == LEFT}
         self.groups = {name: node.to_dataset() for name, node in tree.children.items()}
         for group in self.groups.values():  # the attributes of the first fit are its own
             group.attrs = {key: value for key, value in group.attrs.items() if key not in tree.attrs}
@@ -86,7 +88,7 @@ class Mould:
                 attrs=first.attrs | (attrs if name in ("posterior", "sample_stats") else {}),
             )
         tree = xr.DataTree.from_dict(made)
-        tree.attrs.update(attrs)
+        tree.attrs.update(attrs | self.left)
         return tree
 
 
@@ -114,7 +116,7 @@ class Moulds:
             Of the tree, its posterior and its statistics.
         """
         data = groups.data_of(model)
-        labels = _labels(model, data)
+        labels = _labels(model, tuple(arrays["posterior"]), data)
         for known, mould in self.made:
             if known == labels:
                 return mould.cast({**arrays, **data}, attrs)
@@ -124,11 +126,11 @@ class Moulds:
         return tree
 
 
-def _labels(model: pm.Model, data: Mapping[str, Mapping[str, np.ndarray]]) -> Labels:
-    """Return the dims and coords of a model, and the shapes and dtypes of what it observes and of its named data."""
+def _labels(model: pm.Model, names: tuple[str, ...], data: Mapping[str, Mapping[str, np.ndarray]]) -> Labels:
+    """Return the names in a posterior, dims and coords of its model, and shapes and dtypes of data by group."""
     kinds = {group: {name: (v.shape, v.dtype.str) for name, v in held.items()} for group, held in data.items()}
     coords = {dim: None if labels is None else tuple(labels) for dim, labels in model.coords.items()}
-    return dict(model.named_vars_to_dims), coords, kinds
+    return names, dict(model.named_vars_to_dims), coords, kinds
 
 
 def _like(value: np.ndarray, first: xr.DataArray) -> np.ndarray:
