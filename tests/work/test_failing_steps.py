@@ -22,16 +22,6 @@ ASKED = DiagnosticsOptions(quantities={"size": "step_faults.size"}, decisions=(R
 GROUPS = {"log_likelihood", "prior_predictive", "posterior_predictive"}
 
 
-@pytest.fixture
-def store(tmp_path) -> Store:
-    return stored(tmp_path)
-
-
-@pytest.fixture
-def log(tmp_path):
-    return tmp_path / "calls.txt"
-
-
 def wanted(log, timeout: float | None = None, *, figures: bool = False) -> FitSpec:
     steps = Steps(prior_draws=30, timeout=timeout, figures=figures)
     return spec(extra={"log": str(log)}, steps=steps, diagnostics=ASKED)

@@ -18,7 +18,8 @@ from bayesrun.planning.completion import missing_steps
 from bayesrun.planning.fingerprint import fingerprint
 from bayesrun.types import Dataset, Outcome, SamplerOptions, Steps, Target
 from bayesrun.work.case import Case
-from bayesrun.work.fit import complete, fit, fit_case
+from bayesrun.work.fit import fit, fit_case, resumed
+from bayesrun.work.steps import do_steps
 from model_oracles import default_data, model_config
 from places import CONF
 from tiny_models import DATA, NO_STEPS, build, spec
@@ -58,6 +59,11 @@ def test_the_log_prior_comes_with_the_draws_of_the_prior():
     np.testing.assert_allclose(tree["log_prior"]["theta"].values, expected, rtol=1e-12)
 
 
+def complete(tree, stored, wanted):
+    missing, case = missing_steps(stored, wanted), Case(wanted, DATA)
+    do_steps(resumed(tree, missing, case), case, missing)
+
+
 def test_completion_does_only_what_is_missing(monkeypatch):
     done = []
     for name in ("_prior_predictive", "_posterior_predictive", "_log_likelihood"):
@@ -74,10 +80,10 @@ def test_completion_does_only_what_is_missing(monkeypatch):
     for steps, expected in later:
         done.clear()
         wanted = spec(steps=steps, step_sources={"log_likelihood": "hook"})
-        complete(tree, missing_steps(stored, wanted), Case(wanted, DATA))
+        complete(tree, stored, wanted)
         assert done == expected
     edited = spec(steps=had, step_sources={"log_likelihood": "another"})
-    complete(tree, missing_steps(stored, edited), Case(edited, DATA))
+    complete(tree, stored, edited)
     assert done == ["_log_likelihood"]
 
 

@@ -11,25 +11,14 @@ import pytest
 
 import fake_samplers
 from bayesrun.planning.effort import alike
-from bayesrun.store.folder import Store
 from bayesrun.types import Absent, DiagnosticsOptions, Outcome, SamplerOptions, Steps, Target, canonical_json
 from bayesrun.work.worker import Workplace, execute
 from fake_samplers import calls
-from tiny_models import NO_STEPS, batch, spec, stored
+from tiny_models import NO_STEPS, batch, spec
 
 pytestmark = pytest.mark.usefixtures("interpreted")
 
 ALL = Steps(prior_draws=30)
-
-
-@pytest.fixture
-def store(tmp_path) -> Store:
-    return stored(tmp_path)
-
-
-@pytest.fixture
-def log(tmp_path):
-    return tmp_path / "calls.txt"
 
 
 def one(store, **fields) -> Outcome:

@@ -1,15 +1,32 @@
-"""What two messages have in common that differ in their numbers only."""
+"""Messages of errors: in one line, and what two have in common that differ in their numbers only."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["without_numbers"]
+__all__ = ["first_line", "in_one_line", "without_numbers"]
 
 _NUMBER = re.compile(
     r"0x[0-9a-fA-F]+|(?<![A-Za-z_])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|\b[-+]?(?:nan|inf)\b", re.IGNORECASE
 )
 _SEVERAL = re.compile(r"#(?:[,;\s]+#)+")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line that an error says; empty where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else ""
+
+
+def in_one_line(error: BaseException) -> str:
+    r"""Name the type of an error, and the first line that it says.
+
+    Examples
+    --------
+    >>> in_one_line(ValueError("no root found\nbetween 0 and 1"))
+    'ValueError: no root found'
+    """
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def without_numbers(message: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesrun.base.messages import in_one_line
 from bayesrun.data.columns import Arrangement, Table
 from bayesrun.data.hints import listed, nearest
 from bayesrun.data.words import absent_words, counted
@@ -177,9 +178,8 @@ def table(
     except DataError:
         raise
     except Exception as error:
-        cause = str(error).strip().splitlines() or [""]
         raise DataError(
-            f"{path} cannot be read as {kind} ({type(error).__name__}: {cause[0]}). If it is in another format, "
+            f"{path} cannot be read as {kind} ({in_one_line(error)}). If it is in another format, "
             f"say so: data.format={'|'.join(readers)}"
         ) from error
     if not any(array.size for array in found.arrays.values()):

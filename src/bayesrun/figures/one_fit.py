@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesrun.base.label_forms import told_apart
+from bayesrun.base.messages import in_one_line
 from bayesrun.figures.canvas import CHAIN_COLOURS, blank, footer, panels, safe_text, save, tidy, whole_ticks
 from bayesrun.figures.chain_ranks import BAND, rank_band, rank_differences, thin
 from bayesrun.figures.predictive import predictive_figure
@@ -110,9 +111,7 @@ def fit_figures(
         try:
             paths.append(_drawn(draw, tree, path))
         except FIGURE_ERRORS as error:
-            problems.append(
-                f"figure {name}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            )
+            problems.append(f"figure {name}: {in_one_line(error)}")
     return Figures(tuple(paths), tuple(problems))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bayesrun.base.messages import in_one_line
 from bayesrun.errors import ConfigError
 from bayesrun.figures import coverage, nested, outcomes, performance, recovery, sbc
 from bayesrun.figures.canvas import save, unloaded_aside
@@ -122,6 +123,5 @@ def _drawn(name: str, draw: Callable[[], Drawing | None], folder: Path) -> Itera
             yield StudyFigure(name, drawing.title, path, drawing.caption)
     except FIGURE_ERRORS as error:
         path.unlink(missing_ok=True)
-        said = str(error).splitlines()[0] if str(error) else ""
         title = name.replace("_", " ").capitalize()
-        yield StudyFigure(name, title, None, f"This figure could not be drawn: {type(error).__name__}: {said}")
+        yield StudyFigure(name, title, None, f"This figure could not be drawn: {in_one_line(error)}")

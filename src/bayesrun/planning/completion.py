@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from bayesrun.statistics.measures import Decision
-    from bayesrun.types import Absent, CheckedCell, DiagnosticsOptions, FitSpec, Outcome, Steps
+    from bayesrun.types import Absent, CheckedCell, DiagnosticsOptions, FitSpec, Outcome, Steps, StudyOptions
 
 __all__ = [
     "IN_POSTERIOR",
@@ -37,6 +37,7 @@ __all__ = [
     "is_complete",
     "joined_steps",
     "missing_steps",
+    "namesakes",
     "unmet",
     "with_earlier",
     "without",
@@ -197,6 +198,31 @@ def added_up(had: Wants, wanted: Wants) -> tuple[Wants, tuple[str, ...]]:
     )
     both, undecided = without(Wants(diagnostics, sources), gone)
     return both, (*lost, *undecided)
+
+
+def namesakes[T: (DiagnosticsOptions, StudyOptions)](node: str, had: T, wanted: T) -> dict[str, tuple[str, str]]:
+    """Find the quantities and decisions that have one name and are not the same.
+
+    Parameters
+    ----------
+    node
+        Config path of the options.
+    had, wanted
+        Of earlier commands or another cell, and of this one.
+
+    Returns
+    -------
+    dict
+        Name of what it is to what was had and what is wanted, in the order of the latter.
+    """
+    known, given = _named(node, had), _named(node, wanted)
+    return {name: (known[name], text) for name, text in given.items() if known.get(name, text) != text}
+
+
+def _named(node: str, options: DiagnosticsOptions | StudyOptions) -> dict[str, str]:
+    rules = parse_decisions(options.decisions, getattr(options, "ci_kind", "eti"))
+    quantities = {f"{node}.quantities.{name}": path for name, path in (options.quantities or {}).items()}
+    return quantities | {f"{node}.decisions: {rule.name}": rule.text for rule in rules}
 
 
 def without(wants: Wants, names: Iterable[str]) -> tuple[Wants, tuple[str, ...]]:

@@ -89,14 +89,13 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
                 design=design,
                 design_source=_own_source(design),
             )
-            pair = f"{name} {_words(one.cell.model)}"
+            pair, undecided = f"{name} {_words(one.cell.model)}", notes.get(label, {})
             if pair not in told:
                 same = _words(recipe.generator) == _words(one.cell.model)
-                asking = _decided(one, study, notes.get(label, {}))
+                asking = _decided(one, study, undecided)
                 told[pair] = () if same else check_pair(asking[0], checked.models[label], ready, target, asking[1])
                 if not (same and joint):
                     _check_drawn(one.cell.model, simulation, ready)
-            undecided = notes.get(label, {})
             asked = _without(_measured(one.cell, study), undecided)
             cells.append(
                 dataclasses.replace(

@@ -89,7 +89,7 @@ def fit_spec(checked: CheckedCell, study_seed: int, replicate: int) -> FitSpec:
 
 
 def of_data(sources: Mapping[str, str], data_hash: str) -> dict[str, str]:
-    """Add to the sources of quantities the data that they are worked out from, which have columns of no model too.
+    """Add to sources the data that their functions read, which have columns of no model too.
 
     Parameters
     ----------

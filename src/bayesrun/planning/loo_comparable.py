@@ -27,6 +27,7 @@ from pytensor.tensor.random.type import RandomType
 from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
 
 from bayesrun.base.imports import module_constant
+from bayesrun.planning.loaded_data import KEEP
 from bayesrun.types import Observed, digest
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["observed_of"]
 
 OBS: Final = "obs"
-KEEP: Final = "keep"
-"""Parameter of a data config that changes neither rows nor what a model sees."""
 
 SHIPPED: Final = "bayesrun.data.shipped"
 TABLES: Final = {"bayesrun.data.read": "path", SHIPPED: "table"}

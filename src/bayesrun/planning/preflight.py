@@ -20,6 +20,7 @@ from bayesrun.base.spelling import did_you_mean
 from bayesrun.dispatch.ray import check_address, check_local
 from bayesrun.errors import BayesrunError, ConfigError, DataError
 from bayesrun.planning.columns_read import noted
+from bayesrun.planning.keys import of_data
 from bayesrun.planning.loaded_data import DESIGN, Loaded, given, load_data, opened
 from bayesrun.planning.model_check import Built, build, build_model, check_discrete, probe, undoable
 from bayesrun.types import Cell, CheckedCell, DispatchOptions, Observed, Plan, Role, Target, canonical_json
@@ -313,7 +314,7 @@ def _step_sources(model: Target, dataset: Dataset) -> dict[str, str]:
     from bayesrun.base.source_code import source_digest
 
     hook = module_constant(import_target("model", model.path), "pointwise", None)
-    return {} if hook is None else {"log_likelihood": f"{source_digest(hook)}-{dataset.digest()}"}
+    return {} if hook is None else of_data({"log_likelihood": source_digest(hook)}, dataset.digest())
 
 
 def _taken(model: Target, dataset: Dataset) -> list[str]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesrun.base.cell_labels import labelled
 from bayesrun.errors import ConfigError
-from bayesrun.planning.completion import ONE_VALUE, Wants, added_up, joined_steps
-from bayesrun.statistics.measures import parse_decisions
+from bayesrun.planning.completion import ONE_VALUE, Wants, added_up, joined_steps, namesakes
 from bayesrun.types import CheckedCell, canonical_json
 
 if TYPE_CHECKING:
@@ -131,19 +130,11 @@ def _refuse_two_of_one(first: CheckedCell, other: CheckedCell) -> None:
 
 def _refuse_namesakes(one: DiagnosticsOptions, two: DiagnosticsOptions, labels: tuple[str, str]) -> None:
     """Refuse quantities and decisions that have one name and are not the same."""
-    had, given = _named(one), _named(two)
-    for name in had.keys() & given.keys():
-        if had[name] != given[name]:
-            raise ConfigError(
-                f"{name}: {labels[0]} has {had[name]!r}, and {labels[1]}, which is the same fit, has {given[name]!r}; "
-                "a name means one thing; give one of them another name"
-            )
-
-
-def _named(options: DiagnosticsOptions) -> dict[str, str]:
-    rules = parse_decisions(options.decisions, options.ci_kind)
-    quantities = {f"diagnostics.quantities.{name}": path for name, path in (options.quantities or {}).items()}
-    return quantities | {f"diagnostics.decisions: {rule.name}": rule.text for rule in rules}
+    for name, (had, given) in namesakes("diagnostics", one, two).items():
+        raise ConfigError(
+            f"{name}: {labels[0]} has {had!r}, and {labels[1]}, which is the same fit, has {given!r}; a name means one "
+            "thing; give one of them another name"
+        )
 
 
 def _told(value: Any) -> str:

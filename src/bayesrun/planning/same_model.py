@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesrun.base.messages import in_one_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -48,8 +50,7 @@ def doubt(model: pm.Model, tree: xr.DataTree) -> str:
     try:
         return _values(model, tree)
     except Exception as error:  # noqa: BLE001 - ops of a user's model may raise anything
-        first = str(error).strip().splitlines() or [""]
-        return f"the log density cannot be computed at its draws ({type(error).__name__}: {first[0]})"
+        return f"the log density cannot be computed at its draws ({in_one_line(error)})"
 
 
 def _start(model: pm.Model) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bayesrun.store.folder import Store
     from bayesrun.types import CheckedCell, FitSpec, Outcome
 
-__all__ = ["Inventory", "absent_lines", "absent_text", "inventory", "lacking_lines", "open_lines"]
+__all__ = ["Inventory", "absent_lines", "inventory", "lacking_lines", "open_lines"]
 
 MOST_LINES, MOST_NAMED = 5, 3
 MOST_ABSENT = 12
@@ -113,11 +113,6 @@ def lacking_lines(lacking: Mapping[str, str], known: Known) -> list[str]:
     return [*lines, *([f"{left} more fits do not count, for other reasons or in other cells"] if left else [])]
 
 
-def absent_text(outcome: Outcome) -> str:
-    """Name the steps that a fit does not have, with the reasons, in one line."""
-    return "; ".join(f"no {name}: {why}" for name, why in outcome.absent_steps.items())
-
-
 def absent_lines(fits: Iterable[tuple[FitSpec, Outcome | None]]) -> list[str]:
     """Say which steps fits do not have and why: a line a cell, step and reason; single figures are one step.
 
@@ -126,14 +121,14 @@ def absent_lines(fits: Iterable[tuple[FitSpec, Outcome | None]]) -> list[str]:
     fits
         Each with what came back of it.
     """
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    groups: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
     for spec, outcome in fits:
         if outcome is not None and outcome.status == "done":
             for step, why in asked_and_absent(outcome, spec).items():
-                groups.setdefault((spec.cell, step, without_numbers(str(why))), []).append(f"{spec.key}\n{why}")
+                groups.setdefault((spec.cell, step, without_numbers(str(why))), []).append((spec.key, str(why)))
     lines = []
     for (cell, step, _), found in groups.items():
-        key, _, told = found[0].partition("\n")
+        key, told = found[0]
         many = f" in {len(found)} fits, the first of which is {key}" if len(found) > 1 else ""
         where = f" (fits/{key}/error.txt)" if told.startswith("failed") else ""
         remedy = f"; steps.{step}=false leaves it out" if where and step in SWITCHES else ""

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bayesrun.base.messages import in_one_line
 from bayesrun.errors import BayesrunError
 from bayesrun.planning.completion import unmet
 from bayesrun.report import terminal_tables
 from bayesrun.report.comparison import Agreement, Apart, Comparison, Fitted, agreement, loo_comparisons, version
-from bayesrun.report.inventory import absent_lines, absent_text, inventory
+from bayesrun.report.inventory import absent_lines, inventory
 from bayesrun.statistics.gates import judge
 from bayesrun.statistics.states import Standing, State, cell_state
 from bayesrun.store.folder import SUMMARY
@@ -168,9 +169,7 @@ def _attempted[T](what: str, failed: list[str], make: Callable[[], T], otherwise
     except BayesrunError:
         raise
     except Exception as error:  # noqa: BLE001 - fits are worth more than what compares them
-        lines = str(error).splitlines()
-        text = f"{type(error).__name__}: {lines[0] if lines else ''}"
-        failed.append(f"no {what}: failed: {text}; the same command, or bayesrun compare, tries it again")
+        failed.append(f"no {what}: failed: {in_one_line(error)}; the same command, or bayesrun compare, tries it again")
         return otherwise
 
 
@@ -228,7 +227,7 @@ def _outcome_frame(found: Sequence[Row]) -> pd.DataFrame:
             "remedies": "; ".join(row.verdict.remedies),
             "seconds": sum(row.outcome.seconds.values()),
             "where": row.outcome.where,
-            "absent": absent_text(row.outcome),
+            "absent": row.outcome.absent_text,
             **dict(sorted(row.outcome.diagnostics.items())),
         }
         for row in found

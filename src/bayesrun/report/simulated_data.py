@@ -23,7 +23,7 @@ from bayesrun.planning.keys import data_digest, source_alone
 from bayesrun.planning.meanings import superseded_part
 from bayesrun.planning.posterior_sbc import doubts, originals
 from bayesrun.report.comparison import SAMPLER_ORDER
-from bayesrun.report.inventory import absent_lines, absent_text, inventory, lacking_lines
+from bayesrun.report.inventory import absent_lines, inventory, lacking_lines
 from bayesrun.report.page import Sentence
 from bayesrun.statistics import calibration, measures
 from bayesrun.statistics.gates import judge
@@ -106,8 +106,8 @@ def tabulate(known: Known, store: Store, study: StudyOptions, outcomes: Mapping[
     standings = calibration.standings(fits, study.max_failed, strict)
     tables = {"design": _design(cells), "fits": fits, "estimates": estimates, "failures": measures.failures_table(fits)}
     has = not estimates.empty
-    errors = measures.errors_table(fits) if len(fits) else pd.DataFrame()
-    tables["errors"] = errors if len(errors) else pd.DataFrame()
+    failed = "failed" in set(fits.get("status", ()))
+    tables["errors"] = measures.errors_table(fits) if failed else pd.DataFrame()
     tables["measures"] = _measures(estimates, fits, cells, study) if has else pd.DataFrame()
     tables["contrasts"] = _contrasts(estimates, fits, cells, study) if has else pd.DataFrame()
     tables["ranks"] = _ranks(estimates)
@@ -181,7 +181,7 @@ def _fits(known: Known, settled: Mapping[str, Outcome | None], lacking: Mapping[
                 "seconds": sum(outcome.seconds.values()) if outcome.status == "done" else np.nan,
                 "degenerate": bool(outcome.degenerate),
                 "incomplete": bool(unmet(outcome, spec)),
-                "absent": absent_text(outcome),
+                "absent": outcome.absent_text,
                 **dict(sorted(outcome.diagnostics.items())),
             }
         rows.append(row)

@@ -17,12 +17,13 @@ from bayesrun.base.spelling import did_you_mean
 from bayesrun.base.verb_hints import verb
 from bayesrun.errors import ConfigError, StoreError
 from bayesrun.planning import meanings
-from bayesrun.planning.completion import with_earlier
+from bayesrun.planning.completion import namesakes, with_earlier
 from bayesrun.planning.former import former_key, is_former
 from bayesrun.planning.keys import fit_key, specs_of
 from bayesrun.planning.reasons import differences, stored_dataset
 from bayesrun.report.design import cells_of
 from bayesrun.statistics.measures import parse_decision, parse_decisions
+from bayesrun.statistics.measures.expressions import comparable
 from bayesrun.types import SCHEMA_VERSION, CheckedCell, Settings, StudyOptions, TrackOptions, canonical_json
 
 if TYPE_CHECKING:
@@ -137,24 +138,16 @@ def _refuse_another(stored: Stored, study: StudyOptions) -> None:
 
 
 def _nulls(study: StudyOptions) -> dict[str, float]:
-    """Null values by variable, whose spaces do not count."""
-    return {"".join(name.split()): value for name, value in (study.nulls or {}).items()}
+    """Null values by what they are of, in one spelling."""
+    return {comparable(name): value for name, value in (study.nulls or {}).items()}
 
 
 def _refuse_namesakes(name_of_study: str, had: StudyOptions, study: StudyOptions) -> None:
-    paths = dict(had.quantities or {})
-    rules = {decision.name: decision for decision in parse_decisions(had.decisions)}
-    twins = [
-        (f"quantities.{name}", path, paths[name]) for name, path in (study.quantities or {}).items() if name in paths
-    ]
-    read = parse_decisions(study.decisions)
-    twins += [(f"decisions: {rule.name}", rule.text, rules[rule.name].text) for rule in read if rule.name in rules]
-    for name, given, known in twins:
-        if given != known:
-            raise ConfigError(
-                f"study.{name}: got {given!r}; in study {name_of_study} that is {known!r}, and a name means one "
-                "thing; give it another name, or choose another study: study.name=NAME"
-            )
+    for name, (known, given) in namesakes("study", had, study).items():
+        raise ConfigError(
+            f"{name}: got {given!r}; in study {name_of_study} that is {known!r}, and a name means one thing; give it "
+            "another name, or choose another study: study.name=NAME"
+        )
     nulls = _nulls(had)
     for name, value in _nulls(study).items():
         if nulls.get(name, value) != value:
@@ -167,7 +160,7 @@ def _refuse_namesakes(name_of_study: str, had: StudyOptions, study: StudyOptions
 def older_lines(store: Store, study: Stored) -> list[str]:
     """Say how many fits a study has in an older format, beside those that a newer fit has taken the place of."""
     facts = study.facts
-    waiting = any(not cell.conditioned and not cell.superseded for cell in study.cells)
+    waiting = any(is_former(cell) and not cell.superseded for cell in study.cells)
     if not facts or (facts.get("schema", 1) >= SCHEMA_VERSION and not waiting):
         return []
     past = [cell for cell in study.cells if cell.superseded and is_former(cell)]

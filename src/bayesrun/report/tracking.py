@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayesrun import track
+from bayesrun.base.messages import in_one_line
 from bayesrun.base.verb_hints import verb
 from bayesrun.errors import TrackError
 from bayesrun.planning.keys import fit_key
@@ -72,8 +73,7 @@ class Careful:
         try:
             tell()
         except Exception as error:  # noqa: BLE001 - the store is the truth, and fits are worth more than their runs
-            lines = str(error).splitlines()
-            self.failed = f"{type(error).__name__}: {lines[0] if lines else ''}"
+            self.failed = in_one_line(error)
 
 
 def check_server(options: TrackOptions, output: Path) -> None:

@@ -24,6 +24,8 @@ from bayesrun.types import LEFT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from bayesrun.types import SamplerOptions
+
 __all__ = [
     "NUTS_STATS",
     "Arrays",
@@ -32,6 +34,7 @@ __all__ = [
     "arrays",
     "data_of",
     "evaluator",
+    "nuts_draws",
     "posterior_names",
     "quiet",
     "tree",
@@ -182,6 +185,24 @@ def anyhow[T](model: pm.Model, make: Callable[[], T]) -> T:
                 return make()
         except Exception:  # noqa: BLE001 - what fails is no Deterministic
             raise error from None
+
+
+def nuts_draws(model: pm.Model, seed: int, options: SamplerOptions, **own: Any) -> Any:
+    """Draw by `pm.sample` as both of its samplers do that are used here; what one has of its own is added."""
+    return anyhow(
+        model,
+        lambda: pm.sample(
+            model=model,
+            draws=options.draws,
+            tune=options.tune,
+            chains=options.chains,
+            random_seed=seed,
+            progressbar=False,
+            quiet=True,
+            compute_convergence_checks=False,
+            **own,
+        ),
+    )
 
 
 def arrays(draws: xr.Dataset, names: Sequence[str]) -> Arrays:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pymc as pm
 
 from bayesrun.errors import FitError
 from bayesrun.samplers import groups
@@ -19,6 +18,7 @@ from bayesrun.samplers import groups
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import pymc as pm
     import xarray as xr
 
     from bayesrun.types import Dataset, SamplerOptions
@@ -139,7 +139,19 @@ def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
     if options.precision != "float64":
         raise FitError("sampler.precision=float32 is for sampler.engine=lanes; NumPyro's kernel runs in float64 here")
     with groups.quiet():
-        drawn = groups.anyhow(model, lambda: _sampled(model, seed, options))
+        drawn = groups.nuts_draws(
+            model,
+            seed,
+            options,
+            nuts_sampler="numpyro",
+            nuts={
+                "chain_method": "vectorized",
+                "target_accept": options.target_accept,
+                "max_tree_depth": options.max_treedepth,
+                **options.extra,
+            },
+            cores=1,
+        )
     posterior = groups.arrays(drawn.posterior, groups.posterior_names(model))
     seconds = time.perf_counter() - start
     stats = {name: np.asarray(values) for name, values in drawn.sample_stats.data_vars.items()}
@@ -152,24 +164,3 @@ def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
         "sampling_seconds": seconds,
     }
     return groups.tree(model, posterior, {name: stats[name] for name in groups.NUTS_STATS}, attrs)
-
-
-def _sampled(model: pm.Model, seed: int, options: SamplerOptions) -> Any:
-    return pm.sample(
-        model=model,
-        draws=options.draws,
-        tune=options.tune,
-        chains=options.chains,
-        random_seed=seed,
-        nuts_sampler="numpyro",
-        nuts={
-            "chain_method": "vectorized",
-            "target_accept": options.target_accept,
-            "max_tree_depth": options.max_treedepth,
-            **options.extra,
-        },
-        cores=1,
-        progressbar=False,
-        quiet=True,
-        compute_convergence_checks=False,
-    )

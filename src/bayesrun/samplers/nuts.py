@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pymc as pm
 
 from bayesrun.samplers import groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import pymc as pm
     import xarray as xr
 
     from bayesrun.types import Dataset, SamplerOptions
@@ -62,7 +62,15 @@ def sample(
 def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
     start = time.perf_counter()
     with groups.quiet():
-        drawn = groups.anyhow(model, lambda: _sampled(model, seed, options))
+        drawn = groups.nuts_draws(
+            model,
+            seed,
+            options,
+            nuts_sampler="pymc",  # the default is another sampler when it is installed
+            nuts={"target_accept": options.target_accept, "max_treedepth": options.max_treedepth},
+            # a fork of a process with JAX's threads may hang
+            **{"cores": groups.cores(options.chains), "mp_ctx": "spawn", **options.extra},
+        )
     seconds = time.perf_counter() - start
     stats = {name: np.asarray(drawn.sample_stats[name]) for name in groups.NUTS_STATS}
     stats["n_steps"] = stats["n_steps"].astype(np.int64)  # PyMC counts them in floats
@@ -74,20 +82,3 @@ def _draw(model: pm.Model, seed: int, options: SamplerOptions) -> xr.DataTree:
         "compile_seconds": seconds - float(drawn.posterior.attrs["sampling_time"]),
     }
     return groups.tree(model, groups.arrays(drawn.posterior, groups.posterior_names(model)), stats, attrs)
-
-
-def _sampled(model: pm.Model, seed: int, options: SamplerOptions) -> Any:
-    return pm.sample(
-        model=model,
-        draws=options.draws,
-        tune=options.tune,
-        chains=options.chains,
-        random_seed=seed,
-        nuts_sampler="pymc",  # the default is another sampler when it is installed
-        nuts={"target_accept": options.target_accept, "max_treedepth": options.max_treedepth},
-        # a fork of a process with JAX's threads may hang
-        **{"cores": groups.cores(options.chains), "mp_ctx": "spawn", **options.extra},
-        progressbar=False,
-        quiet=True,
-        compute_convergence_checks=False,
-    )

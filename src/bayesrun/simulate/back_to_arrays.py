@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bayesrun.base.messages import in_one_line
 from bayesrun.errors import BayesrunError
 from bayesrun.simulate.arrays import FromDraws, candidates, equal, observed_values, replaced
 
@@ -113,8 +114,7 @@ def _built(build: Build, dataset: Dataset) -> pm.Model:
     try:
         return build(dataset)
     except Exception as error:
-        text = str(error).strip().splitlines() or [""]
-        raise Refused(f"the model cannot be built on data drawn from it: {type(error).__name__}: {text[0]}") from error
+        raise Refused(f"the model cannot be built on data drawn from it: {in_one_line(error)}") from error
 
 
 def _alike(observed: np.ndarray, drawn: np.ndarray) -> bool:

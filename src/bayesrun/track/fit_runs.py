@@ -195,7 +195,7 @@ def tags(record: Record) -> dict[str, str]:
         "bayesrun.where": outcome.where,
         "bayesrun.failures": "; ".join(verdict.failures) if verdict else "",
         "bayesrun.warnings": "; ".join(outcome.warnings),
-        "bayesrun.absent": "; ".join(f"no {name}: {why}" for name, why in outcome.absent_steps.items()),
+        "bayesrun.absent": outcome.absent_text,
         "bayesrun.reason": outcome.reason or "",
         "bayesrun.message": outcome.message,
         "mlflow.loggedArtifacts": table_tag(["summary"] if outcome.status == "done" else []),

@@ -134,6 +134,11 @@ class Outcome:
     migrated: Mapping[str, Any] = field(default_factory=dict)
     absent_steps: Mapping[str, Absent] = field(default_factory=dict)
 
+    @property
+    def absent_text(self) -> str:
+        """The steps that it does not have, with the reasons, in one line."""
+        return "; ".join(f"no {name}: {why}" for name, why in self.absent_steps.items())
+
 
 @dataclass(frozen=True)
 class Verdict:

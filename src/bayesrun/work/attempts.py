@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bayesrun.base.digits import against, exact
+from bayesrun.base.messages import first_line, in_one_line
 from bayesrun.base.time_limit import LateError, within
 from bayesrun.errors import BayesrunError
 from bayesrun.types import Absent
@@ -25,9 +26,7 @@ __all__ = ["Attempts", "Unguarded", "lost_in", "stopped", "text_of"]
 
 def text_of(error: BaseException) -> str:
     """Type and first line of an error; of one that is raised on purpose the line alone."""
-    lines = str(error).strip().splitlines()
-    text = lines[0] if lines else ""
-    return text if isinstance(error, BayesrunError) else f"{type(error).__name__}: {text}"
+    return first_line(error) if isinstance(error, BayesrunError) else in_one_line(error)
 
 
 class Unguarded:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, FitSpec, Steps
 
-__all__ = ["ESCALATED", "complete", "fit", "fit_case", "fits", "ready", "resumed"]
+__all__ = ["ESCALATED", "fit", "fit_case", "fits", "ready", "resumed"]
 
 
 ESCALATED = "after target_accept="
@@ -119,11 +119,6 @@ def _truth(posterior: xr.Dataset, case: Case) -> xr.Dataset:
         variables[name] = dims, np.asarray(matched.get(name, values))
     used = {dim for dims, _ in variables.values() for dim in dims}
     return xr.Dataset(variables, coords={dim: posterior.coords[dim] for dim in used if dim in posterior.coords})
-
-
-def complete(tree: xr.DataTree, missing: Steps, case: Case) -> Fitted:
-    """Do the steps that a stored posterior lacks; its draws stay as they are."""
-    return do_steps(resumed(tree, missing, case), case, missing)
 
 
 def resumed(tree: xr.DataTree, missing: Steps, case: Case) -> Fitted:

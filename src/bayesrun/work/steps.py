@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from bayesrun.base.imports import import_target, module_constant
+from bayesrun.base.messages import in_one_line
 from bayesrun.base.seeds import named_seed
 from bayesrun.statistics.prior_sensitivity import log_prior
 from bayesrun.types import LEFT
@@ -121,8 +122,7 @@ def _log_prior(model: pm.Model, tree: xr.DataTree) -> dict[str, xr.Dataset]:
     try:
         return {"log_prior": log_prior(model, _free(model, tree))}
     except Exception as error:  # noqa: BLE001 - a prior of the user's may have any op, and may raise anything
-        text = str(error).strip().splitlines() or [""]
-        tree.attrs["log_prior_failed"] = f"{type(error).__name__}: {text[0]}"
+        tree.attrs["log_prior_failed"] = in_one_line(error)
         return {}
 
 

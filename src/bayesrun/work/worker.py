@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bayesrun.base.imports import at_once, import_target, make_importable, sampler_constant
 from bayesrun.base.machine import versions
+from bayesrun.base.messages import in_one_line
 from bayesrun.dispatch.retries import spent, told
 from bayesrun.errors import FitError, FitTimeoutError, StoreError
 from bayesrun.planning.completion import (
@@ -282,7 +283,6 @@ def _reason(error: BaseException) -> Literal["error", "timeout", "oom"]:
 
 
 def _failed(spec: FitSpec, store: Store, error: BaseException, degenerate: str, tries: tuple[Try, ...]) -> Outcome:
-    text = str(error).strip().splitlines()
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()) if str(note).startswith(ESCALATED))
     outcome = Outcome(
         key=spec.key,
@@ -290,7 +290,7 @@ def _failed(spec: FitSpec, store: Store, error: BaseException, degenerate: str, 
         replicate=spec.replicate,
         status="failed",
         reason=_reason(error),
-        message=_short(f"{type(error).__name__}: {text[0] if text else ''}") + notes + told(tries),
+        message=_short(in_one_line(error)) + notes + told(tries),
         seconds={"failed": spent(tries)},
         where=_where(),
         degenerate=degenerate,
