@@ -148,5 +148,5 @@ def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Sto
         console.print(line, markup=False, soft_wrap=True)
     end = ending(known, store, study, fresh, plan)
     end.show(console)
-    announcement.close(console, store, [*map(str, end.files[:1]), *recorder.finish(end)])
+    announcement.close(console, store, [*([str(end.page)] if end.page else []), *recorder.finish(end)])
     return end

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bayesrun.base.messages import in_one_line
-from bayesrun.errors import ConfigError
+from bayesrun.errors import StoreError
 from bayesrun.figures import coverage, nested, outcomes, performance, recovery, sbc
 from bayesrun.figures.canvas import save, unloaded_aside
 from bayesrun.figures.facets import MATRIX_CELLS, MATRIX_QUANTITIES, MAX_PANELS
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from bayesrun.figures.facets import Drawing
 
 __all__ = ["StudyFigure", "study_figures"]
-
-FIGURE_ERRORS = (ArithmeticError, AttributeError, ConfigError, LookupError, RuntimeError, TypeError, ValueError)
-"""What may break a drawing; a study is worth more than its pictures, so these become a reported problem."""
-
 
 @dataclass(frozen=True)
 class StudyFigure:
@@ -42,12 +38,15 @@ class StudyFigure:
         The PNG file; None where the figure could not be drawn.
     caption
         How to read it and what it leaves out, or why it could not be drawn.
+    failed
+        Why it could not be drawn, in one line; empty where it could.
     """
 
     name: str
     title: str
     path: Path | None
     caption: str
+    failed: str = ""
 
 
 def study_figures(kind: str, tables: Mapping[str, pd.DataFrame], folder: Path) -> list[StudyFigure]:
@@ -121,7 +120,9 @@ def _drawn(name: str, draw: Callable[[], Drawing | None], folder: Path) -> Itera
         else:
             save(drawing.figure, path)
             yield StudyFigure(name, drawing.title, path, drawing.caption)
-    except FIGURE_ERRORS as error:
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a study is worth more than its pictures
         path.unlink(missing_ok=True)
-        title = name.replace("_", " ").capitalize()
-        yield StudyFigure(name, title, None, f"This figure could not be drawn: {in_one_line(error)}")
+        title, why = name.replace("_", " ").capitalize(), in_one_line(error)
+        yield StudyFigure(name, title, None, f"This figure could not be drawn: {why}", why)

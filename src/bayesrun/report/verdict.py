@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 
 from bayesrun import __version__
 from bayesrun.base.machine import versions
+from bayesrun.base.messages import in_one_line
+from bayesrun.base.verb_hints import verb
+from bayesrun.errors import StoreError
 from bayesrun.report import real_data
 from bayesrun.report.inventory import inventory, lacking_lines
 from bayesrun.report.superseded import superseded, superseded_lines
@@ -58,7 +61,9 @@ class Ending:
     rows, findings
         Of real data: every fit, and the comparisons.
     results, files
-        Of simulated data: tables and sentences, and what was written for people to look at.
+        Of simulated data: tables and sentences, and what is there for people to look at, the page first.
+    broken
+        Of simulated data: one line for each figure that could not be drawn, and for the page.
     cells, told
         Of simulated data: the design, and the study in the order of ADEMP.
     latest
@@ -79,6 +84,7 @@ class Ending:
     findings: Findings | None = None
     results: Results | None = None
     files: tuple[Path, ...] = ()
+    broken: tuple[str, ...] = ()
     cells: tuple[CheckedCell, ...] = ()
     told: Ademp | None = None
     latest: bool = True
@@ -92,9 +98,14 @@ class Ending:
 
     @property
     def exit_code(self) -> int:
-        """Exit code by the state of the cells that it is about; 1 also where they could not be compared."""
-        failed = self.findings is not None and bool(self.findings.failed)
+        """Exit code by the state of the cells that it is about; 1 also where they could not be compared, or drawn."""
+        failed = bool(self.broken) or (self.findings is not None and bool(self.findings.failed))
         return max(EXIT_CODES[study_state(self.states[label] for label in self.own)], int(failed))
+
+    @property
+    def page(self) -> Path | None:
+        """The page for people, where there is one."""
+        return next((path for path in self.files if path.name == PAGE), None)
 
     @property
     def text(self) -> str:
@@ -105,8 +116,9 @@ class Ending:
 
     @property
     def facts(self) -> dict[str, str]:
-        """Say how many replicates there are, and why."""
-        return {} if self.told is None else {"replicates": f"{self.told.many}: {self.told.why}"}
+        """Say how many replicates there are, and why, and what could not be drawn."""
+        absent = {"absent": "; ".join(self.broken)} if self.broken else {}
+        return absent if self.told is None else {"replicates": f"{self.told.many}: {self.told.why}"} | absent
 
     def show(self, console: Console) -> None:
         """Print it."""
@@ -116,7 +128,7 @@ class Ending:
             console.print(line, markup=False, soft_wrap=True)
         if self.results is not None:
             real_data.show_results(console, self.results)
-        for line in self.superseded:
+        for line in (*self.broken, *self.superseded):
             console.print(line, markup=False, soft_wrap=True)
         console.print(sentence(self.name, self.state, self.standings.values()), markup=False, soft_wrap=True)
         if not self.latest:
@@ -187,12 +199,14 @@ def _simulated(known: Known, store: Store, study: StudyOptions, fresh: Mapping[s
     found = simulated_data.tabulate(known, store, study, fresh)
     cells = list({checked.cell.label: checked for _, checked in known.values()}.values())
     told = ademp(study, cells, versions(), _estimands(found))
-    files: tuple[Path, ...] = ()
+    files, broken = [path for path in (store.root / PAGE,) if path.exists()], []
     with turn.at(TABLES) as latest, ThreadPoolExecutor(1) as beside:  # Arrow writes the tables while this thread draws
         if latest:
             kept = beside.submit(simulated_data.keep, found, store)
-            files = _written(found, store, study, told)
-            kept.result()
+            try:
+                files, broken = _written(found, store, study, told)
+            finally:
+                kept.result()
     return Ending(
         store.root.name,
         turn,
@@ -200,7 +214,8 @@ def _simulated(known: Known, store: Store, study: StudyOptions, fresh: Mapping[s
         found.standings,
         tuple(found.states),
         results=found,
-        files=files or (store.root / PAGE,),
+        files=tuple(files),
+        broken=tuple(broken),
         cells=tuple(cells),
         told=told,
         latest=latest,
@@ -215,13 +230,26 @@ def _estimands(found: Results) -> list[str]:
     return [name for name in names if name and name != JOINT_LOG_LIKELIHOOD]
 
 
-def _written(found: Results, store: Store, study: StudyOptions, told: Ademp) -> tuple[Path, ...]:
-    """Draw the figures and write the page; the page comes first."""
+def _written(found: Results, store: Store, study: StudyOptions, told: Ademp) -> tuple[list[Path], list[str]]:
+    """Draw the figures and write the page: the files, the page first, and a line for each that could not be made."""
     from bayesrun.figures.one_study import study_figures
     from bayesrun.report.page import StudyReport, write_report
 
     figures = study_figures(study.kind, found.tables, store.root / "figures")
+    files = [figure.path for figure in figures if figure.path is not None]
+    broken = [_not_made(f"figure {figure.name}", figure.failed, store) for figure in figures if figure.failed]
     path = store.root / PAGE
     made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, bayesrun {__version__}"
-    write_report(path, StudyReport(store.root.name, told, found.sentences, found.tables, figures, found.remarks, made))
-    return (path, *(figure.path for figure in figures if figure.path is not None))
+    page = StudyReport(store.root.name, told, found.sentences, found.tables, figures, found.remarks, made)
+    try:
+        write_report(path, page)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the fits and their tables are there
+        path.unlink(missing_ok=True)  # that of an earlier ending tells of other tables
+        return files, [*broken, _not_made(PAGE, in_one_line(error), store)]
+    return [path, *files], broken
+
+
+def _not_made(what: str, why: str, store: Store) -> str:
+    return f"no {what}: failed: {why}; {verb('report', store.root)} tries it again"

@@ -109,7 +109,7 @@ class StudyRun:
         What the parent run says of the study: its aims, mechanisms, estimands, methods and measures, Markdown.
         A long one is cut, and the whole is the artifact description.md.
     facts
-        More about the study as tags ``study.NAME``: how many replicates and why, how it was stopped.
+        More about the study as tags ``study.NAME``: how many replicates and why, what could not be drawn.
     artifacts
         Files, and folders of files, for the parent run: tables, figures, report.html. A page has the time on it
         when it was made, so that it is new each time; it is sent when something else is new too.

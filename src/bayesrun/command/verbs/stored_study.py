@@ -141,5 +141,6 @@ def report_on(study: StoredStudy, *, verify: bool = False, superseded: bool = Fa
     changed = [key for key in study.known if verify and store.done(key) is not None and not store.verify(key)]
     for key in changed:
         console.print(f"posterior.nc of {key} was changed after it was written", markup=False, soft_wrap=True)
-    console.print(f"report: {end.files[0]}", markup=False, soft_wrap=True)
+    if end.page is not None:
+        console.print(f"report: {end.page}", markup=False, soft_wrap=True)
     return int(bool(end.exit_code or changed))
