@@ -3,6 +3,7 @@
 import dataclasses
 import signal
 
+import numpy as np
 import pytest
 
 from bayesrun.planning.completion import is_complete, unmet
@@ -219,3 +220,12 @@ def test_a_deterministic_that_fails_leaves_the_draws_and_the_others(tmp_path, ki
     assert exit_code(outcome, asked) == int(kind == "raises")
     if kind == "nan":
         assert outcome.diagnostics["n_nonfinite"] > 0
+        return
+    asked = dataclasses.replace(asked, steps=dataclasses.replace(asked.steps, prior_predictive=True, prior_draws=20))
+    outcome, tree = one(store, asked), store.read_tree("k0")
+    assert set(outcome.absent_steps) == {"deterministic odd"}
+    assert {"theta", "double"} == set(tree["prior"].data_vars)
+    np.testing.assert_allclose(tree["prior"]["double"], 2.0 * tree["prior"]["theta"])
+    assert tree["prior_predictive"].sizes["draw"] == 20
+    (warning,) = outcome.warnings
+    assert warning.startswith("the draws from the prior are without what raises at one of them: odd (ValueError: not at")

@@ -199,7 +199,8 @@ def _simulated(known: Known, store: Store, study: StudyOptions, fresh: Mapping[s
     found = simulated_data.tabulate(known, store, study, fresh)
     cells = list({checked.cell.label: checked for _, checked in known.values()}.values())
     told = ademp(study, cells, versions(), _estimands(found))
-    files, broken = [path for path in (store.root / PAGE,) if path.exists()], []
+    files = [path for path in (store.root / PAGE,) if path.exists()]
+    broken: list[str] = []
     with turn.at(TABLES) as latest, ThreadPoolExecutor(1) as beside:  # Arrow writes the tables while this thread draws
         if latest:
             kept = beside.submit(simulated_data.keep, found, store)

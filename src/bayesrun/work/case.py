@@ -98,6 +98,9 @@ class Fitted:
         failed = str(self.tree.attrs.get("log_prior_failed", ""))
         if failed:
             found.append(f"whether prior and likelihood disagree is not known: the log density of the prior: {failed}")
+        without = str(self.tree.attrs.get("prior_without", ""))
+        if without:
+            found.append(f"the draws from the prior are without what raises at one of them: {without}")
         error = float(self.tree.attrs.get("lp_error", 0.0))
         if not error <= LARGEST_ROUNDING:
             found.append(

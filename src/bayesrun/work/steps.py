@@ -17,6 +17,7 @@ import xarray as xr
 from bayesrun.base.imports import import_target, module_constant
 from bayesrun.base.messages import in_one_line
 from bayesrun.base.seeds import named_seed
+from bayesrun.samplers.groups import anyhow
 from bayesrun.statistics.prior_sensitivity import log_prior
 from bayesrun.types import LEFT
 from bayesrun.work.attempts import Unguarded
@@ -67,7 +68,7 @@ def each_step(found: Fitted, case: Case, steps: Steps, attempt: Attempts | Ungua
     if terms:
         wanted.append(("log_likelihood", "log_likelihood", lambda: {"log_likelihood": _log_likelihood(case, tree)}))
     if steps.prior_predictive:
-        wanted.append(("prior_predictive", "prior_predictive", lambda: _prior_predictive(model(), spec)))
+        wanted.append(("prior_predictive", "prior_predictive", lambda: _prior_predictive(model(), spec, tree)))
         wanted.append(("log_prior", "prior_predictive", lambda: _log_prior(model(), tree)))
     if steps.posterior_predictive:
         stage = "posterior_predictive"
@@ -84,11 +85,17 @@ def left_for_later(tree: xr.DataTree) -> list[str]:
 
 
 def _with_deterministic(model: Callable[[], pm.Model], tree: xr.DataTree, name: str) -> dict[str, xr.Dataset]:
+    values = _deterministic(model(), _free(model(), tree), name)
+    tree.attrs[LEFT] = "\n".join(other for other in left_for_later(tree) if other != name)
+    return {"posterior": tree["posterior"].to_dataset().assign({name: values})}
+
+
+def _deterministic(model: pm.Model, draws: xr.Dataset, name: str) -> xr.DataArray:
     import pymc as pm
 
-    found = pm.compute_deterministics(_free(model(), tree), model=model(), var_names=[name], progressbar=False)
-    tree.attrs[LEFT] = "\n".join(other for other in left_for_later(tree) if other != name)
-    return {"posterior": tree["posterior"].to_dataset().assign({name: found[name]})}
+    free = draws[[str(rv.name) for rv in model.free_RVs]]
+    found: xr.Dataset = pm.compute_deterministics(free, model=model, var_names=[name], progressbar=False)
+    return found[name]
 
 
 @contextmanager
@@ -108,13 +115,21 @@ def _add(tree: xr.DataTree, groups: Mapping[str, xr.Dataset]) -> None:
         tree[name] = xr.DataTree(dataset)
 
 
-def _prior_predictive(model: pm.Model, spec: FitSpec) -> dict[str, xr.Dataset]:
+def _prior_predictive(model: pm.Model, spec: FitSpec, tree: xr.DataTree) -> dict[str, xr.Dataset]:
     import pymc as pm
 
     _refuse_undrawable(model, given_free=False)
     seed = named_seed(spec.fit_seed, "prior_predictive")
-    drawn = pm.sample_prior_predictive(spec.steps.prior_draws, model=model, random_seed=seed)
-    return {name: drawn[name].to_dataset() for name in ("prior", "prior_predictive") if name in drawn.children}
+    drawn = anyhow(model, lambda: pm.sample_prior_predictive(spec.steps.prior_draws, model=model, random_seed=seed))
+    groups = {name: drawn[name].to_dataset() for name in ("prior", "prior_predictive") if name in drawn.children}
+    failed = {}
+    for name in [variable.name for variable in model.deterministics if variable.name not in groups["prior"]]:
+        try:
+            groups["prior"][name] = _deterministic(model, groups["prior"], name)
+        except Exception as error:  # noqa: BLE001 - the draws of the others are there
+            failed[name] = in_one_line(error)
+    tree.attrs["prior_without"] = "; ".join(f"{name} ({why})" for name, why in failed.items())
+    return groups
 
 
 def _log_prior(model: pm.Model, tree: xr.DataTree) -> dict[str, xr.Dataset]:
