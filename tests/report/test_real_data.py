@@ -238,3 +238,44 @@ def test_a_fit_without_a_step_that_was_asked_for_is_told_of_everywhere(
         for k, (s, c) in known.items()
     }
     assert ending(asked, store, StudyOptions(name="s")).exit_code == 0
+
+
+# ---- decisions
+
+
+RULES = ("P(mu > 0 | y) > 0.9", "0.9 interval of theta excludes 0", "far: P(theta < 9 | y) > 0.5")
+
+
+def test_what_rules_say_is_printed_and_kept_and_a_rule_that_is_absent_says_nothing(tmp_path, capsys):
+    store = Store(tmp_path)
+    known = sampled(store)
+    for number, (key, (spec, checked)) in enumerate(known.items()):
+        asked = dataclasses.replace(spec.diagnostics, decisions=RULES)
+        known[key] = dataclasses.replace(spec, diagnostics=asked), checked
+        tree = fake_tree(number)
+        summary = fake_summary(tree)
+        summary["decision_mu_above_0_p0.9"] = [1.0 if label == "mu" else float("nan") for label in summary.index]
+        summary["probability_mu_above_0_p0.9"] = [0.95312 if label == "mu" else float("nan") for label in summary.index]
+        summary["mcse_of_probability_mu_above_0_p0.9"] = 0.0041
+        if not number:
+            summary["decision_theta_excludes_0_ci0.9"] = [
+                0.0 if "[A]" in label else float("nan") for label in summary.index
+            ]
+        store.write_fit(fake_outcome(key, spec.cell, diagnostics_options=asked), tree, summary)
+    end = ending(known, store, StudyOptions(name="s"))
+    end.show(Console(width=120))
+    text = capsys.readouterr().out
+    assert "rule P(mu > 0 | y) > 0.9" in text
+    assert text.count("0.9531 ± 0.0041") == 2
+    assert "rule far" not in text
+    table = pd.read_parquet(store.tables / "decisions.parquet")
+    assert list(table.columns) == ["cell", "rule", "variable", "says", "probability", "mcse"]
+    of_mu = table[table["variable"] == "mu"]
+    assert of_mu["cell"].tolist() == ["m/nuts", "m/advi"]
+    assert set(of_mu["says"]) == {"yes"}
+    of_theta = table[table["rule"] == "0.9 interval of theta excludes 0"]
+    assert set(of_theta["cell"]) == {"m/nuts"}
+    assert dict(zip(of_theta["variable"], of_theta["says"], strict=True))["theta[A]"] == "no"
+    assert set(of_theta["says"]) == {"no", "not known"}
+    assert of_theta["probability"].isna().all()
+    assert "decisions" in tracking._fits(end).tables

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StudyFigure", "study_figures"]
 
+
 @dataclass(frozen=True)
 class StudyFigure:
     """A figure of a study.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,6 +17,7 @@ from bayesrun.errors import BayesrunError
 from bayesrun.planning.completion import unmet
 from bayesrun.report import terminal_tables
 from bayesrun.report.comparison import Agreement, Apart, Comparison, Fitted, agreement, loo_comparisons, version
+from bayesrun.report.decided import decided
 from bayesrun.report.inventory import absent_lines, inventory
 from bayesrun.statistics.gates import judge
 from bayesrun.statistics.states import Standing, State, cell_state
@@ -33,11 +34,13 @@ __all__ = [
     "Findings",
     "Row",
     "compared",
+    "decisions_of",
     "keep",
     "objective",
     "row",
     "rows",
     "show",
+    "show_decisions",
     "show_results",
     "standings",
     "states",
@@ -72,6 +75,8 @@ class Findings:
         LOO between models, and agreement between samplers.
     apart
         Cells that LOO does not compare, and why.
+    decisions
+        What each rule says of each fit, see `decided`; empty where none was asked.
     inputs
         Digest of what they were made from; empty where something could not be made.
     failed
@@ -82,6 +87,7 @@ class Findings:
     comparisons: Sequence[Comparison]
     agreements: Sequence[Agreement]
     apart: Sequence[Apart] = ()
+    decisions: pd.DataFrame = field(default_factory=pd.DataFrame)
     inputs: str = ""
     failed: tuple[str, ...] = ()
 
@@ -99,6 +105,8 @@ class Findings:
         if self.apart:
             lines = [(part.sampler, cell, part.reason) for part in self.apart for cell in part.cells]
             found["not_compared"] = pd.DataFrame(lines, columns=["sampler", "cell", "reason"])
+        if not self.decisions.empty:
+            found["decisions"] = self.decisions
         return found
 
 
@@ -143,6 +151,7 @@ def compared(found: Sequence[Row], store: Store, reference: str | None) -> Findi
     verdicts = [[r.spec.key, r.spec.cell, r.outcome.checksum, r.outcome.files.get(SUMMARY), r.verdict] for r in found]
     inputs = digest([version(), reference, verdicts, fits])
     outcomes = _outcome_frame(found)
+    decisions = decisions_of(found, store)
     kept = store.read_findings()
     if kept.get("inputs") == inputs:
         comparisons = [Comparison(part["name"], _frame(part), tuple(part["notes"])) for part in kept["comparisons"]]
@@ -158,8 +167,13 @@ def compared(found: Sequence[Row], store: Store, reference: str | None) -> Findi
             "agreement of samplers", failed, lambda: agreement(alike, store.read_summary, reference), []
         )
         if failed:
-            return Findings(outcomes, comparisons, agreements, apart, failed=tuple(failed))
-    return Findings(outcomes, comparisons, agreements, apart, inputs)
+            return Findings(outcomes, comparisons, agreements, apart, decisions, failed=tuple(failed))
+    return Findings(outcomes, comparisons, agreements, apart, decisions, inputs)
+
+
+def decisions_of(found: Sequence[Row], store: Store) -> pd.DataFrame:
+    """List what each decision rule says of each fit that is done, see `decided`."""
+    return decided((row.spec for row in found if row.outcome.status == "done"), store.read_summary)
 
 
 def _attempted[T](what: str, failed: list[str], make: Callable[[], T], otherwise: T) -> T:
@@ -176,7 +190,7 @@ def _attempted[T](what: str, failed: list[str], make: Callable[[], T], otherwise
 def keep(findings: Findings, store: Store) -> None:
     """Write the tables of a study to its folder, and take away those that it no longer has."""
     written = findings.by_name()
-    for name in ("comparison", "agreement", "not_compared"):
+    for name in ("comparison", "agreement", "not_compared", "decisions"):
         if name not in written:
             store.remove_table(name)
     for name, frame in written.items():
@@ -241,6 +255,7 @@ def show(console: Console, found: Sequence[Row], findings: Findings) -> None:
     console.print(terminal_tables.outcome_table(pairs))
     for line in (*terminal_tables.verdict_lines(pairs), *_remarks(found)):
         console.print(line, markup=False, soft_wrap=True)
+    show_decisions(console, findings.decisions)
     for comparison in findings.comparisons:
         console.print(f"\nLOO comparison, sampler {comparison.sampler}", markup=False, style="bold")
         console.print(terminal_tables.comparison_table(comparison.frame))
@@ -255,6 +270,13 @@ def show(console: Console, found: Sequence[Row], findings: Findings) -> None:
         console.print(f"\nagreement with {part.reference}", markup=False, style="bold")
         console.print(terminal_tables.agreement_table(part.frame))
         _notes(console, part.notes)
+
+
+def show_decisions(console: Console, decisions: pd.DataFrame) -> None:
+    """Print what the decision rules say, a table for each rule."""
+    for rule, part in decisions.groupby("rule", sort=False) if len(decisions) else ():
+        console.print(f"\nrule {rule}", markup=False, style="bold")
+        console.print(terminal_tables.decision_table(part))
 
 
 def show_results(console: Console, results: Results) -> None:

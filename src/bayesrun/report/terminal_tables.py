@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["agreement_table", "comparison_table", "outcome_table", "study_tables", "verdict_lines"]
+__all__ = ["agreement_table", "comparison_table", "decision_table", "outcome_table", "study_tables", "verdict_lines"]
 
 type Row = tuple[Outcome, Verdict | None]
 
@@ -135,6 +135,31 @@ def agreement_table(frame: pd.DataFrame, top: int = 10) -> Table:
         )
     if len(frame) > top:
         table.caption = f"{len(frame) - top} more rows, {int(frame['differs'].iloc[top:].sum())} of them differ"
+        table.caption_justify = "left"
+    return table
+
+
+def decision_table(frame: pd.DataFrame, top: int = 12) -> Table:
+    """Show what one decision rule says of each fit and scalar.
+
+    Parameters
+    ----------
+    frame
+        Rows of one rule, see `decided`.
+    top
+        How many rows; the caption says how many more there are, and where.
+    """
+    table = _table("cell", "variable")
+    judged = bool(frame["probability"].notna().any())
+    if judged:
+        table.add_column("probability", justify="right", no_wrap=True)
+    table.add_column("says", no_wrap=True)
+    for row in frame.head(top).to_dict("records"):
+        probability = [_with_error(row["probability"], row["mcse"])] if judged else []
+        table.add_row(escape(str(row["cell"])), escape(str(row["variable"])), *probability, str(row["says"]))
+    if len(frame) > top:
+        said = frame["says"].iloc[top:].eq("yes").sum()
+        table.caption = f"{len(frame) - top} more in the table decisions, yes for {said} of them"
         table.caption_justify = "left"
     return table
 

@@ -19,7 +19,7 @@ from bayesrun.base.seeds import named_seed
 from bayesrun.errors import BayesrunError, FitError
 from bayesrun.statistics.calibration import probability_below, rank_truth
 from bayesrun.statistics.fit_summary import Scalars, scalars, summary_of
-from bayesrun.statistics.measures.decisions import derived, parse_decisions
+from bayesrun.statistics.measures.decisions import decided_columns, derived, parse_decisions
 from bayesrun.work.attempts import Unguarded
 from bayesrun.work.not_kept import NotKeptError, telling
 from bayesrun.work.steps import POINTWISE, with_terms
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from bayesrun.samplers.lanes.graphs import Survey
     from bayesrun.statistics.measures.decisions import Decision
-    from bayesrun.types import DiagnosticsOptions
+    from bayesrun.types import DiagnosticsOptions, FitSpec
     from bayesrun.work.attempts import Attempts
     from bayesrun.work.case import Case
 
@@ -72,7 +72,9 @@ def score(
         rank (among n_ranks draws, -1 where there is none) and n_ranks; where it is known how far the truth spreads
         before its data are seen, prior_sd with its error prior_sd_mcse, or for fits to the observed and the simulated
         data together observed_sd and observed_sd_mcse, NaN for quantities that are no variables; a column
-        ``decision_RULE`` for each rule: 1.0, 0.0, or NaN for scalars that it is not about.
+        ``decision_RULE`` for each rule: 1.0, 0.0, or NaN for scalars that it is not about; for real data and a rule
+        about a probability also ``probability_RULE``, the share of draws on its side, and its Monte Carlo standard
+        error ``mcse_of_probability_RULE``.
 
     Raises
     ------
@@ -94,7 +96,7 @@ def score(
     if made is None:
         return summary
     table, labels, draws = made
-    _decide(table, labels, draws, options, attempt)
+    _decide(table, Scalars(labels, draws), kind, case.spec, attempt)
     table.attrs = dict(summary.attrs)
     return table
 
@@ -275,21 +277,27 @@ def _rank(table: pd.DataFrame, draws: np.ndarray, truth: np.ndarray, options: Di
         table["n_ranks"] = options.ranks
 
 
-def _decide(
-    table: pd.DataFrame,
-    labels: list[str],
-    draws: np.ndarray,
-    options: DiagnosticsOptions,
-    attempt: Attempts | Unguarded,
-) -> None:
+def _decide(table: pd.DataFrame, of: Scalars, kind: str, spec: FitSpec, attempt: Attempts | Unguarded) -> None:
+    options = spec.diagnostics
     rules = parse_decisions(options.decisions, options.ci_kind)
     for text, rule in zip(options.decisions, rules, strict=True):
-        found = attempt(f"decision {text}", functools.partial(_decided, rule, labels, draws))
+        found = attempt(f"decision {text}", functools.partial(_decided, rule, of, kind, spec))
         if found is not None:
-            table[f"decision_{rule.name}"] = found
+            table[list(found)] = pd.DataFrame(found, index=table.index)
 
 
-def _decided(rule: Decision, labels: list[str], draws: np.ndarray) -> list[float]:
-    if not any(map(rule.about, labels)):
+def _decided(rule: Decision, of: Scalars, kind: str, spec: FitSpec) -> dict[str, np.ndarray]:
+    labels, draws = of.labels, of.draws
+    about = np.array(list(map(rule.about, labels)), dtype=bool)
+    if not about.any():
         raise FitError(f"the rule {rule.text!r} is about {rule.variable}, and this fit has {', '.join(labels[:12])}")
-    return [rule.score(label, draws[i]) for i, label in enumerate(labels)]
+    decision, probability, mcse = decided_columns(rule.name)
+    found = {decision: np.array([rule.score(label, draws[i]) for i, label in enumerate(labels)])}
+    beyond = rule.beyond(draws[about])
+    if spec.simulation is None and beyond is not None:
+        chosen = Scalars([label for label, one in zip(labels, about, strict=True) if one], beyond)
+        measured = summary_of(chosen, kind, spec.diagnostics)
+        for column, name in ((probability, "mean"), (mcse, "mcse_mean")):
+            found[column] = np.full(len(labels), np.nan)
+            found[column][about] = measured[name]
+    return found

@@ -32,7 +32,7 @@ from bayesrun.planning.completion import (
     without,
 )
 from bayesrun.planning.keys import of_data
-from bayesrun.statistics.measures import parse_decision
+from bayesrun.statistics.measures.decisions import decided_columns, parse_decision
 from bayesrun.store.folder import SUMMARY, Store
 from bayesrun.types import Absent, Batch, Drawn, FitSpec, Outcome, Try
 from bayesrun.work.attempts import Attempts, lost_in, stopped
@@ -345,8 +345,8 @@ def _measurable(case: Case, found: Fitted, attempt: Attempts) -> tuple[Case, Dia
     about = [rule for rule in had.decisions if rule not in less.diagnostics.decisions]
     lost = [line for rule, line in zip(about, undecided, strict=True) if f"decision {rule}" not in asked]
     for rule in about:
-        name = f"decision_{parse_decision(rule, had.ci_kind).name}"
-        summary = summary.drop(columns=name, errors="ignore")
+        columns = decided_columns(parse_decision(rule, had.ci_kind).name)
+        summary = summary.drop(columns=list(columns), errors="ignore")
         attempt.absent.pop(f"decision {rule}", None)
         if f"decision {rule}" in asked:
             attempt.leave_out(f"decision {rule}", "the quantity that it is about is not there")

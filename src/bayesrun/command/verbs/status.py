@@ -55,6 +55,7 @@ def _status_of(study: StoredStudy, *, verify: bool) -> int:
     counts = f"{total} fits, {done} done, {len(rows) - done} failed, {total - len(rows)} not done or damaged"
     console.print(f"study {store.root.name}: {counts}", markup=False)
     console.print(terminal_tables.outcome_table(pairs))
+    real_data.show_decisions(console, real_data.decisions_of(rows, store))
     changed = [row.spec for row in rows if verify and row.outcome.status == "done"]
     changed = [spec for spec in changed if not store.verify(spec.key)]
     lost = [f"{spec.cell}: posterior.nc of {spec.key} was changed after it was written" for spec in changed]

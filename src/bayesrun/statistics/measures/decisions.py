@@ -47,6 +47,7 @@ __all__ = [
     "LOG_LIKELIHOOD",
     "Decision",
     "Relation",
+    "decided_columns",
     "derived",
     "effect",
     "null_of",
@@ -163,6 +164,25 @@ class Decision:
         lower, upper = _interval(values, self.threshold, self.kind)
         return bool(self.value < lower or self.value > upper)
 
+    def beyond(self, draws: ArrayLike) -> Floats | None:
+        """Say of each draw whether it is on the side that the rule is about: 1.0, 0.0, or NaN where it is none.
+
+        Parameters
+        ----------
+        draws
+            Of any dims, which the result has too.
+
+        Returns
+        -------
+        array or None
+            Their mean is the probability that is compared with the threshold; None for rules about intervals.
+        """
+        values = np.asarray(draws, dtype=np.float64)
+        if self.relation == "!=":
+            return None
+        sides = values > self.value if self.relation == ">" else values < self.value
+        return np.where(np.isnan(values), np.nan, sides.astype(np.float64))
+
     def score(self, label: str, draws: ArrayLike) -> float:
         """Fill the column ``decision_NAME``: 1.0 or 0.0, and NaN where the rule is not about `label`, or without draws.
 
@@ -184,6 +204,11 @@ class Decision:
             return float(self.evaluate(draws))
         except FitError:
             return float("nan")
+
+
+def decided_columns(name: str) -> tuple[str, str, str]:
+    """Names of the columns of a rule in a summary: what it says, by which probability, and the error of that."""
+    return f"decision_{name}", f"probability_{name}", f"mcse_of_probability_{name}"
 
 
 def derived(
