@@ -133,8 +133,10 @@ def test_a_label_says_what_it_is_of():
     assert not is_instance("a[x] - b[x] - c[x]", parse("a - c"))
 
 
-def test_labels_are_compared_without_spaces_and_days_without_midnight():
+def test_labels_are_compared_without_spaces_at_their_marks_and_days_without_midnight():
     assert comparable("b[ x1,2 ]") == comparable("b[x1, 2]")
+    assert comparable("b[x 1]") == comparable("b[x  1]") != comparable("b[x1]")
+    assert not is_instance("b[x1]", parse("b[x 1]"))
     assert comparable("b[2020-01-01T00:00:00.000000000]") == comparable("b[2020-01-01]")
     assert comparable("b[2020-01-01 12:00:00]") != comparable("b[2020-01-01]")
     assert comparable("o\u0308") == comparable("ö")

@@ -68,6 +68,7 @@ TICKED: Final = re.compile(r"`((?:[^`]|``)+)`")
 TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d*[1-9])?)\.?0*")
 SEVERAL: Final = re.compile(r"\][-+*/].*\[")
 """In what looks like the brackets of one element, those of several with a sign between them."""
+BESIDE: Final = re.compile(r" ?([\[\],]) ?")
 DEEPEST: Final = 50
 """Parentheses inside of each other."""
 SHOWN: Final = 20
@@ -378,11 +379,11 @@ def _value(tree: Tree, of: Mapping[str, Floats]) -> Any:
 
 @functools.lru_cache(maxsize=65536)
 def comparable(label: str) -> str:
-    """Return a label as labels are compared: without its spaces, in composed letters, a day for its midnight."""
+    """Return a label as labels are compared: no space at brackets and commas, composed letters, a day for midnight."""
     plain = unicodedata.normalize("NFC", label)
     if "00:00" in plain or "." in plain:
         plain = TIME.sub(lambda m: m[1] if m[2] == "00:00:00" else f"{m[1]} {m[2]}", plain)
-    return re.sub(r"\s+", "", plain)
+    return BESIDE.sub(r"\1", re.sub(r"\s+", " ", plain)).strip()
 
 
 def element_of(label: str, name: str) -> str | None:
