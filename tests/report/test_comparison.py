@@ -19,8 +19,8 @@ ABOUT = Observed(values="o", numbers="r", members="r", measure="log densities")
 
 
 def fitted(label: str, key: str, model: str = "m", sampler: str = "nuts", **fields: Any) -> Fitted:
-    values = {"data_hash": "d", "observed": ABOUT, "n_terms": 8, "sampler_path": f"samplers.{sampler}"} | fields
-    return Fitted(label, key, (model, "p", "f"), sampler=sampler, **values)
+    values = {"observed": ABOUT, "n_terms": 8, "sampler_path": f"samplers.{sampler}"} | fields
+    return Fitted(label, key, **{"posterior": (model, "d"), "sampler": sampler} | values)
 
 
 def loo_tree(elpd: np.ndarray, bad: int = 0) -> xr.DataTree:
@@ -212,7 +212,7 @@ def test_other_models_data_and_options_are_no_disagreement() -> None:
         fitted("a", "a"),
         fitted("b", "b", sampler_path="samplers.nuts"),
         fitted("c", "c", model="other", sampler="advi"),
-        fitted("d", "d", data_hash="other", sampler="advi"),
+        fitted("d", "d", posterior=("m", "other"), sampler="advi"),
     ]
     assert agreement(fits, lambda _: summary({"mu": 0.0})) == []
 

@@ -240,6 +240,22 @@ def test_a_fit_without_a_step_that_was_asked_for_is_told_of_everywhere(
     assert ending(asked, store, StudyOptions(name="s")).exit_code == 0
 
 
+def test_samplers_are_compared_where_one_command_kept_more_columns(tmp_path):
+    store = Store(tmp_path)
+    known = {
+        key: (
+            dataclasses.replace(spec, data_hash=f"columns kept by {spec.sampler.name}"),
+            dataclasses.replace(checked, conditioned="values"),
+        )
+        for key, (spec, checked) in sampled(store).items()
+    }
+    assert len(ending(known, store, StudyOptions(name="s")).findings.agreements) == 1
+    other = {
+        key: (spec, dataclasses.replace(checked, conditioned=key)) for key, (spec, checked) in sampled(store).items()
+    }
+    assert ending(other, store, StudyOptions(name="s")).findings.agreements == []
+
+
 # ---- decisions
 
 

@@ -67,10 +67,9 @@ class Fitted:
     ----------
     label, key
         Cell label, for people, and content hash.
-    model
-        What the model is: import path, digest of its parameters, fingerprint if there is one.
-    data_hash
-        Digest of the dataset.
+    posterior
+        What is sampled: fingerprint of the model and digest of the values that it observes, or of an older fit
+        without these its import path, parameters and dataset.
     observed
         What the terms of its likelihood are about.
     n_terms
@@ -83,8 +82,7 @@ class Fitted:
 
     label: str
     key: str
-    model: tuple[str, ...]
-    data_hash: str
+    posterior: tuple[str, ...]
     observed: Observed
     n_terms: int
     sampler: str
@@ -204,7 +202,7 @@ def loo_comparisons(
 def agreement(
     fits: Sequence[Fitted], read_summary: Callable[[str], pd.DataFrame], reference: str | None = None
 ) -> list[Agreement]:
-    """Hold the samplers of each model and dataset against a reference sampler.
+    """Hold the samplers of each posterior against a reference sampler.
 
     Two posteriors differ in a scalar if their means are more than 0.1 posterior SDs of the reference apart,
     or the ratio of their SDs is outside 0.9 to 1.1, and the difference is more than 3 Monte Carlo standard
@@ -224,11 +222,11 @@ def agreement(
     Returns
     -------
     list of Agreement
-        One for each model and dataset that more than one sampler was used on.
+        One for each posterior that more than one sampler was used on.
         Where the named reference has no finished fit, a note says which one stands in.
     """
     found = []
-    for group in _groups(fits, lambda fit: (fit.model, fit.data_hash)):
+    for group in _groups(fits, lambda fit: fit.posterior):
         against = min(group, key=lambda fit: _preference(fit, reference))
         others = [fit for fit in group if fit.sampler_path != against.sampler_path]
         if not others:
@@ -388,7 +386,7 @@ def _doubts(label: Hashable, row: pd.Series, best: Hashable) -> str:
 
 
 def _same_model(group: Sequence[Fitted], labels: dict[str, str]) -> list[str]:
-    same = [twins for twins in _groups(group, lambda fit: (fit.model, fit.data_hash)) if len(twins) > 1]
+    same = [twins for twins in _groups(group, lambda fit: fit.posterior) if len(twins) > 1]
     return [
         f"{', '.join(labels[fit.key] for fit in twins)}: the same model, so the difference is Monte Carlo error"
         for twins in same

@@ -218,14 +218,20 @@ def _fitted(row: Row) -> Fitted:
     return Fitted(
         label=row.spec.cell,
         key=row.spec.key,
-        model=(row.spec.model.path, digest(row.spec.model.params), row.checked.fingerprint),
-        data_hash=row.spec.data_hash,
+        posterior=_posterior(row),
         observed=row.checked.observed,
         n_terms=int(facts.get("n_loo_terms", 0)) if "elpd_loo" in facts else 0,
         sampler=row.spec.sampler.name,
         sampler_path=row.spec.sampler.path,
         kind=row.checked.kind,
     )
+
+
+def _posterior(row: Row) -> tuple[str, ...]:
+    checked, spec = row.checked, row.spec
+    if checked.fingerprint and checked.conditioned:
+        return checked.fingerprint, checked.conditioned
+    return spec.model.path, digest(spec.model.params), checked.fingerprint, spec.data_hash
 
 
 def _outcome_frame(found: Sequence[Row]) -> pd.DataFrame:
