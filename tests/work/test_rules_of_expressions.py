@@ -67,13 +67,15 @@ def test_a_contrast_of_real_data_is_that_of_the_normal_posterior(data, workdir):
     exact = stats.norm.sf(0.2, contrast, sd)
     assert 0.2 < exact < 0.8
     rules = [f"{name}: {RULE.format(round(share, 3))}" for name, share in (("lo", exact - 0.15), ("hi", exact + 0.15))]
-    ran = run(f"diagnostics.decisions={rules!r}")
+    ran = run(f"diagnostics.decisions={rules[:1]!r}", f"study.decisions={rules[1:]!r}")
     assert ran.code == 0 or "fail:" in ran.out, ran
     (fit,) = (workdir / "studies" / "s" / "fits").iterdir()
     row = pd.read_parquet(fit / "summary.parquet").loc[LABEL]
     assert abs(row["mean"] - contrast) < 4 * row["mcse_mean"]
     assert abs(row["sd"] - sd) < 4 * row["mcse_sd"]
     assert (row["decision_lo"], row["decision_hi"]) == (1.0, 0.0)
+    assert abs(row["probability_lo"] - exact) < 4 * row["mcse_of_probability_lo"]
+    assert 0.2 < row["mcse_of_probability_lo"] / np.sqrt(exact * (1 - exact) / 400) < 5.0
     np.testing.assert_allclose(row["mean"], draws_of(fit).mean(), rtol=1e-6)
 
 

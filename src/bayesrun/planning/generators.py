@@ -165,7 +165,7 @@ def _with_estimands(checked: Checked, study: StudyOptions) -> tuple[CheckedCell,
     for one in checked.cells:
         try:
             undecided = notes.get(one.cell.label, {})
-            asked = _without(one.cell.diagnostics, undecided)
+            asked = _without(_joined(one.cell, study), undecided)
             cells.append(
                 dataclasses.replace(
                     one,
@@ -403,11 +403,14 @@ def _check_together(ready: Simulator, base: Dataset) -> None:
 
 def _measured(cell: Cell, study: StudyOptions) -> DiagnosticsOptions:
     """Join what is measured of every fit of the study to what the cell asks for."""
+    levels = tuple(sorted({*cell.diagnostics.levels, *study.levels}))
+    return dataclasses.replace(_joined(cell, study), levels=levels, ranks=study.ranks)
+
+
+def _joined(cell: Cell, study: StudyOptions) -> DiagnosticsOptions:
     own = cell.diagnostics
     return dataclasses.replace(
         own,
-        levels=tuple(sorted({*own.levels, *study.levels})),
-        ranks=study.ranks,
         quantities={**(own.quantities or {}), **(study.quantities or {})} or None,
         decisions=tuple(dict.fromkeys((*own.decisions, *study.decisions))),
     )
