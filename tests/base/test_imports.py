@@ -13,6 +13,8 @@ from bayesrun.base.imports import (
     module_constant,
     module_files,
     sampler_constant,
+    takes_data,
+    with_defaults,
 )
 from bayesrun.errors import ConfigError
 from bayesrun.types import Target, canonical_json
@@ -265,3 +267,29 @@ def test_the_file_of_a_name_that_no_plain_function_was_written_under(module):
 
     assert files("plain") == []
     assert files("filled") == files("wrapped") == [sys.modules[name].__file__]
+
+
+BUILDERS = {
+    "def build(data): ...": True,
+    "def build(d, scale=1.0): ...": True,
+    "def build(data=None, *, scale=1.0): ...": True,
+    "def build(*data): ...": True,
+    "def build(): ...": False,
+    "def build(*, scale=1.0): ...": False,
+    "def build(**priors): ...": False,
+    "def build(scale=1.0): ...": False,
+    "def build(kind='centred', scale=1.0): ...": False,
+}
+
+
+@pytest.mark.parametrize("text", BUILDERS)
+def test_a_builder_takes_data_unless_its_first_argument_is_a_key(module, text):
+    path = f"{module(text)}.build"
+    function = import_target("model", path)
+    assert takes_data(function) is BUILDERS[text]
+    given = int(takes_data(function))
+    params = {"scale": 2} if "scale" in text else {}
+    bound = with_defaults(function, bind("model", function, Target("m", path, params), given))
+    assert bound.params.get("scale") == (2 if params else None)
+    assert "data" not in bound.params
+    function(*[{}] * given, **bound.params)

@@ -34,6 +34,7 @@ __all__ = [
     "module_constant",
     "module_files",
     "sampler_constant",
+    "takes_data",
     "users_place",
     "with_defaults",
 ]
@@ -138,6 +139,20 @@ def at_once(path: str) -> bool:
         return False
 
 
+def takes_data(function: Callable[..., Any]) -> bool:
+    """Whether a model's builder has an argument for data: its first one, unless that is a key of its config.
+
+    A first argument whose default is a number, text or a truth value is such a key: no data are.
+    """
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # what has no signature is told of when its parameters are bound
+        return True
+    if not parameters or parameters[0].kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
+        return False
+    return not isinstance(parameters[0].default, bool | int | float | str)
+
+
 def sampler_constant(function: Callable[..., Any], name: str) -> Any:
     """Read VERSION, KIND, DISCRETE or OPTIONS of a sampler's module, or what a sampler without them gets."""
     return module_constant(
@@ -195,8 +210,8 @@ def bind(node: str, function: Callable[..., Any], target: Target, given: int) ->
 
 
 def with_defaults(function: Callable[..., Any], target: Target) -> Target:
-    """Add to a bound target the function's own defaults, as far as a file can state them."""
-    stated = inspect.signature(function).parameters.values()
+    """Add to a bound target of a model its builder's own defaults, as far as a file can state them."""
+    stated = list(inspect.signature(function).parameters.values())[int(takes_data(function)) :]
     own = {p.name: p.default for p in stated if p.default is not p.empty and _is_plain(p.default)}
     return Target(target.name, target.path, {**own, **target.params})
 

@@ -10,7 +10,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from bayesrun.data import catalogue, files
-from bayesrun.data.catalogue import shipped
+from bayesrun.data.catalogue import nothing, shipped
 from bayesrun.data.checks import check_roles, check_values, conform
 from bayesrun.data.columns import Arrangement, Table, check_kept
 from bayesrun.data.files import read
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = [
-    "Table", "check_kept", "check_roles", "check_values", "conform", "load", "read", "save", "shipped", "table_of",
+    "Table", "check_kept", "check_roles", "check_values", "conform", "load", "nothing", "read", "save", "shipped",
+    "table_of",
 ]  # fmt: skip
 
 

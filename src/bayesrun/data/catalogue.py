@@ -1,4 +1,4 @@
-"""The shipped datasets: real published numbers, each with its citation; nothing is downloaded or made up.
+"""The shipped datasets: real published numbers, each with its citation, and none; nothing is downloaded or made up.
 
 Small tables are typed in under ``published/``; larger ones are read from the files that the statsmodels package
 carries, without importing statsmodels, whose import takes seconds.
@@ -20,7 +20,7 @@ from bayesrun.data.hints import nearest
 from bayesrun.errors import DataError
 from bayesrun.types import Dataset, Origin
 
-__all__ = ["CATALOGUE", "Source", "opened", "shipped"]
+__all__ = ["CATALOGUE", "Source", "nothing", "opened", "shipped"]
 
 # exact by definition (international yard and pound agreement, 1959)
 CM_PER_INCH = 2.54
@@ -86,6 +86,11 @@ def shipped(  # noqa: PLR0913 - each parameter is a key of the config
     """
     how = Arrangement(columns, index, categories, transform, standardize, drop_missing, event, order, keep)
     return opened(table, how).arrays()
+
+
+def nothing() -> Dataset:
+    """Give no arrays: for a model that holds its own data, or has none."""
+    return Dataset({}, name="none")
 
 
 def opened(table: str, how: Arrangement) -> Table:

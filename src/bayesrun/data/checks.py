@@ -127,7 +127,7 @@ def check_values(dataset: Dataset, names: Iterable[str] | None = None, series: I
     DataError
         With every finding, one line each.
     """
-    if not dataset.arrays:
+    if not dataset.arrays and names is None:
         raise DataError("the data have no columns; check data.path and data.columns")
     checked = {name: dataset.arrays[name] for name in (dataset.arrays if names is None else names)}
     findings = [

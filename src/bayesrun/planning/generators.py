@@ -9,7 +9,7 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
 
-from bayesrun.base.imports import bind, import_target, module_constant, module_files, with_defaults
+from bayesrun.base.imports import bind, import_target, module_constant, module_files, takes_data, with_defaults
 from bayesrun.base.seeds import named_seed
 from bayesrun.errors import BayesrunError, ConfigError
 from bayesrun.planning.estimands import check_estimands, quantity_sources, unknown_nulls
@@ -287,7 +287,7 @@ def _simulation(
     from bayesrun.simulate import identity, simulator
 
     function = import_target("study.generator", target.path)
-    bound = with_defaults(function, bind("study.generator", function, target, 1))
+    bound = with_defaults(function, bind("study.generator", function, target, int(takes_data(function))))
     try:
         base = conform(dataset, module_constant(function, "DATA", {}), used=())
     except BayesrunError as error:

@@ -14,10 +14,13 @@ from bayesrun.base.imports import bind, import_target
 from bayesrun.errors import BayesrunError, DataError
 from bayesrun.types import Dataset, Target
 
-__all__ = ["DESIGN", "KEEP", "Loaded", "given", "load_data", "opened"]
+__all__ = ["DESIGN", "KEEP", "NOTHING", "Loaded", "given", "load_data", "opened"]
 
 DESIGN = "bayesrun.data.design.design"
 """The function that makes covariates up, of which a study keeps all."""
+
+NOTHING = "bayesrun.data.nothing"
+"""The function that gives no data."""
 
 KEEP = "keep"
 """Key of any data config: what is stored although no model uses it."""

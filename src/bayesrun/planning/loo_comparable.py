@@ -88,6 +88,8 @@ def observed_of(
     loo_var
         The observed variable that LOO is for; None: the only one.
     """
+    if not model.observed_RVs:
+        return Observed(reason="it observes nothing")
     chosen = [rv for rv in model.observed_RVs if loo_var in (None, rv.name)]
     if len(chosen) != 1:
         return Observed(reason="it has several observed variables, and diagnostics.loo_var names none of them")

@@ -6,7 +6,6 @@ answer or a wrong one.
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 from bayesrun.base.imports import import_target
@@ -55,9 +54,10 @@ def check_pair(
         study asks can be held against a truth.
     """
     from bayesrun.simulate import misfits, shared
+    from bayesrun.simulate.builders import bound_builder
 
     fitted = one.cell.model
-    build = functools.partial(import_target("model", fitted.path), **fitted.params)
+    build = bound_builder(import_target("model", fitted.path), fitted.params)
     problems = [
         f"{NODE}: {generator.name} draws {_outcome(ready)}, and model={fitted.name} cannot be fitted to it: {reason}; "
         "choose a generator and a model of the same kind of outcome (study.generator=MODEL)"

@@ -91,11 +91,6 @@ def build(target: Target, dataset: Dataset, view: View | None = None, known: Col
 
     builder = import_target("model", target.path)
     model, dataset, read = _first(builder, target, dataset, view, frozenset(known))
-    if not model.observed_RVs:
-        raise ConfigError(
-            f"model={target.name}: no variable is observed, so there is nothing to fit; give one observed=data[...] "
-            "(write a likelihood that is a Potential alone as a CustomDist)"
-        )
     if not model.free_RVs:
         raise ConfigError(f"model={target.name}: it has no free variable, so there is nothing to fit")
     _check_dims(model, target.name)
@@ -126,13 +121,17 @@ def build(target: Target, dataset: Dataset, view: View | None = None, known: Col
             f"model={target.name}: two builds of it differ, so a fit could not be found again; give the random numbers "
             "that it draws a fixed seed"
         )
-    notes = () if not hidden else (_untold(target.name, hidden),)
+    notes = (
+        *([_untold(target.name, hidden)] if hidden else []),
+        *_without_terms(model, target.name),
+        *_unread(target.name, dataset, read),
+    )
     warnings = [
         f"model={target.name}: {name} computes with a narrow integer, which overflows silently; write the number "
         "as a float (36.0)"
         for name in narrow_constants(model)
     ]
-    if model.potentials:
+    if model.potentials and model.observed_RVs:
         names = ", ".join(str(p.name) for p in model.potentials)
         warnings.append(f"model={target.name}: LOO and predictive checks do not see the Potential {names}")
     centred = {name: tuple(parents) for name, parents in centred_variables(model).items()}
@@ -170,6 +169,27 @@ def _untold(name: str, hidden: Sequence[str]) -> str:
         f"model={name}: {', '.join(hidden)} holds Python code that no graph shows: any edit of what it can reach, any "
         "parameter and any value of the data makes its fits anew"
     )
+
+
+def _without_terms(model: pm.Model, name: str) -> list[str]:
+    """Say what a fit lacks whose model observes nothing."""
+    if model.observed_RVs:
+        return []
+    if not model.potentials:
+        return [f"model={name} observes nothing, so that its fits have no log_likelihood, LOO or posterior_predictive"]
+    names = ", ".join(str(potential.name) for potential in model.potentials)
+    return [
+        f"model={name} observes nothing but what the Potential {names} may see, of which no terms are known and "
+        "nothing can be drawn: its fits have no log_likelihood, LOO or posterior_predictive (a likelihood that is a "
+        "CustomDist with logp and random has), and draws from the prior leave it out"
+    ]
+
+
+def _unread(name: str, dataset: Dataset, read: Read) -> list[str]:
+    """Say where a model stands beside data that it does not look at."""
+    if not dataset.arrays or read.arrays or read.coords:
+        return []
+    return [f"model={name} reads nothing of data={dataset.name}; data=none leaves it out of the study"]
 
 
 def _again(builder: Callable[..., Any], target: Target, stored: Dataset, *, whole: bool) -> pm.Model | None:
@@ -260,8 +280,10 @@ def build_model(builder: Callable[..., Any], target: Target, dataset: Dataset) -
     """
     import pymc as pm
 
+    from bayesrun.simulate.builders import bound_builder
+
     try:
-        model = builder(dataset, **target.params)
+        model = bound_builder(builder, target.params)(dataset)
     except BayesrunError as error:
         raise type(error)(f"model={target.name}: {error}") from error
     except (Exception, SystemExit) as error:  # a user's builder may raise anything

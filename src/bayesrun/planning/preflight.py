@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from bayesrun.base.digits import against
-from bayesrun.base.imports import bind, import_target, module_constant, sampler_constant, with_defaults
+from bayesrun.base.imports import bind, import_target, module_constant, sampler_constant, takes_data, with_defaults
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.dispatch.ray import check_address, check_local
 from bayesrun.errors import BayesrunError, ConfigError, DataError
 from bayesrun.planning.columns_read import noted
 from bayesrun.planning.keys import of_data
-from bayesrun.planning.loaded_data import DESIGN, Loaded, given, load_data, opened
+from bayesrun.planning.loaded_data import DESIGN, NOTHING, Loaded, given, load_data, opened
 from bayesrun.planning.model_check import Built, build, build_model, check_discrete, probe, undoable
 from bayesrun.types import Cell, CheckedCell, DispatchOptions, Observed, Plan, Role, Target, canonical_json
 
@@ -97,9 +97,10 @@ def check(
         with _noted(problems):
             loaded = ready.loaded(cell.data)
         with _noted(problems):
-            builder, model_target = _bound("model", cell.model, 1)
+            builder, model_target = _bound("model", cell.model)
             if loaded is None:
                 continue
+            _check_taken(builder, cell)
             found, dataset, left_out = ready.model(
                 builder, model_target, cell, shared.get(_words(cell.data), frozenset())
             )
@@ -149,6 +150,7 @@ class _Ready:
     ) -> tuple[Built, Dataset, tuple[str, ...]]:
         loaded: Loaded = self.loaded(data)
         roles = _roles(builder)
+        _check_roles(roles, data, name)
         first = loaded.arrays(frozenset())
 
         def view(used: Collection[str]) -> Dataset:
@@ -181,7 +183,7 @@ class _Ready:
         used: dict[str, set[str]] = {}
         for cell in cells:
             with contextlib.suppress(BayesrunError):
-                builder, target = _bound("model", cell.model, 1)
+                builder, target = _bound("model", cell.model)
                 whole = set(self.loaded(cell.data).arrays(frozenset()))
                 mine = used.setdefault(_words(cell.data), set())
                 if cell.data.path == DESIGN or cell.data.params.get("redraw") is True:
@@ -193,7 +195,7 @@ class _Ready:
 
     def _drawn_from(self, generator: Target, data: Target, whole: set[str]) -> set[str]:
         """Find what a generator reads; all that there is, where functions of its own may read more later."""
-        function, target = _bound("study.generator", generator, 1)
+        function, target = _bound("study.generator", generator)
         if any(module_constant(function, hook, None) is not None for hook in ("from_draws", "can_simulate")):
             return whole
         roles = _roles(function)
@@ -237,9 +239,26 @@ class _Once:
         return self.values[name]
 
 
-def _bound(node: str, target: Target, given: int) -> tuple[Callable[..., Any], Target]:
+def _bound(node: str, target: Target) -> tuple[Callable[..., Any], Target]:
     function = import_target(node, target.path)
-    return function, bind(node, function, target, given)
+    return function, bind(node, function, target, int(takes_data(function)))
+
+
+def _check_roles(roles: Mapping[str, Role], data: Target, name: str) -> None:
+    if data.path == NOTHING and (needed := [f"{key} ({role.doc})" for key, role in roles.items() if not role.optional]):
+        raise ConfigError(
+            f"model={name} needs {', '.join(needed)}, and data={data.name} has no arrays; name others: data=NAME, or "
+            "data=csv data.path=FILE"
+        )
+
+
+def _check_taken(builder: Callable[..., Any], cell: Cell) -> None:
+    """Refuse data for a builder that has no argument for them: they would be in the study's name, and in no fit."""
+    if cell.data.path != NOTHING and not takes_data(builder):
+        raise ConfigError(
+            f"model={cell.model.name}: {cell.model.path} has no argument for data, and would not read "
+            f"data={cell.data.name}; type data=none"
+        )
 
 
 def _roles(builder: Callable[..., Any]) -> Mapping[str, Role]:

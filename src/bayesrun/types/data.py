@@ -114,8 +114,13 @@ class Dataset(Mapping[str, "np.ndarray"]):
         try:
             return self.arrays[key]
         except KeyError:
+            if not self.arrays:
+                raise DataError(
+                    f"data={self.name} has no arrays, and the model reads {key!r}; name others: data=NAME, or "
+                    "data=csv data.path=FILE"
+                ) from None
             raise DataError(
-                f"data has no array {key!r}; it has {', '.join(sorted(self.arrays)) or 'none'}. "
+                f"data has no array {key!r}; it has {', '.join(sorted(self.arrays))}. "
                 f"Map a column to it: data.columns={{{key}: COLUMN}}"
             ) from None
 

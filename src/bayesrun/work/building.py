@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 from bayesrun.base.imports import import_target
@@ -26,7 +25,9 @@ _surveys: dict[str, Survey] = {}
 
 def own_builder(spec: FitSpec) -> Callable[[Dataset], pm.Model]:
     """Import the builder of a recipe's model, and give it its parameters."""
-    return functools.partial(import_target("model", spec.model.path), **spec.model.params)
+    from bayesrun.simulate.builders import bound_builder
+
+    return bound_builder(import_target("model", spec.model.path), spec.model.params)
 
 
 def builder_of(spec: FitSpec) -> Callable[[Dataset], pm.Model]:

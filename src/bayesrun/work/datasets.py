@@ -6,7 +6,6 @@ It fits nothing, and writes nothing but how far the truth of a study spreads.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -111,10 +110,11 @@ _simulators: dict[str, Simulator] = {}
 def _simulator(simulation: Simulation, base: Dataset) -> Simulator:
     """Compile a generator once for the process."""
     from bayesrun.simulate import parse_truth, simulator
+    from bayesrun.simulate.builders import bound_builder
 
     name = canonical_json(simulation)
     if name not in _simulators:
         generator = simulation.generator
-        build = functools.partial(import_target("study.generator", generator.path), **generator.params)
+        build = bound_builder(import_target("study.generator", generator.path), generator.params)
         _simulators[name] = simulator(build, base, parse_truth(simulation.truth))
     return _simulators[name]

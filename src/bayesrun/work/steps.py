@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -120,8 +121,12 @@ def _prior_predictive(model: pm.Model, spec: FitSpec, tree: xr.DataTree) -> dict
 
     _refuse_undrawable(model, given_free=False)
     seed = named_seed(spec.fit_seed, "prior_predictive")
-    drawn = anyhow(model, lambda: pm.sample_prior_predictive(spec.steps.prior_draws, model=model, random_seed=seed))
+    with warnings.catch_warnings():
+        # the plan has said that predictive draws do not see it
+        warnings.filterwarnings("ignore", message="The effect of Potentials", category=UserWarning)
+        drawn = anyhow(model, lambda: pm.sample_prior_predictive(spec.steps.prior_draws, model=model, random_seed=seed))
     groups = {name: drawn[name].to_dataset() for name in ("prior", "prior_predictive") if name in drawn.children}
+    groups = {name: group for name, group in groups.items() if group.data_vars}
     failed = {}
     for name in [variable.name for variable in model.deterministics if variable.name not in groups["prior"]]:
         try:
@@ -144,6 +149,7 @@ def _log_prior(model: pm.Model, tree: xr.DataTree) -> dict[str, xr.Dataset]:
 def _posterior_predictive(model: pm.Model, spec: FitSpec, tree: xr.DataTree) -> dict[str, xr.Dataset]:
     import pymc as pm
 
+    _refuse_unobserved(model)
     _refuse_undrawable(model, given_free=True)
     seed = named_seed(spec.fit_seed, "posterior_predictive")
     drawn = pm.sample_posterior_predictive(
@@ -157,6 +163,11 @@ def _refuse_undrawable(model: pm.Model, *, given_free: bool) -> None:
 
     if reasons := undrawable(model, given_free=given_free):
         raise NotImplementedError("; ".join(reasons))
+
+
+def _refuse_unobserved(model: pm.Model) -> None:
+    if not model.observed_RVs:
+        raise NotImplementedError("the model observes nothing")
 
 
 def _observed(model: pm.Model) -> list[str]:
@@ -176,6 +187,7 @@ def _log_likelihood(case: Case, tree: xr.DataTree) -> xr.Dataset:
     model = sharing(case, functools.partial(with_terms, builder_of(case.spec), hook), "terms")(case.dataset)
     posterior = _free(model, tree)
     if hook is None:
+        _refuse_unobserved(model)
         draws = xr.DataTree.from_dict({"posterior": posterior})
         found: xr.Dataset = pm.compute_log_likelihood(draws, model=model, extend_inferencedata=False, progressbar=False)
         return found

@@ -1,0 +1,89 @@
+"""Models without data, or with their own, are fitted from the command line and compared by what there is."""
+
+import json
+
+import pytest
+
+from bayesrun.store.folder import Store
+from command_line import Ran, bayesrun
+from own_data_models import posterior
+
+OFF = ("--config-dir", "conf", "track=off", "dispatch=serial", "steps.figures=false")
+NUTS = ("-m", "sampler=nuts,numpyro", "sampler.draws=500", "sampler.tune=500", "sampler.chains=2")
+
+
+@pytest.fixture
+def models(workdir):
+    folder = workdir / "conf" / "model"
+    folder.mkdir(parents=True)
+    for name in ("funnel", "banana", "potential", "own"):
+        (folder / f"{name}.yaml").write_text(f"_target_: own_data_models.{name}\n")
+    return workdir
+
+
+def refused(ran: Ran) -> str:
+    assert ran.code == 2, ran.out
+    return ran.err.removeprefix("bayesrun: ").strip()
+
+
+def draws(workdir, study: str) -> dict[str, object]:
+    store = Store(workdir / "studies" / study)
+    return {store.read_outcome(key).cell: store.read_tree(key) for key in store.fit_keys()}
+
+
+def close(tree, name: str, mean: float, sd: float, rows: int = 150) -> None:
+    """Within 4 Monte Carlo standard errors, were there only so many independent draws."""
+    values = tree["posterior"][name].values.ravel()
+    assert abs(values.mean() - mean) < 4 * sd / rows**0.5
+    assert abs(values.std() / sd - 1) < 4 / (2 * rows) ** 0.5
+
+
+def test_what_has_no_place_for_data_asks_for_none(models):
+    told = refused(bayesrun(*OFF, "model=funnel"))
+    assert told == (
+        "model=funnel: own_data_models.funnel has no argument for data, and would not read data=eight_schools; type "
+        "data=none"
+    )
+    assert "model=linear needs y (outcome), X (" in refused(bayesrun(*OFF, "model=linear", "data=none"))
+    ran = bayesrun(*OFF, "model=banana", "dry_run=true")
+    assert "model=banana reads nothing of data=eight_schools; data=none leaves it out of the study" in ran.out
+
+
+def test_a_config_brings_no_data_by_itself(models):
+    (models / "conf" / "model" / "funnel.yaml").write_text(
+        "defaults:\n  - override /data@_global_.data: none\n  - _self_\n_target_: own_data_models.funnel\nscale: 2\n"
+    )
+    ran = bayesrun(*OFF, "model=funnel", "dry_run=true")
+    assert ran.code == 0, ran.err
+    assert "study funnel-none: 1 fits" in ran.out
+
+
+def test_samplers_are_compared_on_a_density_without_data(models):
+    ran = bayesrun(*OFF, *NUTS, "model=funnel", "data=none")
+    assert ran.code == 0, ran.out + ran.err
+    note = "note: model=funnel observes nothing, so that its fits have no log_likelihood, LOO or posterior_predictive"
+    assert ran.out.count(note) == 1
+    assert "agreement with funnel/none/nuts" in ran.out
+    assert "elpd_diff" not in ran.out
+    found = draws(models, "funnel-none")
+    assert set(found) == {"funnel/none/nuts", "funnel/none/numpyro"}
+    for tree in found.values():
+        close(tree, "v", 0.0, 3.0)
+        assert {"log_likelihood", "loo", "posterior_predictive", "observed_data"}.isdisjoint(tree.children)
+        assert "prior" in tree.children
+    assert "eight_schools" not in json.dumps(json.loads((models / "studies/funnel-none/study.json").read_text()))
+    again = bayesrun(*OFF, *NUTS, "model=funnel", "data=none")
+    assert again.code == 0
+    assert "2 done, 0 to do" in again.out
+
+
+def test_a_likelihood_as_a_potential_gives_the_posterior_of_its_closed_form(models):
+    ran = bayesrun(*OFF, *NUTS, "model=potential,own", "data=none", "study.name=both")
+    assert ran.code == 0, ran.out + ran.err
+    assert "model=potential observes nothing but what the Potential likelihood may see" in ran.out
+    mean, sd = posterior()
+    found = draws(models, "both")
+    assert len(found) == 4
+    for tree in found.values():
+        close(tree, "mu", mean, sd)
+    assert "potential/none/nuts: no log_likelihood: cannot be done: the model observes nothing" in ran.out
