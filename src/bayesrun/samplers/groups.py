@@ -19,6 +19,7 @@ from arviz_base import dict_to_dataset
 from pymc.backends.arviz import find_constants, find_observations
 
 from bayesrun.base.label_forms import label_array
+from bayesrun.base.large_arrays import empty, in_file, let_go
 from bayesrun.types import LEFT
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ __all__ = [
 
 type Arrays = dict[str, np.ndarray]
 type Attributes = dict[str, int | float | str]
+
+VISIT = 64
+"""Draws after which what was worked out draw by draw is let go of, where it is in a file."""
 
 NUTS_STATS = (
     "acceptance_rate",
@@ -139,7 +143,8 @@ def _wide(value: np.ndarray) -> np.ndarray:
     kind = value.dtype.kind
     if kind == "u" and value.size and value.max() > np.iinfo(np.int64).max:
         return value
-    return value.astype({"i": np.int64, "u": np.int64, "f": np.float64}.get(kind, value.dtype))
+    dtype = {"i": np.int64, "u": np.int64, "f": np.float64}.get(kind, value.dtype)
+    return value.astype(dtype, copy=not in_file(value))
 
 
 def posterior_names(model: pm.Model) -> list[str]:
@@ -240,10 +245,17 @@ def _evaluator(
     def evaluate(values: Mapping[str, np.ndarray]) -> tuple[Arrays, np.ndarray]:
         columns = [np.asarray(values[name]) for name in inputs]
         chains, draws = columns[0].shape[:2]
-        rows = [compiled(*(column[c, d] for column in columns)) for c in range(chains) for d in range(draws)]
-        stacked = [np.stack([row[i] for row in rows]) for i in range(len(names) + 1)]
-        shaped = [array.reshape(chains, draws, *array.shape[1:]) for array in stacked]
-        return dict(zip(names, shaped, strict=False)), shaped[-1]
+        found: dict[int, np.ndarray] = {}
+        for number, (c, d) in enumerate(np.ndindex(chains, draws)):
+            row = [np.asarray(value) for value in compiled(*(column[c, d] for column in columns))]
+            if not found:
+                found = empty({i: ((chains, draws, *value.shape), value.dtype) for i, value in enumerate(row)})
+            for i, value in enumerate(row):
+                found[i][c, d] = value
+            if number % VISIT == 0:
+                for array in found.values():
+                    let_go(array)
+        return {name: found[i] for i, name in enumerate(names)}, found[len(names)]
 
     return evaluate
 

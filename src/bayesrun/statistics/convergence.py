@@ -15,6 +15,8 @@ import numpy as np
 from scipy.fft import next_fast_len
 from scipy.special import ndtri
 
+from bayesrun.base.large_arrays import let_go
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -136,6 +138,7 @@ def summarise(
     with np.errstate(all="ignore"):  # infinite draws, and series that do not vary
         for start in range(0, count, step):
             part = slice(start, start + step)
+            let_go(series)
             order = np.argsort(series[part], axis=1)
             ordered = np.empty(order.shape)
             _sort(series[part], order, ordered, moments[part])

@@ -6,6 +6,7 @@ What is not defined for a kind of draws is absent with the reason, never compute
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesrun.base.label_forms import told_apart
+from bayesrun.base.large_arrays import columns, empty, let_go
 from bayesrun.statistics.convergence import MIN_DRAWS, bfmi, summarise
 from bayesrun.statistics.loo import LOO_FACTS, Predictive, cross_validate
 from bayesrun.statistics.prior_sensitivity import disagreements
@@ -195,7 +197,7 @@ def scalars(posterior: xr.Dataset) -> Scalars:
         In the order of the variables and of their elements.
     """
     labels: list[str] = []
-    blocks = []
+    tables = []
     names: dict[Hashable, list[str]] = {}
     for name in posterior.data_vars:
         variable = posterior.variables[name].transpose("chain", "draw", ...)
@@ -205,9 +207,16 @@ def scalars(posterior: xr.Dataset) -> Scalars:
                 names[dim] = told_apart([str(where) for where in known])
         index = itertools.product(*(names[dim] for dim in variable.dims[2:]))
         labels += [f"{name}[{', '.join(where)}]" if where else str(name) for where in index]
-        values = variable.values
-        blocks.append(np.moveaxis(values.reshape(*values.shape[:2], -1), -1, 0))
-    return Scalars(labels, np.ascontiguousarray(np.concatenate(blocks), dtype=np.float64))
+        shape = variable.shape[:2]
+        tables.append(variable.values.reshape(math.prod(shape), -1))
+    draws = empty({"draws": ((len(labels), *shape), np.float64)})["draws"]
+    series, start = draws.reshape(len(labels), -1), 0
+    for table in tables:
+        for part, rows in columns(table):
+            series[start + part.start : start + part.stop] = rows
+            let_go(draws)
+        start += table.shape[1]
+    return Scalars(labels, draws)
 
 
 def summary_of(of: Scalars, kind: str, options: DiagnosticsOptions) -> pd.DataFrame:

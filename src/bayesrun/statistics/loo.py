@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import logsumexp
 
+from bayesrun.base.large_arrays import columns, parts
 from bayesrun.statistics.psis import good_k, leave_one_out
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _terms(tree: xr.DataTree, wanted: str | None) -> tuple[_Terms | None, str]:
             else f"{name} has one observation"
         )
     values = variable.values.reshape(-1, count)
-    broken = values.size - int(np.isfinite(values).sum())
+    broken = values.size - sum(int(np.isfinite(values[part]).sum()) for part in parts(values))
     if broken:
         return None, f"the log-likelihood of {name} has {broken} values that are not finite"
     dims = variable.dims[2:]
@@ -176,10 +177,12 @@ def _waic(terms: _Terms, kind: str) -> Predictive:
         return Predictive(
             absent=dict.fromkeys(WAIC_FACTS, "WAIC needs draws from the posterior, not from an approximation")
         )
-    values = terms.values
-    draws, count = values.shape
-    p = values.var(axis=0, ddof=1)
-    elpd = logsumexp(values, axis=0) - np.log(draws) - p
+    draws, count = terms.values.shape
+    p, elpd = np.empty(count), np.empty(count)
+    for part, rows in columns(terms.values):
+        values = rows.T
+        p[part] = values.var(axis=0, ddof=1)
+        elpd[part] = logsumexp(values, axis=0) - np.log(draws) - p[part]
     facts = {
         "elpd_waic": float(elpd.sum()),
         "se_elpd_waic": float(np.sqrt(count * elpd.var(ddof=1))),

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from bayesrun.base.large_arrays import let_go, steps
+
 if TYPE_CHECKING:
     import pymc as pm
     from pytensor.graph.basic import Variable
@@ -71,11 +73,18 @@ def log_prior(model: pm.Model, posterior: xr.Dataset) -> xr.Dataset:
         mode=Mode(linker="py", optimizer=None),
         on_unused_input="ignore",
     )
-    found = evaluate(*(array.reshape(math.prod(shape), *array.shape[2:]) for array in drawn.values()))
+    total = math.prod(shape)
+    flat = [array.reshape(total, *array.shape[2:]) for array in drawn.values()]
+    sums: list[list[np.ndarray]] = [[] for _ in names]
+    for part in steps(total, sum(array.nbytes for array in flat) / max(total, 1)):
+        found = evaluate(*(array[part] for array in flat))
+        for of_name, term in zip(sums, found, strict=True):
+            value = np.asarray(term)
+            of_name.append(value.reshape(part.stop - part.start, math.prod(value.shape[1:])).sum(axis=1))
     return xr.Dataset(
         {
-            name: (("chain", "draw"), np.asarray(term).reshape(*shape, math.prod(np.shape(term)[1:])).sum(axis=2))
-            for name, term in zip(names, found, strict=True)
+            name: (("chain", "draw"), np.concatenate(of_name).reshape(shape))
+            for name, of_name in zip(names, sums, strict=True)
         }
     )
 
@@ -143,8 +152,17 @@ def _is_small(draws: xr.DataArray) -> bool:
 
 def _total(terms: xr.Dataset) -> xr.Dataset:
     """Add up all terms of a draw."""
-    summed = [array.sum([dim for dim in array.dims if dim not in ("chain", "draw")]) for array in terms.values()]
+    summed = [_summed(array) for array in terms.values()]
     return xr.Dataset({"total": sum(summed[1:], start=summed[0])}) if summed else xr.Dataset()
+
+
+def _summed(terms: xr.DataArray) -> xr.DataArray:
+    others = [dim for dim in terms.dims if dim not in ("chain", "draw")]
+    found = []
+    for part in steps(terms.sizes["draw"], terms.nbytes / max(terms.sizes["draw"], 1)):
+        found.append(terms.isel(draw=part).sum(others))
+        let_go(terms.values)
+    return found[0] if len(found) == 1 else xr.concat(found, "draw")
 
 
 def _sensitivity(parts: xr.DataTree, group: str) -> dict[tuple[str, tuple[int, ...]], float]:

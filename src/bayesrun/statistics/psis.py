@@ -13,6 +13,8 @@ import numba
 import numpy as np
 from scipy.special import logsumexp
 
+from bayesrun.base.large_arrays import columns
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -133,14 +135,16 @@ def leave_one_out(terms: ArrayLike, reff: float = 1.0, correction: ArrayLike | N
     draws, count = table.shape
     elpd, mean, k = np.empty(count), np.empty(count), np.empty(count)
     step = max(1, BLOCK // max(draws, 1))
-    for start in range(0, count, step):
-        part = slice(start, start + step)
-        block = np.ascontiguousarray(table[:, part].T)
-        if correction is None:
-            _leave_out(block, _tails(-block, reff), elpd[part], mean[part], k[part])
-        else:
-            weights, k[part] = smooth(np.asarray(correction, dtype=np.float64) - block, reff)
-            elpd[part], mean[part] = logsumexp(weights + block, axis=1), logsumexp(block, axis=1) - math.log(draws)
+    for wide, rows in columns(table):
+        for start in range(wide.start, wide.stop, step):
+            part = slice(start, min(start + step, wide.stop))
+            block = rows[start - wide.start : part.stop - wide.start]
+            if correction is None:
+                _leave_out(block, _tails(-block, reff), elpd[part], mean[part], k[part])
+            else:
+                weights, k[part] = smooth(np.asarray(correction, dtype=np.float64) - block, reff)
+                elpd[part] = logsumexp(weights + block, axis=1)
+                mean[part] = logsumexp(block, axis=1) - math.log(draws)
     return LeaveOneOut(elpd, mean - elpd, k)
 
 

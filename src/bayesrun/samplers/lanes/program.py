@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from bayesrun.base.large_arrays import empty, let_go
 from bayesrun.samplers.lanes import kernel as nuts
 from bayesrun.samplers.lanes import streams
 from bayesrun.samplers.lanes.adaptation import schedule
@@ -23,7 +24,18 @@ if TYPE_CHECKING:
     from bayesrun.samplers.lanes.density import Arrays, Density
     from bayesrun.samplers.lanes.state import Lanes, Transition
 
-__all__ = ["ATTEMPTS", "Program", "Settings", "Stage", "block_of", "describe", "describer", "potential_of", "program"]
+__all__ = [
+    "ATTEMPTS",
+    "Program",
+    "Settings",
+    "Stage",
+    "block_of",
+    "describe",
+    "describer",
+    "even",
+    "potential_of",
+    "program",
+]
 
 CHUNK = 512
 """Iterations between two visits of the host: an idle lane wastes half of them, and a visit takes a millisecond."""
@@ -38,6 +50,8 @@ BLOCK, BLOCK_ELEMENTS = 4, 2**16
 lanes, which therefore changes no rounding. Four lanes cost two thirds of one at a time, and sixteen hardly less."""
 NARROW = {"float64": np.dtype(np.float32), "int64": np.dtype(np.int32)}
 """Dtypes in single precision, where JAX has no 64 bits."""
+DESCRIBED_BYTES = 2**25
+"""Bound on what comes of the draws that are described together, and on what is needed on the way."""
 JITTER, TRANSITIONS = 0, 1
 """What the streams of a chain are for."""
 
@@ -257,32 +271,88 @@ def _open(density: Density, chains: int, seed: jax.Array, own: jax.Array, argume
     return first, good.any(1), streams.chain_key(seed, jnp.arange(chains), TRANSITIONS), prepared
 
 
-def describer(density: Density, make: Callable[..., Any], *shapes: Any) -> Callable[..., Any]:
+def describer(
+    density: Density, make: Callable[..., Any], draws: jax.ShapeDtypeStruct, *shapes: Any
+) -> Callable[..., Any]:
     """Compile what describes draws, with Deterministics or, for draws at which one of these raises, without.
+
+    Draws are described in blocks, so that neither what comes of a block nor what is needed on the way is large: for a
+    Gaussian process a draw needs matrices of the squared number of its observations. The blocks follow from the
+    compiled program alone, and not from the memory that a machine has.
 
     Parameters
     ----------
     density
         What the draws are of.
     make
-        ``(density, ...)`` to what describes them (`describe`).
+        ``(density, z, ...)`` to arrays whose first axis is the draws (`describe`).
+    draws
+        Shape of z.
     shapes
         Of its other arguments.
     """
-    whole = jax.jit(partial(make, density)).lower(*shapes).compile()
+    whole, size = _in_memory(partial(make, density), draws, shapes)
+    few = partial(make, density.without_deterministics())
 
-    def described(*given: Any) -> Any:
+    def described(z: Any, *given: Any) -> Any:
         try:
-            return jax.block_until_ready(whole(*given))
+            return _by_blocks(whole, size, z, given)
         except Exception as error:
             if not density.deterministics:
                 raise
             try:
-                return jax.block_until_ready(jax.jit(partial(make, density.without_deterministics()))(*given))
+                return _by_blocks(jax.jit(few), size, z, given)
             except Exception:  # noqa: BLE001 - what fails is no Deterministic
                 raise error from None
 
     return described
+
+
+def _in_memory(
+    make: Callable[..., Any], draws: jax.ShapeDtypeStruct, shapes: tuple[Any, ...]
+) -> tuple[Callable[..., Any], int]:
+    """Compile for as many draws as are described within `DESCRIBED_BYTES`; the second value is their number."""
+    total = draws.shape[0]
+    found = jax.tree.leaves(jax.eval_shape(make, draws, *shapes))
+    size = even(total, sum(leaf.size * leaf.dtype.itemsize for leaf in found))
+    while True:
+        block = jax.ShapeDtypeStruct((size, *draws.shape[1:]), draws.dtype)
+        compiled = jax.jit(make).lower(block, *shapes).compile()
+        less = even(size, _on_the_way(compiled))
+        if less == size:
+            return compiled, size
+        size = less
+
+
+def even(count: int, size: int) -> int:
+    """Cut things of so many bytes together into blocks of about equal length, each within `DESCRIBED_BYTES`."""
+    most = max(1, min(count, count * DESCRIBED_BYTES // max(size, 1)))
+    return -(-count // -(-count // most))
+
+
+def _on_the_way(compiled: Any) -> int:
+    """Bytes that a compiled function needs beside its arguments and results; 0 where XLA does not say."""
+    analysis = compiled.memory_analysis()
+    return int(getattr(analysis, "temp_size_in_bytes", 0) or 0)
+
+
+def _by_blocks(make: Callable[..., Any], size: int, z: Any, given: tuple[Any, ...]) -> Any:
+    """Describe draws in blocks of one length, the last of which is filled up with its last draw."""
+    total = len(z)
+    if total == size:
+        return jax.block_until_ready(make(z, *given))
+    found: dict[int, np.ndarray] = {}
+    form = None
+    for start in range(0, total, size):
+        block = np.asarray(z[start : start + size])
+        filled = np.concatenate([block, np.repeat(block[-1:], size - len(block), axis=0)])
+        leaves, form = jax.tree.flatten(jax.block_until_ready(make(filled, *given)))
+        if not found:
+            found = empty({i: ((total, *leaf.shape[1:]), leaf.dtype) for i, leaf in enumerate(leaves)})
+        for i, leaf in enumerate(leaves):
+            found[i][start : start + len(block)] = np.asarray(leaf)[: len(block)]
+            let_go(found[i])
+    return jax.tree.unflatten(form, [found[i] for i in range(len(found))])
 
 
 def describe(density: Density, z: jax.Array, arguments: Arrays) -> tuple[Arrays, Arrays]:
