@@ -46,3 +46,11 @@ def posterior() -> tuple[float, float]:
     """Mean and SD of mu, in closed form."""
     precision = 1 / PRIOR_SD**2 + len(Y) / NOISE**2
     return Y.sum() / NOISE**2 / precision, precision**-0.5
+
+
+def read() -> pm.Model:
+    """Reads its data from a file."""
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, PRIOR_SD)
+        pm.Normal("y_obs", mu, NOISE, observed=np.loadtxt("held.txt"))
+    return model

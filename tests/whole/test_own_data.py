@@ -2,11 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from bayesrun.store.folder import Store
 from command_line import Ran, bayesrun
-from own_data_models import posterior
+from own_data_models import PRIOR_SD, Y, posterior
 
 OFF = ("--config-dir", "conf", "track=off", "dispatch=serial", "steps.figures=false")
 NUTS = ("-m", "sampler=nuts,numpyro", "sampler.draws=500", "sampler.tune=500", "sampler.chains=2")
@@ -16,8 +17,10 @@ NUTS = ("-m", "sampler=nuts,numpyro", "sampler.draws=500", "sampler.tune=500", "
 def models(workdir):
     folder = workdir / "conf" / "model"
     folder.mkdir(parents=True)
-    for name in ("funnel", "banana", "potential", "own"):
+    for name in ("funnel", "banana", "potential", "own", "read"):
         (folder / f"{name}.yaml").write_text(f"_target_: own_data_models.{name}\n")
+    for name in ("good_data", "bad_standardised", "bad_prior", "bad_within_graph"):
+        (folder / f"{name}.yaml").write_text(f"_target_: own_values_models.{name}\n")
     return workdir
 
 
@@ -87,3 +90,50 @@ def test_a_likelihood_as_a_potential_gives_the_posterior_of_its_closed_form(mode
     for tree in found.values():
         close(tree, "mu", mean, sd)
     assert "potential/none/nuts: no log_likelihood: cannot be done: the model observes nothing" in ran.out
+
+
+SMALL = ("data=none", "study.replicates=4", "sampler.draws=60", "sampler.tune=60", "sampler.chains=2")
+
+
+def test_a_study_of_a_model_with_its_own_data_draws_them_anew(models):
+    ran = bayesrun(*OFF, "study=recovery", "model=own", "sampler=numpyro", *SMALL, "study.ranks=9", "study.name=r")
+    assert "of 4 fits 0 failed" in ran.out, ran.out + ran.err
+    store = Store(models / "studies" / "r")
+    fits = [store.read_tree(key) for key in store.fit_keys()]
+    assert len(fits) == 4
+    for tree in fits:
+        y = tree["observed_data"]["y_obs"].values
+        assert not np.isclose(y, Y).any()
+        truth = float(tree["truth"]["mu"])
+        assert abs(y.mean() - truth) < 4 / len(Y) ** 0.5
+        mean = y.sum() / (len(Y) + 1 / PRIOR_SD**2)
+        assert abs(float(tree["posterior"]["mu"].mean()) - mean) < 0.25
+    again = bayesrun(*OFF, "study=recovery", "model=own", "sampler=numpyro", *SMALL, "study.ranks=9", "study.name=r")
+    assert "4 done, 0 to do" in again.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("model=bad_standardised", "y_obs observes values that the model holds itself, and they are worked out: (Y - "),
+        ("model=bad_prior", "uses them otherwise: mu = pm.Normal('mu', 0.0, 2.5 * Y.std())"),
+        ("model=bad_within_graph", "uses them otherwise: mu = pm.Normal('mu', y.mean(), 2.0)"),
+        ("model=bad_prior study.generator=own", "uses them otherwise: mu = pm.Normal('mu', 0.0, 2.5 * Y.std())"),
+        ("model=potential", "the Potential likelihood changes the density"),
+        ("model=potential study.generator=own", "nothing in it follows what own draws"),
+    ],
+)
+def test_a_study_that_would_be_silently_wrong_is_refused(models, words, message):
+    told = refused(bayesrun(*OFF, "study=recovery", "data=none", "dry_run=true", *words.split()))
+    assert message in told
+
+
+def test_a_file_that_a_builder_reads_is_part_of_what_is_fitted(models):
+    def planned(values: str) -> str:
+        (models / "held.txt").write_text(values)
+        ran = bayesrun(*OFF, "model=read", "data=none", "dry_run=true")
+        assert ran.code == 0, ran.err
+        return next(line.split()[2] for line in ran.out.splitlines() if line.startswith("to do"))
+
+    keys = [planned(values) for values in ("1.5 2.5 0.5", "1.5 2.5 0.6", "1.5 2.5 0.5")]
+    assert keys[0] == keys[2] != keys[1]

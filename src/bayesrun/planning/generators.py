@@ -6,7 +6,6 @@ It runs on the driver, before any fit; whatever a generator cannot do honestly i
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import TYPE_CHECKING, Any
 
 from bayesrun.base.imports import bind, import_target, module_constant, module_files, takes_data, with_defaults
@@ -16,7 +15,7 @@ from bayesrun.planning.estimands import check_estimands, quantity_sources, unkno
 from bayesrun.planning.keys import data_digest
 from bayesrun.planning.loaded_data import DESIGN, KEEP
 from bayesrun.planning.misspecification import check_compared, check_pair
-from bayesrun.planning.model_check import build, check_other, source_of
+from bayesrun.planning.model_check import build, build_model, check_other, source_of
 from bayesrun.planning.option_types import shell
 from bayesrun.planning.posterior_sbc import check_same_model, doubts, facts_of
 from bayesrun.types import Cell, CheckedCell, DiagnosticsOptions, Original, Simulation, StudyOptions, Target, digest
@@ -81,7 +80,7 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
                 model = checked.models[label] if generator is None else None
                 made[name] = _simulation(target, one, dataset, truth, model, joint=joint)
             recipe, _, ready = made[name]
-            _check_observed(one, checked.models[label], dataset, target, ready.replaced)
+            _check_observed(one, checked.models[label], dataset, target, ready)
             design = _redrawn(one.cell.data)
             simulation = dataclasses.replace(
                 recipe,
@@ -285,6 +284,7 @@ def _simulation(
     """Check that a generator can draw datasets like this one; return its own form of it, and what draws them."""
     from bayesrun.data import conform
     from bayesrun.simulate import identity, simulator
+    from bayesrun.simulate.builders import bound_builder
 
     function = import_target("study.generator", target.path)
     bound = with_defaults(function, bind("study.generator", function, target, int(takes_data(function))))
@@ -293,8 +293,9 @@ def _simulation(
     except BayesrunError as error:
         raise ConfigError(f"study.generator: model={target.name} on data={dataset.name}: {error}") from error
     found = build(bound, base, known=[name for name in base if name in one.used])
+    base = _holding(function, bound, found.model, base)
     try:
-        ready = simulator(functools.partial(function, **bound.params), base, truth, model or found.model)
+        ready = simulator(bound_builder(function, bound.params), base, truth, model or found.model)
     except ConfigError as error:
         raise ConfigError("\n".join(f"model={target.name}: {line}" for line in str(error).splitlines())) from error
     free = [str(rv.name) for rv in ready.model.free_RVs]
@@ -309,6 +310,31 @@ def _simulation(
         _check_drawn(bound, recipe, ready)
         _check_together(ready, base)
     return recipe, base, ready
+
+
+def _holding(function: Callable[..., Any], target: Target, model: pm.Model, base: Dataset) -> Dataset:
+    """Add to a dataset what a model holds and observes itself, so that drawn values can take its place.
+
+    Raises
+    ------
+    ConfigError
+        If numbers of the model may be worked out from it.
+    """
+    from bayesrun.planning.own_values import worked_out
+    from bayesrun.simulate.arrays import observed_values
+    from bayesrun.simulate.builders import held, with_held
+
+    own = held(model, base)
+    if not own or module_constant(function, "from_draws", None) is not None:
+        return base
+    values = observed_values(model)
+    if reasons := worked_out(function, model, {name: values[name] for name in own}):
+        if base.arrays:
+            return base  # it may make them of these, and the simulator says what it then needs
+        raise ConfigError(
+            "\n".join(f"model={target.name}: data cannot be simulated from this model: {text}" for text in reasons)
+        )
+    return with_held(model, base)
 
 
 def _meaning(
@@ -340,12 +366,14 @@ def _meaning(
     from bayesrun.planning.fingerprint import from_source
     from bayesrun.planning.hidden_code import reads_values
     from bayesrun.simulate.arrays import candidates
+    from bayesrun.simulate.builders import is_held
 
     hidden, _, graph = fingerprint.rpartition("-")
     builder = import_target("model", model.path)
-    # a graph shows that a variable observes drawn values, and not which
-    several = len(ready.replaced) > 1 or any(len(arrays) > 1 for arrays in candidates(built, base).values())
-    if not hidden and (redrawn or several or reads_values(builder, ready.replaced)):
+    # a graph shows that a variable observes drawn values, and not which; what the model holds has the variable's name
+    drawn = [name for name in ready.replaced if not is_held(name)]
+    several = len(drawn) > 1 or any(len(arrays) > 1 for arrays in candidates(built, base).values())
+    if not hidden and (redrawn or several or reads_values(builder, drawn)):
         kept = {name: array for name, array in base.arrays.items() if name not in ready.replaced}
         dims = {name: dims for name, dims in base.dims.items() if name in kept}
         data = dataclasses.replace(base, arrays=kept, dims=dims).digest()
@@ -416,15 +444,58 @@ def _joined(cell: Cell, study: StudyOptions) -> DiagnosticsOptions:
     )
 
 
-def _check_observed(
-    one: CheckedCell, model: pm.Model, dataset: Dataset, generator: Target, drawn: tuple[str, ...]
-) -> None:
-    """Refuse a fitted model that observes what the generator does not draw: it would be fitted to a placeholder."""
+def _check_observed(one: CheckedCell, model: pm.Model, dataset: Dataset, generator: Target, ready: Simulator) -> None:
+    """Refuse a fitted model that observes what the generator does not draw: a placeholder, or values of its own."""
     from bayesrun.simulate.arrays import candidates
 
+    drawn = ready.replaced
+    if _words(generator) != _words(one.cell.model):
+        _check_exchanged(one.cell.model, model, dataset, generator, ready)
     for name, arrays in candidates(model, dataset).items():
         if arrays and not set(arrays) & set(drawn):
             raise ConfigError(
                 f"study.generator: {generator.name} draws {', '.join(drawn)}, and {name} of "
                 f"model={one.cell.model.name} observes {', '.join(arrays)}; choose a generator that draws it"
             )
+
+
+def _check_exchanged(fitted: Target, model: pm.Model, dataset: Dataset, generator: Target, ready: Simulator) -> None:
+    """Refuse a fitted model that holds its data itself, unless what the generator draws takes their place.
+
+    Raises
+    ------
+    ConfigError
+        With what does not change, or is worked out from the values that do.
+    """
+    from bayesrun.planning.fingerprint import graph_digest
+    from bayesrun.planning.own_values import worked_out
+    from bayesrun.simulate.arrays import equal, observed_values
+    from bayesrun.simulate.builders import held, is_held
+
+    own = held(model, dataset)
+    if own and module_constant(import_target("model", fitted.path), "from_draws", None) is not None:
+        return
+    drawn = next((one.dataset for one in (ready.draw(seed) for seed in range(MOST_DRAWN)) if not one.degenerate), None)
+    if drawn is None or not (own or not model.observed_RVs):
+        return
+    builder = import_target("model", fitted.path)
+    try:
+        other = build_model(builder, fitted, drawn)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (on data simulated from the generator)") from error
+    if not model.observed_RVs and graph_digest(other) == graph_digest(model):
+        raise ConfigError(
+            f"study.generator: model={fitted.name} observes nothing, and nothing in it follows what {generator.name} "
+            "draws, so that its fits would all be one; hand the data over (build(data))"
+        )
+    now = observed_values(other)
+    before = observed_values(model)
+    if same := [name for name in own if equal(before[name], now[name])]:
+        raise ConfigError(
+            f"study.generator: model={fitted.name} holds what {', '.join(same)} observes itself, and nothing that "
+            f"{generator.name} draws takes its place; hand the data over (build(data)), or call the observed variables "
+            "of both models alike"
+        )
+    exchanged = {name: before[name] for name in own if any(equal(drawn[n], now[name]) for n in drawn if is_held(n))}
+    if reasons := worked_out(builder, model, exchanged):
+        raise ConfigError("\n".join(f"model={fitted.name}: {text}" for text in reasons))

@@ -19,6 +19,7 @@ from pytensor.graph.fg import AbstractFunctionGraph
 from pytensor.graph.traversal import toposort
 from pytensor.link.jax.ops import JAXOp
 
+from bayesrun.base.imports import takes_data
 from bayesrun.base.source_code import is_library
 from bayesrun.planning.held_values import filled_cells
 
@@ -144,6 +145,8 @@ def reads_values(builder: Callable[..., Any], names: Collection[str]) -> bool:
     bool
         True wherever it is not certain.
     """
+    if not takes_data(builder):
+        return False
     if not isinstance(builder, FunctionType) or hasattr(builder, "__wrapped__"):
         return True
     try:

@@ -105,8 +105,8 @@ def _put_in(model: pm.Model, arrays: Mapping[str, np.ndarray]) -> None:
         now = place.data if isinstance(place, Constant) else place.get_value(borrow=True)
         if np.shape(now) != new.shape:
             raise ConfigError(
-                f"{rv.name} holds {np.shape(now)} values of its own, which {new.shape} others cannot take the place "
-                "of; hand the data over: build(data), with data=csv data.path=FILE"
+                f"the model itself holds what {rv.name} observes, in shape {np.shape(now)}, and values of shape "
+                f"{new.shape} cannot take their place; hand the data over: build(data), with data=csv data.path=FILE"
             )
         if isinstance(place, SharedVariable):
             place.set_value(new.astype(place.type.dtype))

@@ -14,6 +14,7 @@ import pandas as pd
 
 from bayesrun.base.alignment import SAMPLE_DIMS, aligned
 from bayesrun.base.imports import import_target, module_constant
+from bayesrun.base.large_arrays import empty, let_go, parts
 from bayesrun.base.recent import Recent
 from bayesrun.base.seeds import named_seed
 from bayesrun.errors import BayesrunError, FitError
@@ -21,6 +22,7 @@ from bayesrun.statistics.calibration import probability_below, rank_truth
 from bayesrun.statistics.fit_summary import Scalars, scalars, summary_of
 from bayesrun.statistics.measures.decisions import decided_columns, derived, parse_decisions
 from bayesrun.work.attempts import Unguarded
+from bayesrun.work.building import own_builder
 from bayesrun.work.not_kept import NotKeptError, telling
 from bayesrun.work.steps import POINTWISE, with_terms
 
@@ -134,9 +136,14 @@ def _joined(
     """Add scalars to others: label, draws (chain, draw), and value at the truth."""
     if not more:
         return labels, draws, truth
+    whole = empty({"draws": ((len(draws) + len(more), *draws.shape[1:]), draws.dtype)})["draws"]
+    for part in parts(draws):
+        whole[part] = draws[part]
+        let_go(whole)
+    whole[len(draws) :] = [values for _, values, _ in more]
     return (
         labels + [label for label, _, _ in more],
-        np.concatenate([draws, np.stack([values for _, values, _ in more])]),
+        whole,
         np.concatenate([truth, [true for _, _, true in more]]),
     )
 
@@ -174,8 +181,15 @@ def _further(
 
 def _joint_log_likelihood(tree: xr.DataTree, case: Case) -> tuple[str, np.ndarray, float]:
     terms = tree["log_likelihood"].to_dataset().data_vars.values()
-    joint = sum(term.transpose("chain", "draw", ...).values.reshape(*term.shape[:2], -1).sum(-1) for term in terms)
+    joint = sum(map(_over_observations, terms))
     return LOG_LIKELIHOOD, np.asarray(joint), _likelihood_at_truth(tree, case)
+
+
+def _over_observations(term: xr.DataArray) -> np.ndarray:
+    """Add up the terms of each draw, dims (chain, draw)."""
+    values = term.transpose("chain", "draw", ...).values
+    table = values.reshape(values.shape[0] * values.shape[1], -1)
+    return np.concatenate([table[part].sum(-1) for part in parts(table)]).reshape(values.shape[:2])
 
 
 def _quantity(name: str, path: str, posterior: xr.Dataset, case: Case) -> tuple[str, np.ndarray, float]:
@@ -241,9 +255,8 @@ def _likelihood_at_truth(tree: xr.DataTree, case: Case) -> float:
     from bayesrun.samplers.lanes.graphs import survey
 
     spec = case.spec
-    build = import_target("model", spec.model.path)
-    hook = module_constant(build, "pointwise", None)
-    own = survey(with_terms(functools.partial(build, **spec.model.params), hook, case.dataset))
+    hook = module_constant(import_target("model", spec.model.path), "pointwise", None)
+    own = survey(with_terms(own_builder(spec), hook, case.dataset))
     values = {index: leaf.value for index, leaf in enumerate(own.leaves) if not leaf.infinite}
     name = own.form, tuple(leaf.digest for index, leaf in enumerate(own.leaves) if index not in values)
     likelihood = _likelihoods.get(name, lambda: _compiled_likelihood(own, values))
