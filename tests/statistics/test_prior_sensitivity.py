@@ -79,8 +79,8 @@ def test_what_is_not_there_or_not_finite_is_not_judged() -> None:
 
 def test_log_priors_are_those_of_scipy() -> None:
     with pm.Model(coords={"g": ["a", "b", "c"]}) as model:
-        mu = pm.Normal("mu", 1.0, 2.0)
-        tau = pm.HalfNormal("tau", 3.0)
+        mu = pm.Normal("mu", 1.0, 2.0, initval=0.5)
+        tau = pm.HalfNormal("tau", 3.0, initval="prior")
         slope = pm.LogNormal("slope", 0.5, 0.7)
         share = pm.Uniform("share", 0.0, 4.0)
         beta = pm.StudentT("beta", nu=3.0, mu=0.0, sigma=2.5, dims="g")
@@ -93,7 +93,10 @@ def test_log_priors_are_those_of_scipy() -> None:
         {name: (("chain", "draw"), values) for name, values in draws.items()}
         | {name: (("chain", "draw", "g"), values) for name, values in of_groups.items()}
     )
+    starts = dict(model.rvs_to_initial_values)
     found = log_prior(model, posterior)
+    assert model.rvs_to_initial_values == starts
+    assert starts[mu] == 0.5
     expected = {
         "mu": stats.norm.logpdf(draws["mu"], 1.0, 2.0),
         "tau": stats.halfnorm.logpdf(draws["tau"], scale=3.0),

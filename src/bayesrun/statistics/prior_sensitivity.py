@@ -50,11 +50,10 @@ def log_prior(model: pm.Model, posterior: xr.Dataset) -> xr.Dataset:
         (chain, draw). The others are levels of a hierarchy, whose distribution is part of what is estimated.
     """
     import pytensor
-    from pymc.model.transform.conditioning import remove_value_transforms
     from pytensor.compile.mode import Mode
     from pytensor.graph.replace import vectorize_graph
 
-    plain = remove_value_transforms(model)
+    plain = _untransformed(model)
     names = [str(rv.name) for rv in plain.free_RVs if not _parents(plain, rv)]
     terms = plain.logp(vars=[plain[name] for name in names], sum=False, jacobian=False)
     values = [plain.rvs_to_values[rv] for rv in plain.free_RVs]
@@ -87,6 +86,18 @@ def log_prior(model: pm.Model, posterior: xr.Dataset) -> xr.Dataset:
             for name, of_name in zip(names, sums, strict=True)
         }
     )
+
+
+def _untransformed(model: pm.Model) -> pm.Model:
+    """Copy a model without the transforms of its variables, and without starts, which PyMC cannot copy."""
+    from pymc.model.transform.conditioning import remove_value_transforms
+
+    starts = model.rvs_to_initial_values
+    model.rvs_to_initial_values = dict.fromkeys(starts)
+    try:
+        return remove_value_transforms(model)
+    finally:
+        model.rvs_to_initial_values = starts
 
 
 def _parents(model: pm.Model, rv: Variable) -> bool:
