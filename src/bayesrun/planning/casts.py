@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import pymc as pm
 
-__all__ = ["Given", "casts", "lost", "watched"]
+__all__ = ["Given", "casts", "is_masked", "lost", "masked", "watched"]
 
 ROUNDING: Final = 1e-6
 """Share of the standard deviation that single precision may move a number by."""
@@ -62,6 +62,38 @@ def watched() -> Iterator[Given]:
     finally:
         Model.make_obs_var, pymc.data.convert_data = observe, convert
         distribution.convert_observed_data = convert_observed
+
+
+@contextmanager
+def masked() -> Iterator[list[np.ma.MaskedArray[Any, Any]]]:
+    """Note the arrays with gaps that a model's code hands over to be observed as such, which PyMC draws."""
+    from pymc.distributions import distribution
+
+    given: list[np.ma.MaskedArray[Any, Any]] = []
+    convert = distribution.convert_observed_data
+
+    def converted(data: Any) -> Any:
+        given.extend([data] if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data) else [])
+        return convert(data)
+
+    distribution.convert_observed_data = converted
+    try:
+        yield given
+    finally:
+        distribution.convert_observed_data = convert
+
+
+def is_masked(array: np.ndarray, given: Iterable[np.ma.MaskedArray[Any, Any]]) -> bool:
+    """Whether the gaps of an array are those of one that was handed over as such."""
+    if array.dtype.kind != "f":
+        return False
+    gaps = np.isnan(array)
+    return any(
+        one.shape == array.shape
+        and np.array_equal(np.ma.getmaskarray(one), gaps)
+        and np.array_equal(np.asarray(one.data)[~gaps], array[~gaps])
+        for one in given
+    )
 
 
 def casts(model: pm.Model, given: Given, arrays: Mapping[str, np.ndarray]) -> list[str]:

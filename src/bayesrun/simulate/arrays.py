@@ -19,7 +19,7 @@ from bayesrun.types import Dataset
 if TYPE_CHECKING:
     import pymc as pm
 
-__all__ = ["FromDraws", "candidates", "degenerate", "equal", "observed_values", "replaced"]
+__all__ = ["FromDraws", "candidates", "degenerate", "equal", "filled", "observed_values", "replaced"]
 
 type FromDraws = Callable[[Dataset, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
@@ -58,7 +58,30 @@ def candidates(model: pm.Model, data: Dataset) -> dict[str, list[str]]:
         values that it worked out, and several where arrays are alike.
     """
     values = observed_values(model)
-    return {name: [array for array in data if equal(data[array], value)] for name, value in values.items()}
+    return {
+        name: [array for array in data if equal(data[array], value) or equal(_without_gaps(data[array], value), value)]
+        for name, value in values.items()
+    }
+
+
+def filled(array: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Put drawn values where an array has any, if it has gaps, which stay."""
+    if array.shape == drawn.shape or array.dtype.kind != "f":
+        return drawn
+    there = ~np.isnan(array)
+    if drawn.shape != (int(there.sum()),):
+        return drawn
+    found = array.copy()
+    found[there] = drawn
+    return found
+
+
+def _without_gaps(array: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Values of an array with gaps in one row, as PyMC observes them, where that row is as long as `value`."""
+    if array.dtype.kind != "f" or value.ndim != 1 or array.shape == value.shape:
+        return array
+    there = ~np.isnan(array)
+    return array[there] if int(there.sum()) == value.size else array
 
 
 def replaced(data: Dataset, arrays: Mapping[str, np.ndarray]) -> Dataset:

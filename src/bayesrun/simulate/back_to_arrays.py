@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bayesrun.base.messages import in_one_line
 from bayesrun.errors import BayesrunError
-from bayesrun.simulate.arrays import FromDraws, candidates, equal, observed_values, replaced
+from bayesrun.simulate.arrays import FromDraws, candidates, equal, filled, observed_values, replaced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,8 +81,7 @@ def way_back(
     _refuse_shared(arrays)
 
     def back(data: Dataset, draws: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        del data
-        return {arrays[name]: values for name, values in draws.items()}
+        return {arrays[name]: filled(data[arrays[name]], values) for name, values in draws.items()}
 
     second = _built(build, replaced(base, back(base, drawn)))
     wrong = [name for name, values in observed_values(second).items() if not _alike(values, drawn[name])]
@@ -99,7 +98,7 @@ def _array(build: Build, base: Dataset, name: str, found: list[str], draws: np.n
         return found[0]
     for array in found:
         try:
-            model = build(replaced(base, {array: draws}))
+            model = build(replaced(base, {array: filled(base[array], draws)}))
         except Exception:  # noqa: BLE001 - a builder may raise anything about data that are not its own
             continue
         if _alike(observed_values(model)[name], draws):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pytensor
+from pymc.exceptions import ImputationWarning
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant
 from pytensor.graph.traversal import ancestors
@@ -55,7 +57,10 @@ def bound_builder(function: Callable[..., Any], params: Mapping[str, Any]) -> Ca
 
     @functools.wraps(function)
     def build(dataset: Dataset) -> Any:
-        model = own(dataset) if asks else own()
+        with warnings.catch_warnings():
+            # the plan says what is drawn since it is missing, or refuses the gaps
+            warnings.simplefilter("ignore", ImputationWarning)
+            model = own(dataset) if asks else own()
         if values := {name.removesuffix(HELD): dataset[name] for name in dataset if is_held(name)}:
             _put_in(model, values)
         return model
