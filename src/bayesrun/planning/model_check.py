@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sysconfig
 import traceback
-import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import numpy as np
 from bayesrun.base.imports import import_target, module_constant, module_files
 from bayesrun.base.source_code import executed, source_digest
 from bayesrun.errors import BayesrunError, ConfigError, DataError
-from bayesrun.planning.casts import casts, watched
+from bayesrun.planning.casts import casts, is_masked, masked, watched
 from bayesrun.planning.columns_read import Read, noted, with_scales
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Built", "build", "build_model", "check_discrete", "check_other", "probe", "source_of", "undoable"]
 
+
+type Gaps = Sequence[np.ma.MaskedArray[Any, Any]]
+"""Arrays with gaps that a builder handed over as such."""
 
 type View = Callable[[Collection[str]], Dataset]
 """Gives the dataset of the rows that have the arrays that are used, in the form that the model wants."""
@@ -125,6 +128,7 @@ def build(target: Target, dataset: Dataset, view: View | None = None, known: Col
         *([_untold(target.name, hidden)] if hidden else []),
         *_without_terms(model, target.name),
         *_unread(target.name, dataset, read),
+        *_imputed(model, target.name),
     )
     warnings = [
         f"model={target.name}: {name} computes with a narrow integer, which overflows silently; write the number "
@@ -192,6 +196,18 @@ def _unread(name: str, dataset: Dataset, read: Read) -> list[str]:
     return [f"model={name} reads nothing of data={dataset.name}; data=none leaves it out of the study"]
 
 
+def _imputed(model: pm.Model, name: str) -> list[str]:
+    """Say what of the outcome is drawn since it is missing."""
+    from bayesrun.simulate.refusals import imputed
+
+    return [
+        f"model={name}: {count} of the values that {whole} observes {'are' if count > 1 else 'is'} missing and drawn "
+        f"with the parameters, as {whole}_unobserved; LOO is over the others"
+        for whole in imputed(model)
+        for count in [int(np.prod(model.rvs_to_values[model[f"{whole}_unobserved"]].type.shape))]
+    ]
+
+
 def _again(builder: Callable[..., Any], target: Target, stored: Dataset, *, whole: bool) -> pm.Model | None:
     """Build a model on what a worker will find; None where that fails for want of other columns."""
     try:
@@ -218,18 +234,11 @@ def _first(
     read : Read
         What the builder and the hook for pointwise terms read of it.
     """
-    from pymc.exceptions import ImputationWarning
-
-    from bayesrun.data import check_values
-    from bayesrun.data.hints import override
-
     used = known
     while True:
         failed = model = None
         seen, read = noted(dataset)
-        with watched() as given, warnings.catch_warnings():
-            # gaps may still be left out, and those that stay are refused
-            warnings.simplefilter("ignore", ImputationWarning)
+        with watched() as given, masked() as gaps:
             try:
                 model = build_model(builder, target, seen)
             except BayesrunError as error:
@@ -246,19 +255,41 @@ def _first(
         dataset = rows
         if same:
             break
-    try:
-        check_values(dataset, [name for name in dataset if name in read.arrays])
-    except DataError as error:
-        hint = ""
-        if len(dataset) > 1 and read.arrays >= set(dataset):
-            hint = f". The model reads every column; name those that it needs: {override({'ARRAY': 'COLUMN'})}"
-        raise DataError(f"model={target.name} data={dataset.name}: {error}{hint}") from failed
+    _check_read(target, dataset, read, model, gaps, failed)
     if model is None:
         assert failed is not None
         raise failed
     if changed := casts(model, given, {name: dataset.arrays[name] for name in dataset if name in read.arrays}):
         raise DataError("\n".join(f"model={target.name}: {line}" for line in changed))
     return model, dataset, read
+
+
+def _check_read(
+    target: Target, dataset: Dataset, read: Read, model: pm.Model | None, gaps: Gaps, failed: BayesrunError | None
+) -> None:
+    """Check the arrays that a builder read; `failed` is what it raised on them."""
+    from bayesrun.data import check_values
+    from bayesrun.data.hints import override
+    from bayesrun.simulate.refusals import imputed
+
+    try:
+        check_values(_closed(dataset, gaps), [name for name in dataset if name in read.arrays])
+    except DataError as error:
+        hint = ""
+        if model is not None and imputed(model):
+            hint = (
+                f". Or have PyMC draw what is missing of {', '.join(imputed(model))} as a parameter: "
+                "observed=np.ma.masked_invalid(data[...])"
+            )
+        if len(dataset) > 1 and read.arrays >= set(dataset):
+            hint += f". The model reads every column; name those that it needs: {override({'ARRAY': 'COLUMN'})}"
+        raise DataError(f"model={target.name} data={dataset.name}: {error}{hint}") from failed
+
+
+def _closed(dataset: Dataset, gaps: Gaps) -> Dataset:
+    """Return a dataset as it is checked: with numbers in the gaps that the model is to draw."""
+    drawn = {name: np.nan_to_num(array, nan=0.0) for name, array in dataset.arrays.items() if is_masked(array, gaps)}
+    return dataclasses.replace(dataset, arrays={**dataset.arrays, **drawn}) if drawn else dataset
 
 
 def _ask_hook(builder: Callable[..., Any], target: Target, seen: Dataset, failed: BayesrunError | None) -> None:

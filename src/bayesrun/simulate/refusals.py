@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from pymc.data import MinibatchOp
 from pymc.distributions.custom import CustomDistRV
+from pymc.distributions.distribution import PartialObservedRV
 from pymc.variational.minibatch_rv import MinibatchRandomVariable
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     import pymc as pm
 
-__all__ = ["from_data", "in_graph", "undrawable"]
+__all__ = ["from_data", "imputed", "in_graph", "undrawable"]
 
 IMPROPER: Final = {"FlatRV": "Flat", "HalfFlatRV": "HalfFlat", "ICARRV": "ICAR"}
 """Distributions that do not integrate to 1, by the class of their op."""
@@ -56,15 +57,20 @@ def in_graph(model: pm.Model, given: Sequence[str]) -> list[str]:
     drawn = [rv for rv in model.basic_RVs if rv.name not in given]
     for rv in drawn:
         reasons += [f"{rv.name} {text}" for text in dict.fromkeys(_undrawable(rv, model))]
-    names = {str(rv.name) for rv in model.basic_RVs}
-    for name in sorted(names):
-        whole = name.removesuffix("_unobserved")
-        if whole != name and f"{whole}_observed" in names:
-            reasons.append(
-                f"{whole} is partly missing, and the drawn values of what is missing would be data and truth at once; "
-                "leave those rows out: data.drop_missing=true"
-            )
+    reasons += [
+        f"{whole} is partly missing, and PyMC does not part its distribution into the missing and the observed values, "
+        "so that one cannot be drawn after the other; leave those rows out: data.drop_missing=true"
+        for whole in imputed(model)
+        if isinstance(model[f"{whole}_observed"].owner.op, PartialObservedRV)
+    ]
     return reasons
+
+
+def imputed(model: pm.Model) -> list[str]:
+    """Name the observed variables of which PyMC draws the missing values, as ``NAME_unobserved``."""
+    names = {str(rv.name) for rv in model.observed_RVs}
+    found = [str(rv.name).removesuffix("_unobserved") for rv in model.free_RVs if str(rv.name).endswith("_unobserved")]
+    return [name for name in found if f"{name}_observed" in names]
 
 
 def undrawable(model: pm.Model, *, given_free: bool) -> list[str]:

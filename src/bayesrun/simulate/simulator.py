@@ -16,7 +16,7 @@ from bayesrun.errors import ConfigError
 from bayesrun.simulate.arrays import FromDraws, replaced
 from bayesrun.simulate.back_to_arrays import Refused, way_back
 from bayesrun.simulate.draws import Compiled, compile_model, draw, trial
-from bayesrun.simulate.refusals import from_data, in_graph
+from bayesrun.simulate.refusals import from_data, imputed, in_graph
 from bayesrun.simulate.spread import Spread, spread
 from bayesrun.simulate.truth import PRIOR, Truth
 from bayesrun.simulate.values import given_names
@@ -176,7 +176,8 @@ def _prepare(build: Build, base: Dataset, truth: Truth, model: pm.Model | None) 
             return reasons, None
     except Refused as refused:
         return [str(refused)], None
-    unknown = tuple(str(v.name) for v in model.deterministics if str(v.name) in differing)
+    # of what PyMC imputes the whole holds data too, and the part that is missing has its truth under its own name
+    unknown = tuple(str(v.name) for v in model.deterministics if str(v.name) in {*differing, *imputed(model)})
     return [], Simulator(build, base, truth, tuple(way.back(base, drawn)), unknown, ready, way.back)
 
 

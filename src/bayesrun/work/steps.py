@@ -171,7 +171,10 @@ def _refuse_unobserved(model: pm.Model) -> None:
 
 
 def _observed(model: pm.Model) -> list[str]:
-    return [str(rv.name) for rv in model.observed_RVs]
+    """Name what is predicted: what is observed, and with what is missing of it the whole."""
+    from bayesrun.simulate.refusals import imputed
+
+    return [*(str(rv.name) for rv in model.observed_RVs), *imputed(model)]
 
 
 def _free(model: pm.Model, tree: xr.DataTree) -> xr.Dataset:
