@@ -22,6 +22,8 @@ from pytensor.scalar import basic as ps
 from pytensor.scalar.math import Sigmoid, Softplus
 from pytensor.tensor.elemwise import Elemwise
 
+import bayesrun.samplers.lanes.incomplete_beta  # noqa: F401  (PyTensor learns of it there)
+
 if TYPE_CHECKING:
     from pytensor.graph.basic import Variable
     from pytensor.graph.fg import FunctionGraph
