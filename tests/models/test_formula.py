@@ -76,6 +76,16 @@ def test_intercepts_at_the_mean_and_at_zero(data):
     np.testing.assert_allclose(np.ravel([found["x"], *found["kind"]]), fit.params[1:], rtol=1e-5)
 
 
+@pytest.mark.parametrize(("formula", "family"), [("y ~ 1", "gaussian"), ("seen ~ 1", "bernoulli")])
+def test_without_predictors_the_mean_has_a_value_for_each_row(data, formula, family):
+    """Bambi's has one, along the dim of all rows."""
+    model = build(data, formula=formula, family=family)
+    (mean,) = (v for v in model.deterministics if model.named_vars_to_dims.get(v.name) == ("__obs__",))
+    assert mean.type.shape == (24,)
+    assert model[mean.name] is mean
+    assert model.unobserved_RVs[-1] is mean
+
+
 def test_default_has_pointwise_terms_and_coords():
     grunfeld = default_data("formula")
     model = build(grunfeld, formula="invest ~ value + capital + (1|firm)")

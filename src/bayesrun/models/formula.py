@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 import pymc as pm
+import pytensor.tensor as pt
+from pymc.util import treelist
 
 from bayesrun.base.spelling import EXACT, known_order
 from bayesrun.errors import ConfigError, DataError
@@ -144,6 +146,7 @@ def build(
         )
     _add_intercept_at_zero(spec)
     model = spec.backend.model
+    _lay_along_rows(model, len(frame))
     if family in _ORDINAL:
         # cumulative probabilities: one for each cut point, where Bambi names the dim of the levels
         model.named_vars_to_dims[spec.family.likelihood.parent] = ("__obs__", "threshold_dim")
@@ -167,6 +170,22 @@ def notes(data: Dataset, *, formula: str, family: str = "gaussian", **rest: Any)
     if family in _ORDINAL:
         return [f"{outcome}: ordered as {' < '.join(map(str, levels))}"]
     return [f"{outcome}: compared with {(levels if _stated(data, outcome) else sorted(levels))[0]!r}"]
+
+
+def _lay_along_rows(model: pm.Model, rows: int) -> None:
+    """Repeat what is the same for all rows, and yet has their dim: Bambi's mean of a formula without predictors."""
+    for place, variable in enumerate(list(model.deterministics)):
+        dims = model.named_vars_to_dims.get(variable.name) or ()
+        shape = tuple(
+            rows if dim == "__obs__" and size == 1 else size
+            for dim, size in zip(dims, variable.type.shape, strict=False)
+        )
+        if shape == variable.type.shape or None in shape:
+            continue
+        whole = pt.broadcast_to(variable, shape)
+        whole.name = variable.name
+        model.deterministics = treelist([*model.deterministics[:place], whole, *model.deterministics[place + 1 :]])
+        model.named_vars[variable.name] = whole
 
 
 def _read(formula: str) -> tuple[set[str], str | None, str | None]:
