@@ -9,7 +9,7 @@ import pytest
 
 from bayesrun.planning.disk_space import BLOCK, Numbers, fit_bytes, numbers_of, study_bytes
 from bayesrun.store.folder import Store
-from bayesrun.types import Cell, CheckedCell, Dataset, SamplerOptions, Simulation, Steps, Target
+from bayesrun.types import Cell, CheckedCell, Dataset, Kept, SamplerOptions, Simulation, Steps, Target
 from bayesrun.work.worker import execute
 from tiny_models import DATA, NO_STEPS, batch, build, spec
 
@@ -18,6 +18,11 @@ NOBODY = Target("none", "none.none")
 ROWS = Dataset(
     {"y": np.arange(60.0), "group": np.repeat(np.arange(12), 5)},
     coords={"obs": tuple(map(str, range(60))), "county": tuple(f"county number {i}" for i in range(12))},
+    dims={"y": ("obs",), "group": ("obs",)},
+)
+MORE_ROWS = Dataset(
+    {"y": np.arange(400.0), "group": np.repeat(np.arange(20), 20)},
+    coords={"obs": tuple(map(str, range(400)))},
     dims={"y": ("obs",), "group": ("obs",)},
 )
 
@@ -56,7 +61,7 @@ def test_shapes_that_the_graph_does_not_state_are_worked_out():
 def store(tmp_path) -> Store:
     found = Store(tmp_path / "study")
     found.prepare()
-    for data in (DATA, ROWS):
+    for data in (DATA, ROWS, MORE_ROWS):
         found.write_data(data)
     return found
 
@@ -89,6 +94,34 @@ def test_a_folder_has_the_bytes_that_were_told(store, builder, data, steps, draw
     written = sum(path.stat().st_size for path in store.fit_folder("k0").rglob("*") if path.is_file())
     told = fit_bytes(numbers_of(builder(data)), cell(steps, draws=draws))
     assert written / FACTOR <= told <= written * FACTOR
+
+
+def one_term(data: Dataset) -> pm.Model:
+    """Two numbers and a Deterministic of each row."""
+    with pm.Model(coords={"obs": data.coords["obs"]}) as model:
+        level, scale = pm.Normal("level"), pm.HalfNormal("scale")
+        mean = pm.Deterministic("mean", level + data["group"], dims="obs")
+        pm.Normal("y", mean, scale, observed=data["y"], dims="obs")
+    return model
+
+
+@pytest.mark.parametrize("kept", [Kept(), Kept(("lean",)), Kept(("log_likelihood",), single=True)])
+@pytest.mark.parametrize(("builder", "data"), [(many, ROWS), (one_term, ROWS), (one_term, MORE_ROWS)])
+def test_what_a_fit_of_many_draws_keeps_is_told_within_15_percent(store, builder, data, kept):
+    steps = Steps(figures=False, posterior_predictive=False, prior_draws=50)
+    wanted = spec(
+        model=Target("mine", f"{builder.__module__}.{builder.__name__}"),
+        data_hash=data.digest(),
+        steps=steps,
+        options=SamplerOptions(draws=2000, chains=2),
+        kept=kept,
+    )
+    with pytensor.config.change_flags(mode="FAST_COMPILE"):
+        (outcome,) = execute(batch(wanted), store)
+    assert outcome.status == "done", outcome.message
+    written = sum(path.stat().st_size for path in store.fit_folder("k0").rglob("*") if path.is_file())
+    told = fit_bytes(numbers_of(builder(data)), dataclasses.replace(cell(steps, draws=2000), kept=kept))
+    assert told == pytest.approx(written, rel=0.15, abs=2 * BLOCK)
 
 
 def test_every_step_and_length_adds_to_the_size():

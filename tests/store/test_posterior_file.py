@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from bayesrun.base.large_arrays import in_file, kept_in
 from bayesrun.store.posterior_file import read_tree, write_tree
 from fake_trees import fake_tree
 
@@ -112,3 +113,32 @@ def test_a_dim_that_arviz_keeps_for_itself(tmp_path):
     back = read_tree(tmp_path / "group.nc")
     for name, group in groups.items():
         xr.testing.assert_identical(back[name].to_dataset(), group)
+
+
+def test_groups_in_single_precision_take_half_and_come_back_as_double_numbers(tmp_path):
+    tree = fake_tree(kind="nuts")
+    terms = np.random.default_rng(4).normal(size=(*tree["posterior"]["mu"].shape, 500))
+    tree["log_likelihood"] = xr.DataTree(xr.Dataset({"y": (("chain", "draw", "row"), terms)}))
+    write_tree(tree, tmp_path / "double.nc")
+    write_tree(tree, tmp_path / "single.nc", ["log_likelihood", "posterior_predictive"])
+    saved = (tmp_path / "double.nc").stat().st_size - (tmp_path / "single.nc").stat().st_size
+    assert saved == pytest.approx(terms.nbytes / 2, rel=0.05)
+    assert read(tmp_path / "single.nc")["log_likelihood"]["y"].dtype == np.float32
+    back = read_tree(tmp_path / "single.nc")
+    assert back["log_likelihood"]["y"].dtype == np.float64
+    np.testing.assert_array_equal(back["log_likelihood"]["y"], terms.astype(np.float32))
+    assert dict(back.attrs) == dict(tree.attrs)
+    xr.testing.assert_identical(back["posterior"].to_dataset(), tree["posterior"].to_dataset())
+
+
+def test_a_large_tree_is_written_and_read_piece_by_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr("bayesrun.base.large_arrays.PART", 4096)
+    for module in ("bayesrun.base.large_arrays", "bayesrun.store.posterior_file"):
+        monkeypatch.setattr(f"{module}.LARGE", 10_000)
+    tree = fake_tree(kind="nuts", divergent=2)
+    write_tree(tree, tmp_path / "large.nc")
+    with kept_in(tmp_path):
+        back = read_tree(tmp_path / "large.nc")
+    assert in_file(back["posterior"]["mu"].values)
+    for name in tree.children:
+        xr.testing.assert_identical(back[name].to_dataset(), tree[name].to_dataset())

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["LARGE", "PART", "columns", "empty", "in_file", "kept_in", "let_go", "parts", "pieces", "steps"]
 
-LARGE = 2**25
+LARGE = 2**24
 """Bytes of arrays that are made together from which they are kept in a file."""
 PART = 2**24
 """Bytes of an array that are worked on together."""
 
-WIDE = 2**26
+WIDE = 2**25
 """Bytes of columns that are read together: each time the whole file goes by."""
 NEIGHBOURS = 2**17
 """Bytes that come into memory with one number of a file."""
@@ -41,12 +41,12 @@ class _Mapped(mmap.mmap):
 
 @contextmanager
 def kept_in(folder: Path) -> Iterator[None]:
-    """Name the folder whose disk takes what is too large for memory, for this process; it has to exist."""
+    """Name the folder whose disk takes what is too large for memory, for this process."""
     _folder.append(folder)
     try:
         yield
     finally:
-        _folder.pop()
+        _folder.remove(folder)
 
 
 def empty[T: Hashable](wanted: Mapping[T, tuple[tuple[int, ...], Any]]) -> dict[T, np.ndarray]:
@@ -70,6 +70,7 @@ def empty[T: Hashable](wanted: Mapping[T, tuple[tuple[int, ...], Any]]) -> dict[
     for name, size in sizes.items():
         starts[name] = end
         end += -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+    _folder[-1].mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=_folder[-1]) as file:
         _reserve(file.fileno(), end)
         mapped = _Mapped(file.fileno(), end)

@@ -106,7 +106,8 @@ def _replayed(store: Store, spec: FitSpec, console: Console, *, data_only: bool)
         told = f"nothing stored to hold it against: {lost}" if lost else "not stored before"
         console.print(f"done: {told}", markup=False, soft_wrap=True)
         return OTHER if lost else SAME
-    lines = differences(store.read_tree(spec.key)["posterior"].to_dataset(), found.tree["posterior"].to_dataset())
+    drawn = found.tree["posterior"].to_dataset().drop_vars(stored.left_out, errors="ignore")
+    lines = differences(store.read_tree(spec.key)["posterior"].to_dataset(), drawn)
     if not lines:
         console.print("done: the stored draws", markup=False)
         return SAME

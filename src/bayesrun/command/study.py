@@ -15,6 +15,7 @@ from bayesrun.errors import BayesrunError
 from bayesrun.planning import costs, preflight
 from bayesrun.planning.batches import expand, study_name
 from bayesrun.planning.generators import mechanisms
+from bayesrun.planning.kept import with_kept
 from bayesrun.planning.keys import fit_key, specs_of
 from bayesrun.planning.reasons import reasons
 from bayesrun.planning.same_fits import Together, together
@@ -67,7 +68,7 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
         announcement.announce(console, store.root.name, plan, checked.cells, estimate, why)
         study_file.check_extended(stored, checked.cells, whole)
         if plan.batches:
-            preflight.last_checks(plan, checked, settings.dispatch, output, estimate.bytes)
+            preflight.last_checks(plan, checked, settings.dispatch, output, estimate.bytes + estimate.meanwhile)
         if settings.dry_run:
             if plan.batches:
                 tracking.check_server(settings.track, output)
@@ -91,6 +92,8 @@ def _checked(
     own = dataclasses.replace(settings.study, levels=whole.levels)  # the rest may be about another model
     found = preflight.check(cells, simulated=own.kind != "fit", generator=settings.generator)
     checked = mechanisms(found, dataclasses.replace(settings, study=own))
+    kept = with_kept(checked.cells, checked.models.values(), settings.output)
+    checked = dataclasses.replace(checked, cells=kept)
     joined = together(checked.cells, [fit_key(cell, seed, 0) for cell in checked.cells])
     checked = dataclasses.replace(
         checked,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesrun.base.label_forms import told_apart
+from bayesrun.base.large_arrays import PART, columns
 from bayesrun.base.messages import in_one_line
 from bayesrun.figures.canvas import CHAIN_COLOURS, blank, footer, panels, safe_text, save, tidy, whole_ticks
 from bayesrun.figures.chain_ranks import BAND, rank_band, rank_differences, thin
@@ -156,11 +157,14 @@ def choose_scalars(posterior: xr.Dataset, limit: int = MAX_SCALARS) -> tuple[dic
 def _scalars(name: str, variable: xr.DataArray) -> Iterator[tuple[str, Floats]]:
     ordered = variable.transpose("chain", "draw", ...)
     dims = ordered.dims[2:]
-    values = ordered.values.astype(float)
+    sizes = ordered.shape[:2]
     along = [told_apart([str(label) for label in variable[dim].values]) for dim in dims]
-    for index in np.ndindex(values.shape[2:]):
-        labels = [texts[i] for texts, i in zip(along, index, strict=True)]
-        yield (f"{name}[{', '.join(labels)}]" if labels else name), values[(..., *index)]
+    indices = np.ndindex(ordered.shape[2:])
+    for _, rows in columns(ordered.values.reshape(math.prod(sizes), -1), PART):
+        for row in rows:
+            labels = [texts[i] for texts, i in zip(along, next(indices), strict=True)]
+            values = row.astype(float).reshape(sizes)
+            yield (f"{name}[{', '.join(labels)}]" if labels else name), values
 
 
 def _has(tree: xr.DataTree, group: str, variable: str) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesrun.base.large_arrays import LARGE, let_go
 from bayesrun.base.rounding import share
 from bayesrun.figures.canvas import CHAIN_COLOURS, blank, safe_text, tidy, whole_ticks
 
@@ -78,8 +79,16 @@ def predictive_figure(tree: xr.DataTree, group: str) -> Figure:
 
 
 def _flat(variable: xr.DataArray) -> Floats:
-    draws = variable.transpose("chain", "draw", ...).values.astype(float)
-    return draws.reshape(draws.shape[0] * draws.shape[1], -1)
+    drawn = variable.transpose("chain", "draw", ...).values
+    draws = drawn.reshape(drawn.shape[0] * drawn.shape[1], -1)
+    some = draws[_evenly(len(draws), max(PREDICTIVE_CURVES, LARGE * len(draws) // max(draws.nbytes, 1)))]
+    let_go(draws)
+    return some.astype(float)
+
+
+def _evenly(count: int, most: int) -> NDArray[np.int_] | slice:
+    """Choose so many of the predicted datasets, evenly spaced; all where they are few."""
+    return slice(None) if count <= most else np.linspace(0, count - 1, most).astype(int)
 
 
 def _cut(draws: Floats, data: Floats) -> tuple[int, Floats] | None:

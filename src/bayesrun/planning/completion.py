@@ -17,6 +17,7 @@ from bayesrun.errors import ConfigError
 from bayesrun.planning.keys import source_alone
 from bayesrun.statistics.measures import parse_decisions
 from bayesrun.types import Asked
+from bayesrun.types.kept import GROUPS, OF_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -63,9 +64,14 @@ def is_complete(outcome: Outcome | None, spec: FitSpec) -> bool:
 
     It may have more. A step that failed, or in which a worker was lost, is missing; one that cannot be done is not.
     """
-    if outcome is None or unmet(outcome, spec):
+    if outcome is None or unmet(outcome, spec) or not _keeps(outcome, spec):
         return False
     return _has(outcome, spec) and not any(getattr(missing_steps(outcome, spec), name) for name in SWITCHES)
+
+
+def _keeps(outcome: Outcome, spec: FitSpec) -> bool:
+    """Whether a stored fit has the Deterministics that are to be kept; of groups see `missing_steps`."""
+    return not any(name not in GROUPS and spec.kept.has(name) for name in outcome.left_out)
 
 
 def is_answered(outcome: Outcome, spec: FitSpec) -> bool:
@@ -131,6 +137,10 @@ def missing_steps(outcome: Outcome, spec: FitSpec) -> Steps:
     lacking["prior_predictive"] |= wanted.prior_predictive and "prior_predictive" not in cannot and again
     name = "log_likelihood"
     lacking[name] |= wanted.log_likelihood and outcome.step_sources.get(name) != spec.step_sources.get(name)
+    thin = {*outcome.left_out, *(GROUPS if outcome.single and not spec.kept.single else ())}
+    for step, groups in OF_STEP.items():
+        again = any(name in thin and spec.kept.has(name) for name in groups)
+        lacking[step] |= getattr(wanted, step) and step not in cannot and again
     return dataclasses.replace(wanted, **lacking)
 
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from bayesrun.base.large_arrays import LARGE
 from bayesrun.base.machine import cores
 from bayesrun.planning.completion import SWITCHES
 from bayesrun.planning.disk_space import fit_bytes, numbers_of, study_bytes
 from bayesrun.planning.effort import alike, steps_of
 from bayesrun.store.whole_files import unsealed
-from bayesrun.types import canonical_json
+from bayesrun.types import Kept, canonical_json
+from bayesrun.types.kept import LEAN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -62,12 +64,21 @@ class Estimate:
         Labels of cells for which there is no earlier fit to go by.
     loose
         Labels of cells for which there are only fits with other parameters or options to go by.
+    largest
+        Bytes of the largest fit among them.
+    lean
+        Bytes that the study would take with ``output.keep=lean``.
+    meanwhile
+        Bytes of disk that are taken beside these while fits are worked on, and free again after that.
     """
 
     bytes: int
     seconds: float | None
     unknown: tuple[str, ...] = ()
     loose: tuple[str, ...] = ()
+    largest: int = 0
+    lean: int = 0
+    meanwhile: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,12 +126,22 @@ def estimate(
     by_label = {checked.cell.label: checked for checked in cells}
     there = {spec.cell: by_label[spec.cell] for spec in left}
     counted = _counted(models, there)
-    size = sum(_sizes(left, plan, there, counted)) + study_bytes(counted, there)
+    sizes = list(_sizes(left, plan, there, counted))
+    beside = study_bytes(counted, there)
+    size = sum(sizes) + beside
+    sparse = {label: dataclasses.replace(cell, kept=Kept((LEAN,))) for label, cell in there.items()}
+    whole = {label: dataclasses.replace(cell, kept=Kept()) for label, cell in there.items()}
+    each = max(_sizes(left, plan, whole, counted))
+    room: dict[str, Any] = {
+        "largest": max(sizes),
+        "lean": sum(_sizes(left, plan, sparse, counted)) + beside,
+        "meanwhile": min(workers(dispatch), len(left)) * 2 * each * (each > LARGE),
+    }
     facts = known(store)
     basis = {batch.label: _basis(batch.specs[0], facts) for batch in plan.batches}
     unknown = tuple(label for label, (found, _) in basis.items() if not found)
     if unknown:
-        return Estimate(size, None, unknown)
+        return Estimate(size, None, unknown, **room)
     loose = tuple(label for label, (_, same) in basis.items() if not same)
     many = workers(dispatch)
     calls = [
@@ -133,7 +154,7 @@ def estimate(
     start += SIMULATED_STUDY * any(checked.simulation is not None for checked in there.values())
     drawing = {spec.cell for spec in left if spec.key not in plan.kept}
     compiled = sum(_compiled(basis[label][0], there[label]) for label in basis if label in drawing)
-    return Estimate(size, start + compiled + max(work / many, *calls), loose=loose)
+    return Estimate(size, start + compiled + max(work / many, *calls), loose=loose, **room)
 
 
 def _sizes(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from bayesrun.types.kept import GROUPS, LEAN
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
@@ -78,7 +80,9 @@ class Numbers(NamedTuple):
 
 def numbers_of(model: pm.Model) -> Numbers:
     """Count the numbers of a model; shapes that its graph does not state are worked out."""
-    shapes = _shapes(model)
+    from bayesrun.samplers.groups import shapes_of
+
+    shapes = shapes_of(model)
 
     def count(variables: Iterable[Any]) -> int:
         return sum(math.prod(shapes[variable.name]) for variable in variables)
@@ -94,34 +98,6 @@ def numbers_of(model: pm.Model) -> Numbers:
         labels,
         len(named),
     )
-
-
-def _shapes(model: pm.Model) -> dict[str, tuple[int, ...]]:
-    """Shape of every named variable: from its type, its coords, or its graph."""
-    import pytensor
-
-    found: dict[str, tuple[int, ...]] = {}
-    left = []
-    for variable in (*model.unobserved_RVs, *model.observed_RVs, *model.data_vars):
-        dims = model.named_vars_to_dims.get(variable.name) or [None] * variable.ndim
-        lengths = [
-            size if size is not None else _length(model, dim)
-            for size, dim in zip(variable.type.shape, dims, strict=True)
-        ]
-        if None in lengths:
-            left.append(variable)
-        else:
-            found[variable.name] = tuple(int(length) for length in lengths if length is not None)
-    if left:
-        with pytensor.config.change_flags(cxx=""):
-            values = pytensor.function([], [variable.shape for variable in left], mode="FAST_COMPILE")()
-        found |= {v.name: tuple(map(int, shape)) for v, shape in zip(left, values, strict=True)}
-    return found
-
-
-def _length(model: pm.Model, dim: Any) -> int | None:
-    labels = model.coords.get(dim) if dim is not None else None
-    return None if labels is None else len(labels)
 
 
 def fit_bytes(numbers: Numbers, checked: CheckedCell) -> int:
@@ -152,17 +128,24 @@ def _posterior(numbers: Numbers, checked: CheckedCell) -> int:
     variational = checked.kind == "variational"
     chains, draws = (1, options.draws * options.chains) if variational else (options.chains, options.draws)
     total = chains * draws
-    scalars = numbers.free + numbers.derived
+    kept = checked.kept
+    # of some Deterministics it is not known here how many numbers they have
+    some = any(name not in (LEAN, *GROUPS) for name in kept.what)
+    scalars = numbers.free + numbers.derived * some
+    predicted = NUMBER // 2 if kept.single else NUMBER
     axes = chains + draws
     groups = [NUMBER * (scalars * total + axes), STATS.get(checked.kind, 24) * total + NUMBER * axes]
     groups += [NUMBER * (numbers.observed + numbers.constant)]
     if steps.log_likelihood:
-        groups += [NUMBER * (numbers.observed * total + axes), 2 * NUMBER * numbers.observed]
+        groups += [2 * NUMBER * numbers.observed]
+        groups += [predicted * numbers.observed * total + NUMBER * axes] * kept.has("log_likelihood")
     if steps.posterior_predictive:
-        groups += [NUMBER * (numbers.observed * total + axes)]
+        groups += [predicted * numbers.observed * total + NUMBER * axes] * kept.has("posterior_predictive")
     if steps.prior_predictive:
-        groups += [NUMBER * steps.prior_draws * (scalars + 1), NUMBER * steps.prior_draws * (numbers.observed + 1)]
-        groups += [NUMBER * (numbers.priors * total + axes)]
+        every = numbers.free + numbers.derived
+        groups += [NUMBER * steps.prior_draws * (every + 1)] * kept.has("prior")
+        groups += [steps.prior_draws * (predicted * numbers.observed + NUMBER)] * kept.has("prior_predictive")
+        groups += [NUMBER * (numbers.priors * total + axes)] * kept.has("log_prior")
     if variational:
         groups += [2 * NUMBER * options.iterations]
     if checked.simulation is not None:

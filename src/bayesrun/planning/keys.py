@@ -85,6 +85,7 @@ def fit_spec(checked: CheckedCell, study_seed: int, replicate: int) -> FitSpec:
         asked=None if checked.asked is None else checked.asked.diagnostics,
         used=checked.used,
         left_out=checked.left_out,
+        kept=checked.kept,
     )
 
 

@@ -25,6 +25,9 @@ MOST_LABELS = 3
 """Cells that a line of the plan names."""
 
 
+MUCH = 2**30
+"""Bytes of a study from which its size is a warning."""
+
 MOST_REASONS = 10
 """Cells of which the text before a run says why they are drawn anew; a dry run says it of all."""
 
@@ -65,8 +68,10 @@ def announce(
     if not left:
         console.print("nothing to fit: every fit of this study is done")
     else:
-        size = f"{estimate.bytes / 2**20:.1f} MiB" if estimate.bytes < 2**30 else f"{estimate.bytes / 2**30:.1f} GiB"
-        console.print(f"estimate: {size} in the study's folder; time {_time(estimate)}", markup=False, soft_wrap=True)
+        told = f"estimate: {_size(estimate.bytes)} in the study's folder; time {_time(estimate)}"
+        console.print(told, markup=False, soft_wrap=True)
+        if estimate.bytes > MUCH:
+            console.print(f"warning: {_much(estimate)}", style="yellow", markup=False, soft_wrap=True)
 
 
 def show_plan(console: Console, plan: Plan, reasons: Mapping[str, str]) -> None:
@@ -102,6 +107,18 @@ def _time(estimate: Estimate) -> str:
         return f"unknown{cells}: no fit of this model, data and sampler was done here"
     loose = f", by fits of other parameters or options for {_few(estimate.loose)}" if estimate.loose else ""
     return f"about {_duration(estimate.seconds)}{loose}"
+
+
+def _much(estimate: Estimate) -> str:
+    """Say how much disk a study takes, and what would make it less."""
+    told = f"this study takes about {_size(estimate.bytes)} of disk, its largest fit {_size(estimate.largest)}"
+    if estimate.lean > 0.9 * estimate.bytes:
+        return f"{told}; fewer sampler.draws take less"
+    return f"{told}; output.keep=lean leaves {_size(estimate.lean)}, and makes the rest again when it is asked for"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"
 
 
 def _few(labels: Sequence[str]) -> str:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pymc as pm
+import pytensor
 import xarray as xr
 from arviz_base import dict_to_dataset
 from pymc.backends.arviz import find_constants, find_observations
 
 from bayesrun.base.label_forms import label_array
-from bayesrun.base.large_arrays import empty, in_file, let_go
+from bayesrun.base.large_arrays import LARGE, empty, in_file, let_go
 from bayesrun.types import LEFT
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ __all__ = [
     "nuts_draws",
     "posterior_names",
     "quiet",
+    "shapes_of",
     "tree",
     "without_deterministics",
 ]
@@ -193,7 +196,12 @@ def anyhow[T](model: pm.Model, make: Callable[[], T]) -> T:
 
 
 def nuts_draws(model: pm.Model, seed: int, options: SamplerOptions, **own: Any) -> Any:
-    """Draw by `pm.sample` as both of its samplers do that are used here; what one has of its own is added."""
+    """Draw by `pm.sample` as both of its samplers do that are used here; what one has of its own is added.
+
+    Deterministics that are large are left out, which is part of no draw: they are worked out from the draws.
+    """
+    if _large(model, options):
+        own["var_names"] = [rv.name for rv in model.free_RVs]
     return anyhow(
         model,
         lambda: pm.sample(
@@ -208,6 +216,13 @@ def nuts_draws(model: pm.Model, seed: int, options: SamplerOptions, **own: Any) 
             **own,
         ),
     )
+
+
+def _large(model: pm.Model, options: SamplerOptions) -> bool:
+    """Whether the Deterministics of all draws together are more than memory should hold."""
+    shapes = shapes_of(model) if model.deterministics else {}
+    numbers = sum(math.prod(shapes[variable.name]) for variable in model.deterministics)
+    return 8 * numbers * options.draws * options.chains > LARGE
 
 
 def arrays(draws: xr.Dataset, names: Sequence[str]) -> Arrays:
@@ -279,3 +294,29 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def shapes_of(model: pm.Model) -> dict[str, tuple[int, ...]]:
+    """Shape of every named variable: from its type, its coords, or its graph."""
+    found: dict[str, tuple[int, ...]] = {}
+    left = []
+    for variable in (*model.unobserved_RVs, *model.observed_RVs, *model.data_vars):
+        dims = model.named_vars_to_dims.get(variable.name) or [None] * variable.ndim
+        lengths = [
+            size if size is not None else _length(model, dim)
+            for size, dim in zip(variable.type.shape, dims, strict=True)
+        ]
+        if None in lengths:
+            left.append(variable)
+        else:
+            found[variable.name] = tuple(int(length) for length in lengths if length is not None)
+    if left:
+        with pytensor.config.change_flags(cxx=""):
+            values = pytensor.function([], [variable.shape for variable in left], mode="FAST_COMPILE")()
+        found |= {v.name: tuple(map(int, shape)) for v, shape in zip(left, values, strict=True)}
+    return found
+
+
+def _length(model: pm.Model, dim: Any) -> int | None:
+    labels = model.coords.get(dim) if dim is not None else None
+    return None if labels is None else len(labels)

@@ -21,6 +21,7 @@ import tempfile
 import zipfile
 from typing import TYPE_CHECKING, Any
 
+from bayesrun.base.large_arrays import kept_in
 from bayesrun.errors import DataError, StoreError
 from bayesrun.store.posterior_file import read_tree, write_tree
 from bayesrun.store.whole_files import (
@@ -59,10 +60,12 @@ LOCK = "study.lock"
 UNDER_WAY = "under_way"
 OF_DRAWS = (
     "attempts", "effort", "steps", "diagnostics_options", "quantity_sources", "step_sources", "observed_hash",
-    "size", "checksum", "files", "versions", "migrated",
+    "size", "checksum", "files", "versions", "migrated", "left_out", "single",
     "absent_steps",
 )  # fmt: skip
 """What an outcome says of stored draws and of what was worked out from them, whatever failed later."""
+SINGLE = ("log_likelihood", "posterior_predictive", "prior_predictive")
+"""Groups that may be stored in single precision."""
 DIGEST = re.compile(r"[0-9a-f]{16}")
 AGAIN = "the command of its study makes it again"
 
@@ -237,6 +240,7 @@ class Store:
                     "diagnostics_options": DiagnosticsOptions(**_tuples(fields["diagnostics_options"])),
                     "warnings": tuple(fields["warnings"]),
                     "attempts": tuple(fields["attempts"]),
+                    "left_out": tuple(fields.get("left_out", ())),
                     "files": {name: tuple(facts) for name, facts in fields.get("files", {}).items()},
                     "absent_steps": {name: Absent(**why) for name, why in fields.get("absent_steps", {}).items()},
                 }
@@ -407,7 +411,7 @@ class Store:
 
     def _with_posterior(self, outcome: Outcome, tree: xr.DataTree) -> Outcome:
         path = self.fit_folder(outcome.key) / POSTERIOR
-        write_atomically(path, lambda aside: write_tree(tree, aside))
+        write_atomically(path, lambda aside: write_tree(tree, aside, SINGLE if outcome.single else ()))
         size, checksum = facts_of(path)
         return dataclasses.replace(outcome, size=size, checksum=checksum)
 
@@ -503,7 +507,8 @@ class Store:
             If there is none, or it is not as it was written.
         """
         self.require_whole(key)
-        return read_tree(self.fit_folder(key) / POSTERIOR)
+        with kept_in(self.root):
+            return read_tree(self.fit_folder(key) / POSTERIOR)
 
     def require_whole(self, key: str) -> None:
         """Refuse a posterior that is not as it was written (reads the whole file).

@@ -8,6 +8,7 @@ from bayesrun.types.canonical import SCHEMA_VERSION, canonical_json, digest
 from bayesrun.types.cells import Cell, CheckedCell, Observed
 from bayesrun.types.data import Dataset, Origin, Role
 from bayesrun.types.fits import Batch, FitSpec, Plan, Try
+from bayesrun.types.kept import Kept
 from bayesrun.types.options import ALL_OPTIONS, Asked, DiagnosticsOptions, Gate, Resources, SamplerOptions, Steps
 from bayesrun.types.outcomes import DIAGNOSTICS, Absent, Drawn, Outcome, Verdict
 from bayesrun.types.protocols import LEFT, Builder, SampleFunction
@@ -32,6 +33,7 @@ __all__ = [
     "Drawn",
     "FitSpec",
     "Gate",
+    "Kept",
     "Observed",
     "Origin",
     "Original",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bayesrun.types.kept import Kept
 from bayesrun.types.options import ALL_OPTIONS, Asked, DiagnosticsOptions, Gate, Resources, SamplerOptions, Steps
 from bayesrun.types.simulations import Simulation
 from bayesrun.types.targets import Target
@@ -143,6 +144,8 @@ class CheckedCell:
         In the design of a study, all words that mean it now.
     superseded
         In the design of a study, in what the fit that its words mean now differs; empty: it is current.
+    kept
+        What of its fits stays in their files; part of no key.
     """
 
     cell: Cell
@@ -169,3 +172,4 @@ class CheckedCell:
     source: str = ""
     used: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    kept: Kept = Kept()

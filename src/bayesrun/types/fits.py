@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bayesrun.types.kept import Kept
 from bayesrun.types.options import DiagnosticsOptions, Resources, SamplerOptions, Steps
 from bayesrun.types.simulations import Simulation
 from bayesrun.types.targets import Target
@@ -22,7 +23,8 @@ class FitSpec:
     For simulated data, `simulation` says what they are drawn from and `data_seed` which they are. `quantity_sources`
     and `step_sources` are those of `CheckedCell`; they change no draw. `diagnostics` are what a summary has that is
     made now, and `asked` is what of it this command asks for, without what earlier ones did; None: all of it. The model
-    uses the arrays `used`, and columns of the table that are not stored are in `left_out`.
+    uses the arrays `used`, and columns of the table that are not stored are in `left_out`. What comes of it is stored
+    as far as `kept` says.
     """
 
     key: str
@@ -45,6 +47,7 @@ class FitSpec:
     asked: DiagnosticsOptions | None = None
     used: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    kept: Kept = Kept()
 
     @property
     def required(self) -> DiagnosticsOptions:

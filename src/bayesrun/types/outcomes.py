@@ -103,6 +103,9 @@ class Outcome:
         Of Python and the packages that decide the draws.
     degenerate
         For simulated data that are not finite or do not vary: what is wrong with them.
+    left_out, single
+        Groups and Deterministics that are not in posterior.nc, since they were not to be kept and can be made again;
+        and whether log-likelihood and predictive draws are in single precision there.
     migrated
         For a fit that was drawn in an older format: its ``schema``, and the ``key`` and ``fit_seed`` that it was drawn
         with, which are not those that its recipe has now; empty for any other.
@@ -133,6 +136,8 @@ class Outcome:
     step_sources: Mapping[str, str] = field(default_factory=dict)
     migrated: Mapping[str, Any] = field(default_factory=dict)
     absent_steps: Mapping[str, Absent] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    single: bool = False
 
     @property
     def absent_text(self) -> str:

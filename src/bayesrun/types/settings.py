@@ -119,9 +119,22 @@ class TrackOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """The folder that studies are written to; relative ones are relative to the working directory."""
+    """Where studies are written to, and what of their fits is kept.
+
+    Parameters
+    ----------
+    dir
+        The folder; a relative one is relative to the working directory.
+    keep
+        ``all``, ``lean`` (the draws of the free variables and what is small: sample statistics, truth, data, LOO by
+        observation), or what is kept beside these: a list of groups and Deterministics. None: all.
+    precision
+        Of stored log-likelihoods and predictive draws: ``float64`` or ``float32``.
+    """
 
     dir: Annotated[str, Len(1)] = "studies"
+    keep: str | tuple[str, ...] | None = None
+    precision: Literal["float64", "float32"] = "float64"
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from bayesrun.statistics.prior_sensitivity import log_prior
 from bayesrun.types import LEFT
 from bayesrun.work.attempts import Unguarded
 from bayesrun.work.building import builder_of, sharing
+from bayesrun.work.by_draw import collected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +77,7 @@ def each_step(found: Fitted, case: Case, steps: Steps, attempt: Attempts | Ungua
         wanted.append((stage, stage, lambda: _posterior_predictive(model(), spec, tree)))
     for name, stage, make in wanted:
         yield name
-        with _quiet(), found.timed(stage):
+        with _quiet(), collected(), found.timed(stage):
             _add(tree, attempt(name, make, may_lack=True) or {})
 
 
@@ -197,7 +198,7 @@ def _log_likelihood(case: Case, tree: xr.DataTree) -> xr.Dataset:
     names = [name for name in model.named_vars if name.endswith(POINTWISE)]
     terms = pm.compute_deterministics(posterior, model=model, var_names=names, progressbar=False)
     terms = terms.rename({name: name.removesuffix(POINTWISE) for name in names}).assign_attrs(pointwise="hook")
-    found = terms.map(lambda a: a.astype(np.float64), keep_attrs=True)
+    found = terms.map(lambda a: a.astype(np.float64, copy=False), keep_attrs=True)
     return found
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bayesrun.base.imports import at_once, import_target, make_importable, sampler_constant
+from bayesrun.base.large_arrays import kept_in
 from bayesrun.base.machine import versions
 from bayesrun.base.messages import in_one_line
 from bayesrun.dispatch.retries import spent, told
@@ -38,6 +39,7 @@ from bayesrun.types import Absent, Batch, Drawn, FitSpec, Outcome, Try
 from bayesrun.work.attempts import Attempts, lost_in, stopped
 from bayesrun.work.datasets import Sources
 from bayesrun.work.fit import ESCALATED, fits, ready, resumed
+from bayesrun.work.kept import as_kept, in_tree, made_again
 from bayesrun.work.steps import each_step
 
 if TYPE_CHECKING:
@@ -112,6 +114,11 @@ def reports(batch: Batch, store: Store) -> Iterator[Outcome | Drawn]:
         One outcome for each fit; a failed one carries its reason, and its traceback is in error.txt. Before the steps
         of a fit that may take their time, that it is drawn.
     """
+    with kept_in(store.root):
+        yield from _reports(batch, store)
+
+
+def _reports(batch: Batch, store: Store) -> Iterator[Outcome | Drawn]:
     fresh: list[Case] = []
     sources = Sources(store)
     for spec in batch.specs:
@@ -172,6 +179,8 @@ def _completed(case: Case, stored: Outcome, store: Store, attempt: Attempts) -> 
     missing = missing_steps(stored, case.spec)
     case, lost = _with_stored(case, stored)
     tree = store.read_tree(stored.key)
+    there = in_tree(tree)
+    missing = made_again(missing, stored, case.spec.steps)
     same = case.spec.diagnostics.loo_var == stored.diagnostics_options.loo_var
     same = same and not IN_TREE & set(stored.absent_steps)
     same = same and not (missing.log_likelihood and stored.steps.log_likelihood)  # which goes, whatever comes
@@ -197,7 +206,14 @@ def _completed(case: Case, stored: Outcome, store: Store, attempt: Attempts) -> 
         where=stored.where,
         migrated=stored.migrated,
     )
-    yield store.write_fit(as_drawn, None if same else found.tree, summary, traceback=attempt.traceback)
+    if same:
+        as_drawn = dataclasses.replace(as_drawn, left_out=stored.left_out, single=stored.single)
+        yield store.write_fit(as_drawn, None, summary, traceback=attempt.traceback)
+        return
+    as_drawn = dataclasses.replace(as_drawn, single=stored.single)
+    yield store.write_fit(
+        *as_kept(as_drawn, found.tree, case, there, stored.left_out), summary, traceback=attempt.traceback
+    )
 
 
 def _drawn(case: Case, steps: int) -> Drawn:
@@ -237,12 +253,12 @@ def _settled(
         if first:
             attempt.mark = store.mark(spec.key)
             attempt.mark.unlink(missing_ok=True)
-            store.write_draws(_without_steps(case, found), found.tree)
+            store.write_draws(*as_kept(_without_steps(case, found), found.tree, case))
         for _ in each_step(found, case, spec.steps, attempt):
             if first or case.timeout is not None:
                 yield _drawn(case, 1)
         outcome, summary = yield from _reported(case, found, store, attempt)
-        yield store.write_fit(outcome, found.tree, summary, traceback=attempt.traceback)
+        yield store.write_fit(*as_kept(outcome, found.tree, case), summary, traceback=attempt.traceback)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a fit raises is its outcome
         yield _failed(spec, store, error, case.degenerate, _broke(before, error, together, begin))
 

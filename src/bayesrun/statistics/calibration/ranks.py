@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesrun.base.large_arrays import parts
 from bayesrun.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -115,6 +116,15 @@ def probability_below(draws: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]
         Dims (...), in [0, 1]; NaN where the truth or any draw is NaN.
     """
     pooled, value = _pooled(draws), np.asarray(truth, dtype=float)[..., None]
+    if pooled.ndim == 1:
+        return _share_below(pooled, value)
+    found = np.empty(pooled.shape[:-1])
+    for part in parts(pooled):
+        found[part] = _share_below(pooled[part], value[part])
+    return found
+
+
+def _share_below(pooled: NDArray[np.float64], value: NDArray[np.float64]) -> NDArray[np.float64]:
     share = np.mean(pooled < value, axis=-1) + 0.5 * np.mean(pooled == value, axis=-1)
     unknown = np.isnan(value[..., 0]) | np.isnan(pooled).any(axis=-1)
     return np.where(unknown, np.nan, share)
