@@ -48,12 +48,13 @@ def target(name: str) -> Target:
     return Target(name, f"{__name__}.{name}")
 
 
-def test_gaps_are_drawn_where_the_builder_says_so():
-    found = build(target("masked"), GAPS)
+@pytest.mark.parametrize("name", ["masked", "censored", "joint"])
+def test_gaps_are_drawn_where_the_builder_says_so(name):
+    found = build(target(name), GAPS)
     assert imputed(found.model) == ["y_obs"]
     (note,) = found.notes
     assert note == (
-        "model=masked: 2 of the values that y_obs observes are missing and drawn with the parameters, as "
+        f"model={name}: 2 of the values that y_obs observes are missing and drawn with the parameters, as "
         "y_obs_unobserved; LOO is over the others"
     )
 

@@ -199,12 +199,13 @@ def _unread(name: str, dataset: Dataset, read: Read) -> list[str]:
 def _imputed(model: pm.Model, name: str) -> list[str]:
     """Say what of the outcome is drawn since it is missing."""
     from bayesrun.simulate.refusals import imputed
+    from bayesrun.simulate.values import shapes
 
     return [
         f"model={name}: {count} of the values that {whole} observes {'are' if count > 1 else 'is'} missing and drawn "
         f"with the parameters, as {whole}_unobserved; LOO is over the others"
         for whole in imputed(model)
-        for count in [int(np.prod(model.rvs_to_values[model[f"{whole}_unobserved"]].type.shape))]
+        for count in [int(np.prod(shapes([model[f"{whole}_unobserved"]])[0]))]
     ]
 
 
