@@ -54,3 +54,21 @@ def read() -> pm.Model:
         mu = pm.Normal("mu", 0.0, PRIOR_SD)
         pm.Normal("y_obs", mu, NOISE, observed=np.loadtxt("held.txt"))
     return model
+
+
+MISSING = np.array([False, True, False, False, True, False, False, False])
+
+
+def missing() -> pm.Model:
+    """`own`, with two values missing."""
+    with pm.Model(coords={"obs": range(len(Y))}) as model:
+        mu = pm.Normal("mu", 0.0, PRIOR_SD)
+        pm.Normal("y_obs", mu, NOISE, observed=np.ma.masked_array(Y, MISSING), dims="obs")
+    return model
+
+
+def posterior_of_the_rest() -> tuple[float, float]:
+    """Mean and SD of mu of `missing`, in closed form: what is missing says nothing of it."""
+    there = Y[~MISSING]
+    precision = 1 / PRIOR_SD**2 + len(there) / NOISE**2
+    return there.sum() / NOISE**2 / precision, precision**-0.5

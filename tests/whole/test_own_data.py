@@ -7,7 +7,7 @@ import pytest
 
 from bayesrun.store.folder import Store
 from command_line import Ran, bayesrun
-from own_data_models import PRIOR_SD, Y, posterior
+from own_data_models import MISSING, NOISE, PRIOR_SD, Y, posterior, posterior_of_the_rest
 
 OFF = ("--config-dir", "conf", "track=off", "dispatch=serial", "steps.figures=false")
 NUTS = ("-m", "sampler=nuts,numpyro", "sampler.draws=500", "sampler.tune=500", "sampler.chains=2")
@@ -17,7 +17,7 @@ NUTS = ("-m", "sampler=nuts,numpyro", "sampler.draws=500", "sampler.tune=500", "
 def models(workdir):
     folder = workdir / "conf" / "model"
     folder.mkdir(parents=True)
-    for name in ("funnel", "banana", "potential", "own", "read"):
+    for name in ("funnel", "banana", "potential", "own", "read", "missing"):
         (folder / f"{name}.yaml").write_text(f"_target_: own_data_models.{name}\n")
     for name in ("good_data", "bad_standardised", "bad_prior", "bad_within_graph"):
         (folder / f"{name}.yaml").write_text(f"_target_: own_values_models.{name}\n")
@@ -137,3 +137,28 @@ def test_a_file_that_a_builder_reads_is_part_of_what_is_fitted(models):
 
     keys = [planned(values) for values in ("1.5 2.5 0.5", "1.5 2.5 0.6", "1.5 2.5 0.5")]
     assert keys[0] == keys[2] != keys[1]
+
+
+def test_what_is_missing_is_drawn_and_loo_is_over_the_rest(models):
+    ran = bayesrun(*OFF, *NUTS, "model=missing", "data=none")
+    assert ran.code == 0, ran.out + ran.err
+    assert "2 of the values that y_obs observes are missing and drawn with the parameters" in ran.out
+    assert "ImputationWarning" not in ran.err
+    mean, sd = posterior_of_the_rest()
+    found = draws(models, "missing-none")
+    assert len(found) == 2
+    for tree in found.values():
+        close(tree, "mu", mean, sd)
+        new = (sd**2 + NOISE**2) ** 0.5  # of what is missing, and of what is predicted
+        for place in range(2):
+            values = tree["posterior"]["y_obs_unobserved"].values[..., place].ravel()
+            assert abs(values.mean() - mean) < 4 * new / 150**0.5
+            assert abs(values.std() / new - 1) < 4 / 300**0.5
+        assert tree["log_likelihood"]["y_obs_observed"].shape[2:] == (6,)
+        assert tree["loo"]["elpd_i"].shape == (6,)
+        whole = tree["posterior_predictive"]["y_obs"].values.reshape(-1, len(Y))
+        assert tree["posterior_predictive"]["y_obs_observed"].shape[2:] == (6,)
+        assert (np.abs(whole.mean(axis=0) - mean) < 4 * new / 150**0.5).all()
+        assert (whole.std(axis=0) > 0.5 * new).all()
+        fixed = tree["posterior"]["y_obs"].values[..., ~MISSING]
+        np.testing.assert_array_equal(fixed, np.broadcast_to(Y[~MISSING], fixed.shape))
