@@ -51,7 +51,7 @@ def in_graph(model: pm.Model, given: Sequence[str]) -> list[str]:
     """
     reasons = [
         f"the Potential {potential.name} changes the density, and drawing forward would leave it out; write it as a "
-        "prior or a likelihood"
+        "prior or a likelihood (a CustomDist with logp and random), or have another model draw: study.generator=MODEL"
         for potential in model.potentials
     ]
     drawn = [rv for rv in model.basic_RVs if rv.name not in given]
