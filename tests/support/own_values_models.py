@@ -1,5 +1,6 @@
 """Models that hold what they observe, some of which work numbers out from it; named by whether they do."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,16 @@ def good_inline():
         p = pm.Beta("p", 1.0, 1.0)
         pm.Bernoulli("y_obs", p, observed=[0, 1, 1, 0, 1])
     return model
+
+
+def _scaled(scale: float = 1.0):
+    with pm.Model() as model:
+        mu = pm.Normal("mu", 0.0, scale)
+        pm.Normal("y_obs", mu, 1.0, observed=Y)
+    return model
+
+
+good_partial = functools.partial(_scaled, scale=3.0)
 
 
 def good_log():

@@ -9,6 +9,7 @@ What is not certain is refused.
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 from dataclasses import dataclass, field
 from types import FunctionType
@@ -129,6 +130,8 @@ class _Text:
 
     @classmethod
     def of(cls, builder: Callable[..., Any]) -> _Text:
+        while isinstance(builder, functools.partial):
+            builder = builder.func
         function = inspect.unwrap(builder)
         try:
             if not isinstance(function, FunctionType):
