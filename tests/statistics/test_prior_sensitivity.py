@@ -77,6 +77,15 @@ def test_what_is_not_there_or_not_finite_is_not_judged() -> None:
     assert disagreements(broken) == ()
 
 
+def test_a_prior_that_is_uniform_or_has_few_values_raises_nothing() -> None:
+    tree = normal(mean=8.0, sigma=1.0, n=5, seed=1)
+    tree["log_prior"]["mu"][:] = -1.2
+    assert disagreements(tree) == ()
+    tree["log_prior"]["mu"][:] = np.where(np.arange(500) % 2, -1.2, -3.0)
+    (told,) = disagreements(tree)
+    assert told.startswith("whether prior and likelihood disagree is not known")
+
+
 def test_log_priors_are_those_of_scipy() -> None:
     with pm.Model(coords={"g": ["a", "b", "c"]}) as model:
         mu = pm.Normal("mu", 1.0, 2.0, initval=0.5)

@@ -32,6 +32,12 @@ MOST_SCALARS = 200
 
 SHOWN = 3
 
+ROUNDING = 1e-10
+"""Relative differences up to which densities are equal."""
+
+TIES = "All tail values are the same"
+"""What ArviZ says of weights to whose largest no Pareto distribution can be fitted, as of few discrete values."""
+
 
 def log_prior(model: pm.Model, posterior: xr.Dataset) -> xr.Dataset:
     """Evaluate the log prior of draws, without compiling.
@@ -136,7 +142,14 @@ def disagreements(tree: xr.DataTree) -> tuple[str, ...]:
     }
     if not names or not all(np.isfinite(array.values).all() for part in parts.values() for array in part.values()):
         return ()
-    prior, likelihood = (_sensitivity(xr.DataTree.from_dict(parts), group) for group in ("prior", "likelihood"))
+    if any(_is_constant(array) for group in ("log_prior", "log_likelihood") for array in parts[group].values()):
+        return ()  # of a uniform prior: weighing it changes nothing
+    try:
+        prior, likelihood = (_sensitivity(xr.DataTree.from_dict(parts), group) for group in ("prior", "likelihood"))
+    except ValueError as error:
+        if TIES not in str(error):
+            raise
+        return ("whether prior and likelihood disagree is not known: the density of one of them has too few values",)
     both = {
         label: (of_prior, likelihood[label])
         for label, of_prior in prior.items()
@@ -155,6 +168,10 @@ def disagreements(tree: xr.DataTree) -> tuple[str, ...]:
         "priors and the units of the data"
     )
     return (told,)
+
+
+def _is_constant(values: xr.DataArray) -> bool:
+    return float(np.ptp(values.values)) <= ROUNDING * max(1.0, float(np.abs(values.values).max()))
 
 
 def _is_small(draws: xr.DataArray) -> bool:
