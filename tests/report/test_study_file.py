@@ -87,7 +87,32 @@ def test_an_estimate_says_what_it_goes_by(estimate, told):
     console = Console(width=80)
     with console.capture() as captured:
         announce(console, "s", Plan((batch(spec()),), (spec(),), frozenset()), [cell("a")], estimate, {})
-    assert captured.get().splitlines()[-1] == f"estimate: {told}"
+    assert f"estimate: {told}" in captured.get().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("estimate", "told"),
+    [
+        (Estimate(2**30, 1.0, largest=2**30, lean=0), None),
+        (
+            Estimate(5 * 2**30, 1.0, largest=3 * 2**30, lean=2**20),
+            "warning: this study takes about 5.0 GiB of disk, its largest fit 3.0 GiB; output.keep=lean leaves 1.0 "
+            "MiB, and makes the rest again when it is asked for",
+        ),
+        (
+            Estimate(5 * 2**30, 1.0, largest=2**20, lean=5 * 2**30),
+            "warning: this study takes about 5.0 GiB of disk, its largest fit 1.0 MiB; fewer sampler.draws take less",
+        ),
+    ],
+)
+def test_a_study_above_one_gib_is_warned_of(estimate, told):
+    from rich.console import Console
+
+    console = Console(width=80)
+    with console.capture() as captured:
+        announce(console, "s", Plan((batch(spec()),), (spec(),), frozenset()), [cell("a")], estimate, {})
+    warned = [line for line in captured.get().splitlines() if line.startswith("warning")]
+    assert warned == ([told] if told else [])
 
 
 def test_a_failed_fit_is_told_with_its_replicate_and_its_seconds():
