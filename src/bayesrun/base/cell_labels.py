@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bayesrun.types import Cell, canonical_json
 
-__all__ = ["flat", "labelled", "leaves", "short"]
+__all__ = ["flat", "labelled", "leaves", "short", "told_once"]
+
+NEXT_VALUE = re.compile(r" (?=[\w.]+=(?!=))")
+"""Where the next value of a label begins; those before it may hold blanks."""
 
 
 def labelled(cells: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -73,3 +77,51 @@ def flat(values: Any, path: str) -> dict[str, Any]:
 def short(value: Any) -> str:
     """Write a value as it stands in a label."""
     return value if isinstance(value, str) else canonical_json(value)
+
+
+def told_once(labels: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """Part what all labels share from what sets each apart.
+
+    Parameters
+    ----------
+    labels
+        Of cells, as `labelled` makes them, or any others.
+
+    Returns
+    -------
+    shared : str
+        What all of them have; empty where that is nothing, or there is one only.
+    own : dict
+        Label to its rest. No two are the same, and none is empty.
+
+    Examples
+    --------
+    >>> told_once(["linear/design/nuts n=20", "linear/design/advi n=20"])
+    ('linear/design n=20', {'linear/design/nuts n=20': 'nuts', 'linear/design/advi n=20': 'advi'})
+    """
+    split = {label: _words(label) for label in labels}
+    whole = "", {label: label for label in split}
+    if len(split) < 2 or len({len(choices) for choices, _ in split.values()}) > 1:
+        return whole
+    same = [len(set(words)) == 1 for words in zip(*(choices for choices, _ in split.values()), strict=True)]
+    first, values = next(iter(split.values()))
+    common = [value for value in values if all(value in others for _, others in split.values())]
+    own = {
+        label: " ".join(
+            [
+                "/".join(word for word, shared in zip(choices, same, strict=True) if not shared),
+                *(value for value in others if value not in common),
+            ]
+        ).strip()
+        for label, (choices, others) in split.items()
+    }
+    if len(set(own.values())) < len(own) or not all(own.values()):
+        return whole
+    shared = "/".join(word for word, shared in zip(first, same, strict=True) if shared)
+    return " ".join([shared, *common]).strip(), own
+
+
+def _words(label: str) -> tuple[list[str], list[str]]:
+    """Split a label into its choices and its values."""
+    choices, *values = NEXT_VALUE.split(label)
+    return (choices.split("/") if choices.count("/") == 2 else [choices]), values

@@ -14,6 +14,9 @@ ABSENT = "\N{EN DASH}"
 
 MOST_DECIMALS = 6
 
+LARGE = 1e9
+"""From here on a number is written with a power of ten."""
+
 
 def error_digits(error: float) -> int:
     """Decimals that an error leaves meaningful: one significant digit of it, two when that digit is 1.
@@ -86,7 +89,7 @@ def _written(value: float, decimals: int) -> str:
     if not value:
         # also the negative zero
         value = 0.0
-    if decimals < -3:
+    if decimals < -3 or abs(value) >= LARGE:
         return f"{value:g}"
     if decimals > MOST_DECIMALS and value:
         return f"{value:.{max(math.floor(math.log10(abs(value))) + decimals, 0)}e}"

@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
+from bayesrun.base.cell_labels import told_once
+from bayesrun.report.table_layout import Column, Sheet, numbers, words
 from bayesrun.types import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -24,8 +23,14 @@ __all__ = ["agreement_table", "comparison_table", "decision_table", "outcome_tab
 
 type Row = tuple[Outcome, Verdict | None]
 
+LARGE = 1e7
+"""From here on a number is written with a power of ten."""
 
-def outcome_table(rows: Sequence[Row]) -> Table:
+WHERE = 13
+"""Letters of the place where a fit was drawn."""
+
+
+def outcome_table(rows: Sequence[Row]) -> Sheet:
     """Show what came back from each fit: one row a fit, readable from 80 columns on.
 
     Parameters
@@ -35,27 +40,35 @@ def outcome_table(rows: Sequence[Row]) -> Table:
 
     Returns
     -------
-    rich.table.Table
+    Sheet
         Columns cell, verdict (pass, fail, done without a gate, failed without a posterior), rhat_max, ess
         (smallest bulk), n_divergent, elpd_loo with its standard error, time in seconds, where. A dash: not defined.
+        Where it was drawn, and how long that took, are left out where names would have no room.
     """
-    table = _table("cell")
-    table.add_column("verdict", no_wrap=True)
-    for name in ("rhat", "ess", "div", "elpd_loo±se", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("where", no_wrap=True, overflow="ellipsis", max_width=13)
+    shared, own = told_once(outcome.cell for outcome, _ in rows)
+    table = Sheet(
+        (
+            *words("cell"),
+            Column("verdict"),
+            *numbers("rhat", "ess", "div", "elpd_loo±se"),
+            *numbers("time", spare=1),
+            Column("where", spare=2),
+        ),
+        _all(shared),
+    )
     for outcome, verdict in rows:
         facts = outcome.diagnostics
         elpd = _number(facts.get("elpd_loo"), ".1f")
+        name = own[outcome.cell]
         table.add_row(
-            escape(outcome.cell if not outcome.replicate else f"{outcome.cell} #{outcome.replicate}"),
+            name if not outcome.replicate else f"{name} #{outcome.replicate}",
             _verdict(outcome, verdict),
             _number(facts.get("rhat_max"), ".3f"),
             _number(facts.get("ess_bulk_min"), ".0f"),
             _number(facts.get("n_divergent"), ".0f"),
             elpd if elpd == "-" else f"{elpd} ± {_number(facts.get('se_elpd_loo'), '.1f')}",
             _seconds(sum(outcome.seconds.values())),
-            escape(outcome.where or "-"),
+            _cut(outcome.where or "-", WHERE),
         )
     return table
 
@@ -83,7 +96,7 @@ def verdict_lines(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def comparison_table(frame: pd.DataFrame) -> Table:
+def comparison_table(frame: pd.DataFrame) -> Sheet:
     """Show a LOO comparison, best cell first.
 
     Parameters
@@ -91,26 +104,35 @@ def comparison_table(frame: pd.DataFrame) -> Table:
     frame
         A `Comparison.frame` of compare.
     """
-    table = _table("cell")
-    for name in ("elpd_loo ± se", "diff ± dse", "p_loo", "weight", "bad k"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("warning", overflow="fold")
+    shared, own = told_once(map(str, frame.index))
+    table = Sheet(
+        (
+            *words("cell"),
+            *numbers("elpd_loo ± se"),
+            *numbers("diff ± dse"),
+            *numbers("p_loo", spare=2),
+            *numbers("weight", spare=1),
+            *numbers("bad k"),
+            *(words("warning") if frame["warning"].astype(bool).any() else ()),
+        ),
+        _all(shared),
+    )
     for label, row in frame.iterrows():
         best = row["rank"] == 0
         table.add_row(
-            escape(str(label)),
-            f"{row['elpd_loo']:.1f} ± {row['se']:.1f}",
-            "best" if best else f"{row['elpd_diff']:.1f} ± {row['dse']:.1f}",
+            own[str(label)],
+            f"{_number(row['elpd_loo'], '.1f')} ± {_number(row['se'], '.1f')}",
+            "best" if best else f"{_number(row['elpd_diff'], '.1f')} ± {_number(row['dse'], '.1f')}",
             _number(row["p_loo"], ".1f"),
             f"{row['weight']:.2f}",
             f"{row['n_bad_pareto_k']:.0f}",
-            Text(str(row["warning"]), style="yellow"),
+            *([Text(str(row["warning"]), style="yellow")] if len(table.columns) > 6 else []),
             style="bold" if best else "",
         )
     return table
 
 
-def agreement_table(frame: pd.DataFrame, top: int = 10) -> Table:
+def agreement_table(frame: pd.DataFrame, top: int = 10) -> Sheet:
     """Show where samplers differ from their reference, worst scalars first.
 
     Parameters
@@ -120,26 +142,32 @@ def agreement_table(frame: pd.DataFrame, top: int = 10) -> Table:
     top
         How many rows; the caption says how many more there are.
     """
-    table = _table("cell", "variable")
-    for name in ("mean diff (SD)", "mcse", "SD ratio"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("reads", no_wrap=True)
+    shared, own = told_once(map(str, frame["cell"]))
+    table = Sheet(
+        (
+            *words("cell", "variable"),
+            *numbers("mean diff (SD)"),
+            *numbers("mcse", spare=1),
+            *numbers("SD ratio"),
+            Column("reads"),
+        ),
+        _all(shared),
+    )
     for row in frame.head(top).itertuples(index=False):
         table.add_row(
-            escape(str(row.cell)),
-            escape(str(row.variable)),
-            f"{row.mean_diff:+.2f}",
-            f"{row.mean_diff_mcse:.2f}",
-            f"{row.sd_ratio:.2f}",
+            own[str(row.cell)],
+            str(row.variable),
+            _number(row.mean_diff, "+.2f"),
+            _number(row.mean_diff_mcse, ".2f"),
+            _number(row.sd_ratio, ".2f"),
             _READS["differs" if row.differs else "unclear" if row.unclear else "agrees"],
         )
     if len(frame) > top:
         table.caption = f"{len(frame) - top} more rows, {int(frame['differs'].iloc[top:].sum())} of them differ"
-        table.caption_justify = "left"
     return table
 
 
-def decision_table(frame: pd.DataFrame, top: int = 12) -> Table:
+def decision_table(frame: pd.DataFrame, top: int = 12) -> Sheet:
     """Show what one decision rule says of each fit and scalar.
 
     Parameters
@@ -149,22 +177,20 @@ def decision_table(frame: pd.DataFrame, top: int = 12) -> Table:
     top
         How many rows; the caption says how many more there are, and where.
     """
-    table = _table("cell", "variable")
+    shared, own = told_once(map(str, frame["cell"]))
     judged = bool(frame["probability"].notna().any())
-    if judged:
-        table.add_column("probability", justify="right", no_wrap=True)
-    table.add_column("says", no_wrap=True)
+    probabilities = numbers("probability") if judged else ()
+    table = Sheet((*words("cell", "variable"), *probabilities, Column("says")), _all(shared))
     for row in frame.head(top).to_dict("records"):
         probability = [_with_error(row["probability"], row["mcse"])] if judged else []
-        table.add_row(escape(str(row["cell"])), escape(str(row["variable"])), *probability, str(row["says"]))
+        table.add_row(own[str(row["cell"])], str(row["variable"]), *probability, str(row["says"]))
     if len(frame) > top:
         said = frame["says"].iloc[top:].eq("yes").sum()
         table.caption = f"{len(frame) - top} more in the table decisions, yes for {said} of them"
-        table.caption_justify = "left"
     return table
 
 
-def study_tables(frames: Mapping[str, pd.DataFrame], top: int = 12) -> list[tuple[str, Table]]:
+def study_tables(frames: Mapping[str, pd.DataFrame], top: int = 12) -> list[tuple[str, Sheet]]:
     """Show what a simulation study found, as far as it fits a terminal: the files have all of it.
 
     Parameters
@@ -176,19 +202,22 @@ def study_tables(frames: Mapping[str, pd.DataFrame], top: int = 12) -> list[tupl
 
     Returns
     -------
-    list of str and Table
+    list of str and Sheet
     """
-    from bayesrun.figures.facets import short_cells
-
     shown = []
     judged, measured = frames["calibration"], frames["measures"]
     if not judged.empty:
-        cells = short_cells(list(dict.fromkeys(map(str, judged["cell"]))))
-        table = _table(*_where(cells), "quantity")
+        shared, cells = told_once(map(str, judged["cell"]))
         contraction = _contraction(judged)
-        for name in ("n", "p", "p (Holm)", "z-score", contraction.replace("_", " ")):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("reads", overflow="fold")
+        columns = (
+            *words(*_where(cells), "quantity"),
+            *numbers("n"),
+            *numbers("p", spare=2),
+            *numbers("p (Holm)", "z-score"),
+            *numbers(contraction.replace("_", " "), spare=1),
+            *words("reads"),
+        )
+        table = Sheet(columns, _all(shared))
         for row in judged.sort_values("p_value", kind="stable").head(top).to_dict("records"):
             table.add_row(
                 *_named(cells, row["cell"], row["variable"]),
@@ -202,9 +231,9 @@ def study_tables(frames: Mapping[str, pd.DataFrame], top: int = 12) -> list[tupl
         shown.append(("calibration", _captioned(table, len(judged) - top)))
     if not measured.empty:
         part = measured[(measured["analysis"] == "all") & (measured["variable"] != "")]
-        cells = short_cells(list(dict.fromkeys(map(str, part["cell"]))))
-        shown.append(("measures, with their Monte Carlo standard errors", _measures(part, cells, top)))
-        decided = _decisions(part, cells, top)
+        shared, cells = told_once(map(str, part["cell"]))
+        shown.append(("measures, with their Monte Carlo standard errors", _measures(part, cells, shared, top)))
+        decided = _decisions(part, cells, shared, top)
         if decided.row_count:
             shown.append(("decisions: share of replicates that say yes", decided))
     return shown
@@ -227,7 +256,7 @@ def _shade(row: Mapping[Hashable, Any]) -> str:
     return "" if row["p_holm"] > row["level"] else "red"
 
 
-def _measures(part: pd.DataFrame, cells: Mapping[str, str], top: int) -> Table:
+def _measures(part: pd.DataFrame, cells: Mapping[str, str], shared: str, top: int) -> Sheet:
     """One row a cell and quantity, parameters first: bias, RMSE, and the coverage and width of the widest interval."""
     from bayesrun.figures.reading import small
 
@@ -236,10 +265,8 @@ def _measures(part: pd.DataFrame, cells: Mapping[str, str], top: int) -> Table:
     values = at.pivot_table("value", ["cell", "variable"], "measure", sort=False)
     errors = at.pivot_table("mcse", ["cell", "variable"], "measure", sort=False)
     columns = [name for name in ("bias", "rmse", "coverage", "width") if name in values]
-    table = _table(*_where(cells), "quantity")
-    for name in columns:
-        head = f"{name} ({level:g})" if name in ("coverage", "width") else name
-        table.add_column(head, justify="right", no_wrap=True)
+    heads = [f"{name} ({level:g})" if name in ("coverage", "width") else name for name in columns]
+    table = Sheet((*words(*_where(cells), "quantity"), *numbers(*heads)), _all(shared))
     early = small(values.index.get_level_values("variable"))
     for cell, variable in sorted(values.index, key=lambda pair: pair[1] not in early)[:top]:
         row = values.loc[(cell, variable)]
@@ -251,12 +278,11 @@ def _measures(part: pd.DataFrame, cells: Mapping[str, str], top: int) -> Table:
     return _captioned(table, len(values) - top)
 
 
-def _decisions(part: pd.DataFrame, cells: Mapping[str, str], top: int) -> Table:
+def _decisions(part: pd.DataFrame, cells: Mapping[str, str], shared: str, top: int) -> Sheet:
     """One row a cell, quantity and rule: its power or type I error, otherwise how often it says yes."""
     from bayesrun.figures.performance import rule_label, rules_of
 
-    table = _table(*_where(cells), "quantity", "rule")
-    table.add_column("share", justify="right", no_wrap=True)
+    table = Sheet((*words(*_where(cells), "quantity", "rule"), *numbers("share")), _all(shared))
     rules = part[part["measure"].isin(rules_of(part)) & part["value"].notna()]
     for row in rules.head(top).to_dict("records"):
         names = _named(cells, row["cell"], row["variable"], rule_label(str(row["measure"])))
@@ -270,13 +296,12 @@ def _where(cells: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _named(cells: Mapping[str, str], cell: object, *words: object) -> list[str]:
-    return [escape(str(word)) for word in ((cells[str(cell)], *words) if len(cells) > 1 else words)]
+    return [str(word) for word in ((cells[str(cell)], *words) if len(cells) > 1 else words)]
 
 
-def _captioned(table: Table, more: int) -> Table:
+def _captioned(table: Sheet, more: int) -> Sheet:
     if more > 0:
         table.caption = f"{more} more rows in the folder tables"
-        table.caption_justify = "left"
     return table
 
 
@@ -284,7 +309,7 @@ def _with_error(value: float, error: float) -> str:
     """Write a number with as many digits as its error has meaning."""
     if math.isnan(value):
         return "-"
-    if not error or math.isnan(error):
+    if not error or math.isnan(error) or max(abs(value), error) >= LARGE:
         return f"{value:.3g}"
     digits = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{digits}f} ± {error:.{digits}f}"
@@ -293,12 +318,13 @@ def _with_error(value: float, error: float) -> str:
 _READS = {word: Text(word, style=c) for word, c in (("differs", "red"), ("unclear", "yellow"), ("agrees", "green"))}
 
 
-def _table(*names: str) -> Table:
-    """Make an empty table whose first columns hold words, which may wrap."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for name in names:
-        table.add_column(name, overflow="fold")
-    return table
+def _all(shared: str) -> str:
+    """Say once what all cells share."""
+    return f"all cells: {shared}" if shared else ""
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _verdict(outcome: Outcome, verdict: Verdict | None) -> Text:
@@ -310,7 +336,9 @@ def _verdict(outcome: Outcome, verdict: Verdict | None) -> Text:
 
 
 def _number(value: float | None, form: str) -> str:
-    return "-" if value is None or math.isnan(value) else format(value, form)
+    if value is None or math.isnan(value):
+        return "-"
+    return format(value, form if abs(value) < LARGE else ".3g")
 
 
 def _seconds(value: float) -> str:
