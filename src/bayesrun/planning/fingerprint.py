@@ -76,9 +76,27 @@ class Shown:
         return [*self.variables, *self.terms]
 
 
-def shown_by(model: pm.Model) -> Shown:
-    """Write down a model's density."""
-    return Shown(_outputs(model), model.logp(sum=False))
+def shown_by(model: pm.Model, *, fitted: bool = True) -> Shown:
+    """Write down a model's density.
+
+    Parameters
+    ----------
+    model
+        Any PyMC model.
+    fitted
+        Whether all of it has to have one. A model that data are only drawn from may do without.
+
+    Raises
+    ------
+    NotImplementedError
+        If a variable has no density, and the model is fitted.
+    """
+    try:
+        return Shown(_outputs(model), model.logp(sum=False))
+    except NotImplementedError:
+        if fitted:
+            raise
+    return Shown(_outputs(model), [])
 
 
 def fingerprint(

@@ -292,7 +292,7 @@ def _simulation(
         base = conform(dataset, module_constant(function, "DATA", {}), used=())
     except BayesrunError as error:
         raise ConfigError(f"study.generator: model={target.name} on data={dataset.name}: {error}") from error
-    found = build(bound, base, known=[name for name in base if name in one.used])
+    found = build(bound, base, known=[name for name in base if name in one.used], fitted=False)
     base = _holding(function, bound, found.model, base)
     try:
         ready = simulator(bound_builder(function, bound.params), base, truth, model or found.model)

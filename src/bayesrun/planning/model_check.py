@@ -62,7 +62,9 @@ class Built:
     dataset: Dataset | None = None
 
 
-def build(target: Target, dataset: Dataset, view: View | None = None, known: Collection[str] = ()) -> Built:
+def build(
+    target: Target, dataset: Dataset, view: View | None = None, known: Collection[str] = (), *, fitted: bool = True
+) -> Built:
     """Build a model and check that it can be fitted.
 
     Parameters
@@ -75,6 +77,8 @@ def build(target: Target, dataset: Dataset, view: View | None = None, known: Col
         Gives the same dataset, of the rows that have what the model turns out to use; None: they are given.
     known
         Arrays that count as used whether the builder reads them or not.
+    fitted
+        Whether it needs a log density; data can be drawn from a model without one.
 
     Raises
     ------
@@ -84,7 +88,6 @@ def build(target: Target, dataset: Dataset, view: View | None = None, known: Col
     from bayesrun.planning.fingerprint import (
         centred_variables,
         fingerprint,
-        graph_digest,
         graph_parts,
         narrow_constants,
         observed_digest,
@@ -103,9 +106,9 @@ def build(target: Target, dataset: Dataset, view: View | None = None, known: Col
     stored = dataset.only({*used, *dataset.origin.keep}, read.coords)
     again = _again(builder, target, stored, whole=own is dataset)
     try:
-        shown = shown_by(model)
+        shown = shown_by(model, fitted=fitted)
         found = fingerprint(builder, model, own, target.params, shown=shown)
-        if own is not dataset and (again is None or not found.endswith(graph_digest(again, own))):
+        if own is not dataset and (again is None or not found.endswith(_graph_of(again, own, fitted=fitted))):
             # it asks which columns there are, and without the others it would be another model
             used, own, stored = frozenset(dataset.arrays), dataset, dataset
             again = build_model(builder, target, dataset)
@@ -117,9 +120,14 @@ def build(target: Target, dataset: Dataset, view: View | None = None, known: Col
             files |= set(module_files(target.path, builder))
             found = fingerprint(builder, model, own, target.params, files=files, shown=shown)
     except Exception as error:  # shapes that are known before anything is evaluated, and do not fit
+        if drawn := _only_drawn(model):
+            raise ConfigError(
+                f"model={target.name}: {', '.join(drawn)} is a CustomDist without logp: it can be drawn, as "
+                f"study.generator={target.name}, and not fitted; give it logp=FUNCTION or dist=FUNCTION"
+            ) from error
         raise ConfigError(f"model={target.name}: its log density cannot be written down: {_where(error)}") from error
     assert again is not None
-    if not found.endswith(graph_digest(again, own)):
+    if not found.endswith(_graph_of(again, own, fitted=fitted)):
         raise ConfigError(
             f"model={target.name}: two builds of it differ, so a fit could not be found again; give the random numbers "
             "that it draws a fixed seed"
@@ -152,6 +160,26 @@ def build(target: Target, dataset: Dataset, view: View | None = None, known: Col
         frozenset(read.coords),
         stored,
     )
+
+
+def _graph_of(model: pm.Model, dataset: Dataset, *, fitted: bool) -> str:
+    from bayesrun.planning.fingerprint import graph_digest, shown_by
+
+    return graph_digest(model, dataset, shown_by(model, fitted=fitted))
+
+
+def _only_drawn(model: pm.Model) -> list[str]:
+    """Name the variables of a model that have a way to draw and no density."""
+    from pymc.distributions.custom import CustomDistRV
+
+    found = []
+    for rv in model.basic_RVs:
+        if isinstance(rv.owner.op, CustomDistRV):
+            try:
+                model.logp(vars=[rv], sum=False)
+            except NotImplementedError:
+                found.append(str(rv.name))
+    return found
 
 
 def source_of(model: Target) -> str:

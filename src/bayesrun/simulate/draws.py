@@ -5,6 +5,7 @@ It knows no seeds of a study and no dataset; nothing is drawn a second time beca
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -61,7 +62,7 @@ class Compiled:
     data
         Deterministics and observed variables, given the free ones.
     density
-        Log density of each observed value, given all; None where the model has none.
+        Log density of each observed value, given all, of those that have one; None where none has.
     """
 
     model: pm.Model
@@ -92,15 +93,17 @@ def compile_model(model: pm.Model, truth: Truth) -> Compiled:
 
 def _density(model: pm.Model) -> Program | None:
     values = {rv: rv.type() for rv in model.basic_RVs}
-    try:
-        terms = [log_density(rv, values) for rv in model.observed_RVs]
-    except NotImplementedError:
+    terms = {}
+    for rv in model.observed_RVs:
+        with contextlib.suppress(NotImplementedError):
+            terms[str(rv.name)] = log_density(rv, values)
+    if not terms:
         return None
     with plain():
-        function = pytensor.function(list(values.values()), terms, mode=MODE, on_unused_input="ignore")
+        function = pytensor.function(list(values.values()), list(terms.values()), mode=MODE, on_unused_input="ignore")
     function.trust_input = True
     given = {str(rv.name): rv.dtype for rv in values}
-    return Program(function, given, tuple(str(rv.name) for rv in model.observed_RVs), ())
+    return Program(function, given, tuple(terms), ())
 
 
 def draw(ready: Compiled, seed: int) -> tuple[Values, Values, str]:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pymc as pm
 import pytensor
+from pymc.distributions.simulator import SimulatorRV
 from pymc.pytensorf import find_rng_nodes
 from pytensor.compile.io import In
 from pytensor.compile.mode import Mode
 from pytensor.graph.basic import Constant
 from pytensor.graph.replace import clone_replace
+from pytensor.graph.traversal import ancestors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,7 +56,8 @@ class Program:
 
     def __call__(self, seed: int, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Draw once: the same seed and values give the same draws, in any process and order."""
-        given = [np.asarray(values[name], dtype=dtype) for name, dtype in self.given.items()]
+        # copies, which may be written to: see _make_writable
+        given = [np.array(values[name], dtype=dtype) for name, dtype in self.given.items()]
         generators = [stream(seed, name, number) for name, number in self.streams]
         # extreme draws of wide priors overflow; they are kept and reported as degenerate data
         with plain(), np.errstate(all="ignore"):
@@ -143,8 +146,11 @@ def log_density(rv: Variable, values: Mapping[Variable, Variable]) -> Variable:
     Raises
     ------
     NotImplementedError
-        If it has no density.
+        If it has no density: it can only be drawn, or is compared with what a simulator draws anew each time.
     """
+    own = ancestors([rv], blockers=[other for other in values if other is not rv])
+    if any(v.owner is not None and isinstance(v.owner.op, SimulatorRV) for v in own if v is rv or v not in values):
+        raise NotImplementedError(f"{rv.name} is a pm.Simulator, which has a kernel and no density")
     (given,) = clone_replace([rv], {other: value for other, value in values.items() if other is not rv})
     return pm.logp(given, values[rv], warn_rvs=False)
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from bayesrun.base.imports import module_constant
 from bayesrun.errors import ConfigError
+from bayesrun.simulate.alike import from_data
 from bayesrun.simulate.arrays import FromDraws, replaced
 from bayesrun.simulate.back_to_arrays import Refused, way_back
 from bayesrun.simulate.draws import Compiled, compile_model, draw, trial
-from bayesrun.simulate.refusals import from_data, imputed, in_graph
+from bayesrun.simulate.refusals import imputed, in_graph
 from bayesrun.simulate.spread import Spread, spread
 from bayesrun.simulate.truth import PRIOR, Truth
 from bayesrun.simulate.values import given_names
@@ -201,5 +202,6 @@ def _made_from_data(model: pm.Model, differing: list[str], given: list[str]) -> 
         if rv.name in differing:
             yield (
                 f"the likelihood of {rv.name} has numbers that are worked out from the observed values (a censoring "
-                "bound, a scale), so that simulated data would have others; take them from an array of their own"
+                "bound, a scale, what a function of yours holds), so that simulated data would have others; take them "
+                "from an array of their own"
             )

@@ -220,7 +220,10 @@ def _without_density(fixed: Sequence[Variable], values: Mapping[str, np.ndarray]
     for rv in fixed:
         with plain():
             inputs = {other: other.type() for other in fixed}
-            graph = log_density(rv, inputs)
+            try:
+                graph = log_density(rv, inputs)
+            except NotImplementedError:  # it can only be drawn
+                continue
             function = pytensor.function(list(inputs.values()), graph, mode=MODE, on_unused_input="ignore")
             try:
                 density = function(*(values[str(other.name)] for other in fixed))
