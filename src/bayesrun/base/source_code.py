@@ -24,7 +24,7 @@ from bayesrun.types import digest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["executed", "is_library", "source_digest"]
+__all__ = ["executed", "file_of", "is_library", "source_digest"]
 
 IMPORTERS = ("import_module", "__import__")
 """Functions that import what their first argument names."""
@@ -72,6 +72,22 @@ def source_digest(function: Callable[..., object], files: Iterable[str] = ()) ->
     return digest(sorted((name, text) for (name, _), text in texts.items()))
 
 
+def file_of(name: str) -> Path | None:
+    """Find the file of a module by its name, as an import would, without importing it or its packages."""
+    loaded = getattr(sys.modules.get(name), "__file__", None)
+    if loaded:
+        return _real(loaded)
+    folders: list[str] | None = None
+    spec = None
+    parts = name.split(".")
+    for end in range(1, len(parts) + 1):
+        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:end]), folders)
+        if spec is None:
+            return None
+        folders = list(spec.submodule_search_locations or ())
+    return _real(spec.origin) if spec is not None and spec.origin and spec.has_location else None
+
+
 def _sources(function: Callable[..., object]) -> dict[tuple[str, Path], str]:
     """Digests of normalised source texts by module name and file."""
     made_of = _made_of(function)
@@ -91,7 +107,7 @@ def _sources(function: Callable[..., object]) -> dict[tuple[str, Path], str]:
             tree = _reached(tree, getattr(function, "__qualname__", ""))
         texts[name, path] = _hashed(tree)
         for other in _imported(tree, name, path):
-            origin = _file_of(other)
+            origin = file_of(other)
             if other.split(".")[0] != "bayesrun" and origin is not None and _is_users(origin):
                 waiting.append((other, origin))
     return texts
@@ -208,22 +224,6 @@ def _library() -> tuple[Path, ...]:
     paths = sysconfig.get_paths()
     folders = [*(paths[name] for name in ("purelib", "platlib", "stdlib")), *site.getsitepackages()]
     return tuple(_real(str(folder)) for folder in (*folders, site.getusersitepackages(), PACKAGE))
-
-
-def _file_of(name: str) -> Path | None:
-    """Find the file of a module by its name, as an import would, without importing it or its packages."""
-    loaded = getattr(sys.modules.get(name), "__file__", None)
-    if loaded:
-        return _real(loaded)
-    folders: list[str] | None = None
-    spec = None
-    parts = name.split(".")
-    for end in range(1, len(parts) + 1):
-        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:end]), folders)
-        if spec is None:
-            return None
-        folders = list(spec.submodule_search_locations or ())
-    return _real(spec.origin) if spec is not None and spec.origin and spec.has_location else None
 
 
 def _imported(tree: ast.Module, name: str, path: Path) -> Iterator[str]:

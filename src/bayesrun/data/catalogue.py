@@ -69,7 +69,7 @@ def shipped(  # noqa: PLR0913 - each parameter is a key of the config
     Parameters
     ----------
     table
-        A name in `CATALOGUE`; its columns have lower-case names.
+        Which of the shipped tables (`CATALOGUE`); its columns have lower-case names.
     columns, index, categories, transform, standardize, drop_missing, event, order, keep
         See `bayesrun.data.columns.Arrangement`; ``conf/data/TABLE.yaml`` has the values for the model that uses
         the table by default.

@@ -24,6 +24,7 @@ VERBS: Final[Mapping[str, str]] = {
     "report": "Make the tables, figures and report.html of a simulation study again from its fits.",
     "diff": "In what two cells or fits of a study differ, in what changes their draws.",
     "replay": "Fit one fit of a study again, here, without storing anything; errors are shown whole.",
+    "info": "What models, data, samplers and studies there are, and what one is: formula, priors, keys, references.",
     "plan": "How many replicates a Monte Carlo standard error needs.",
     "pipeline": "Studies that run by the calendar.",
     "migrate": "Bring fits of an older format into the current one without drawing, where what they are can be shown.",
