@@ -12,7 +12,7 @@ import pytest
 import yaml
 from scipy.optimize import minimize_scalar
 
-from bayesrun.data import conform, load, read, save, shipped
+from bayesrun.data import conform, load, nothing, read, save, shipped
 from bayesrun.data.catalogue import CATALOGUE
 from bayesrun.errors import DataError
 from bayesrun.types import Dataset, Role
@@ -54,7 +54,9 @@ def test_every_table_has_a_config_and_a_citation() -> None:
         assert source.about
 
 
-@pytest.mark.parametrize("path", sorted(p for p in CONFIGS.glob("*.yaml") if p.stem != "design"), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted(p for p in CONFIGS.glob("*.yaml") if p.stem not in ("design", "none")), ids=lambda p: p.stem
+)
 def test_configs_list_every_parameter(path: Path) -> None:
     keys = yaml.safe_load(path.read_text())
     function = {"bayesrun.data.shipped": shipped, "bayesrun.data.read": read}[keys.pop("_target_")]
@@ -227,3 +229,9 @@ def test_import_is_light() -> None:
     more = "; d.shipped('engel'); print('statsmodels' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code + more], capture_output=True, text=True, check=True).stdout
     assert out.split("\n")[:2] == ["[]", "False"]
+
+
+def test_no_data_are_a_dataset_without_arrays() -> None:
+    keys = yaml.safe_load((CONFIGS / "none.yaml").read_text())
+    assert keys == {"_target_": "bayesrun.data.nothing"}
+    assert (dict(nothing()), nothing().name) == ({}, "none")
