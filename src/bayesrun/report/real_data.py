@@ -5,6 +5,7 @@ It reads the store and fits nothing, so everything can be made again at any time
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bayesrun.base.cell_labels import told_once
 from bayesrun.base.messages import in_one_line
-from bayesrun.errors import BayesrunError
+from bayesrun.base.verb_hints import verb
+from bayesrun.errors import BayesrunError, StoreError
 from bayesrun.planning.completion import unmet
 from bayesrun.report import terminal_tables
 from bayesrun.report.comparison import Agreement, Apart, Comparison, Fitted, agreement, loo_comparisons, version
 from bayesrun.report.decided import decided
+from bayesrun.report.estimates import FEW_CELLS, Estimates, shown_after
 from bayesrun.report.inventory import absent_lines, inventory
 from bayesrun.statistics.gates import judge
 from bayesrun.statistics.states import Standing, State, cell_state
@@ -35,12 +39,15 @@ __all__ = [
     "Row",
     "compared",
     "decisions_of",
+    "estimates_of",
     "keep",
     "objective",
     "row",
     "rows",
     "show",
     "show_decisions",
+    "show_estimates",
+    "show_part",
     "show_results",
     "standings",
     "states",
@@ -255,12 +262,13 @@ def _outcome_frame(found: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(records, columns=None if records else ["cell", "key", "status"]).set_index("cell")
 
 
-def show(console: Console, found: Sequence[Row], findings: Findings) -> None:
-    """Print the outcomes, why verdicts failed and what to try, and the comparisons."""
+def show(console: Console, found: Sequence[Row], findings: Findings, told: Sequence[Estimates] = ()) -> None:
+    """Print the outcomes, why verdicts failed and what to try, the estimates that are told, and the comparisons."""
     pairs = [(row.outcome, row.verdict) for row in found]
     console.print(terminal_tables.outcome_table(pairs))
     for line in (*terminal_tables.verdict_lines(pairs), *_remarks(found)):
         console.print(line, markup=False, soft_wrap=True)
+    show_estimates(console, told)
     show_decisions(console, findings.decisions)
     for comparison in findings.comparisons:
         console.print(f"\nLOO comparison, sampler {comparison.sampler}", markup=False, style="bold")
@@ -276,6 +284,43 @@ def show(console: Console, found: Sequence[Row], findings: Findings) -> None:
         console.print(f"\nagreement with {part.reference}", markup=False, style="bold")
         console.print(terminal_tables.agreement_table(part.frame))
         _notes(console, part.notes)
+
+
+def estimates_of(found: Sequence[Row], store: Store) -> list[Estimates]:
+    """Read the estimates of fits; one whose summary cannot be read, or has no rows, has none."""
+    told = []
+    for row in found:
+        if row.outcome.status == "done":
+            with contextlib.suppress(StoreError):
+                summary = store.read_summary(row.spec.key)
+                if len(summary):
+                    terms = int(row.outcome.diagnostics.get("n_loo_terms", 0))
+                    told.append(Estimates(row.spec, summary, terms, verb("show", store.root)))
+    return told
+
+
+def show_estimates(console: Console, told: Sequence[Estimates]) -> None:
+    """Print the estimates of a few cells; of many how they are shown."""
+    if len(told) > FEW_CELLS:
+        show = told[0].show
+        console.print(
+            f"\nestimates of {len(told)} cells: {show} CELL, or {show} --var NAME for all cells", markup=False
+        )
+        return
+    _, own = told_once(part.spec.cell for part in told)
+    for part in told:
+        name = f" of {own[part.spec.cell]}" if len(told) > 1 else ""
+        console.print(f"\nestimates{name}", markup=False, style="bold")
+        show_part(console, part, len(told))
+
+
+def show_part(console: Console, told: Estimates, cells: int = 1) -> None:
+    """Print the estimates of one fit, and which of them are not shown."""
+    table, rest = shown_after(told, cells)
+    if table.row_count:
+        console.print(table)
+    if rest:
+        console.print(rest, markup=False, soft_wrap=True)
 
 
 def show_decisions(console: Console, decisions: pd.DataFrame) -> None:

@@ -331,5 +331,8 @@ def read_design(store: Store) -> tuple[int, TrackOptions, tuple[CheckedCell, ...
     facts = store.read_study()
     if not facts:
         others = sorted(path.parent.name for path in store.root.parent.glob("*/study.json"))
-        raise StoreError(f"there is no study in {store.root}; {store.root.parent} has {', '.join(others) or 'none'}")
+        hint = did_you_mean(store.root.name, others)
+        raise StoreError(
+            f"there is no study in {store.root}; {hint}{store.root.parent} has {', '.join(others) or 'none'}"
+        )
     return int(facts["seed"]), TypeAdapter(TrackOptions).validate_python(facts["track"]), cells_of(facts)

@@ -145,22 +145,21 @@ def agreement_table(frame: pd.DataFrame, top: int = 10) -> Sheet:
     shared, own = told_once(map(str, frame["cell"]))
     table = Sheet(
         (
-            *words("cell", "variable"),
+            *words(*_where(own), "variable"),
             *numbers("mean diff (SD)"),
             *numbers("mcse", spare=1),
             *numbers("SD ratio"),
             Column("reads"),
         ),
-        _all(shared),
+        _all(shared or _only(own)),
     )
-    for row in frame.head(top).itertuples(index=False):
+    for row in frame.head(top).to_dict("records"):
         table.add_row(
-            own[str(row.cell)],
-            str(row.variable),
-            _number(row.mean_diff, "+.2f"),
-            _number(row.mean_diff_mcse, ".2f"),
-            _number(row.sd_ratio, ".2f"),
-            _READS["differs" if row.differs else "unclear" if row.unclear else "agrees"],
+            *_named(own, row["cell"], row["variable"]),
+            _number(row["mean_diff"], "+.2f"),
+            _number(row["mean_diff_mcse"], ".2f"),
+            _number(row["sd_ratio"], ".2f"),
+            _READS["differs" if row["differs"] else "unclear" if row["unclear"] else "agrees"],
         )
     if len(frame) > top:
         table.caption = f"{len(frame) - top} more rows, {int(frame['differs'].iloc[top:].sum())} of them differ"
@@ -180,10 +179,10 @@ def decision_table(frame: pd.DataFrame, top: int = 12) -> Sheet:
     shared, own = told_once(map(str, frame["cell"]))
     judged = bool(frame["probability"].notna().any())
     probabilities = numbers("probability") if judged else ()
-    table = Sheet((*words("cell", "variable"), *probabilities, Column("says")), _all(shared))
+    table = Sheet((*words(*_where(own), "variable"), *probabilities, Column("says")), _all(shared or _only(own)))
     for row in frame.head(top).to_dict("records"):
         probability = [_with_error(row["probability"], row["mcse"])] if judged else []
-        table.add_row(own[str(row["cell"])], str(row["variable"]), *probability, str(row["says"]))
+        table.add_row(*_named(own, row["cell"], row["variable"]), *probability, str(row["says"]))
     if len(frame) > top:
         said = frame["says"].iloc[top:].eq("yes").sum()
         table.caption = f"{len(frame) - top} more in the table decisions, yes for {said} of them"
@@ -320,7 +319,12 @@ _READS = {word: Text(word, style=c) for word, c in (("differs", "red"), ("unclea
 
 def _all(shared: str) -> str:
     """Say once what all cells share."""
-    return f"all cells: {shared}" if shared else ""
+    return f"all rows: {shared}" if shared else ""
+
+
+def _only(own: Mapping[str, str]) -> str:
+    """Return the label of the only cell; empty where there are several."""
+    return next(iter(own)) if len(own) == 1 else ""
 
 
 def _cut(text: str, width: int) -> str:

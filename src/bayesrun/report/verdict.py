@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from bayesrun.report.estimates import Estimates
     from bayesrun.report.page import Ademp
     from bayesrun.report.real_data import Findings, Known, Row
     from bayesrun.report.simulated_data import Results
@@ -72,6 +73,8 @@ class Ending:
         Of real data: which fits do not count since they are not whole, and why; of simulated data the results say it.
     superseded
         Which cells are left out since their words mean something else now.
+    estimates
+        Of real data: those of the cells that the exit code is about.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Ending:
     latest: bool = True
     lacking: tuple[str, ...] = ()
     superseded: tuple[str, ...] = ()
+    estimates: tuple[Estimates, ...] = ()
 
     @property
     def state(self) -> State:
@@ -123,7 +127,7 @@ class Ending:
     def show(self, console: Console) -> None:
         """Print it."""
         if self.findings is not None:
-            real_data.show(console, self.rows, self.findings)
+            real_data.show(console, self.rows, self.findings, self.estimates)
         for line in self.lacking:
             console.print(line, markup=False, soft_wrap=True)
         if self.results is not None:
@@ -167,7 +171,9 @@ def ending(
     if plan is None:
         return made
     own = tuple(dict.fromkeys(known[spec.key][1].cell.label for spec in plan.specs))
-    return dataclasses.replace(made, own=own, objective=real_data.objective(plan, made.rows, study.objective))
+    told = real_data.estimates_of([row for row in made.rows if row.spec.cell in own], store)
+    objective = real_data.objective(plan, made.rows, study.objective)
+    return dataclasses.replace(made, own=own, objective=objective, estimates=tuple(told))
 
 
 def _real(known: Known, store: Store, study: StudyOptions, fresh: Mapping[str, Outcome], turn: Turn) -> Ending:

@@ -20,6 +20,7 @@ __all__ = ["VERBS", "call", "command", "listed"]
 
 VERBS: Final[Mapping[str, str]] = {
     "status": "What a study has, what failed, and what is missing.",
+    "show": "What a fit or a cell says: estimates, recipe, verdict with its reasons, warnings, times, files.",
     "compare": "Compare the fits of a study: LOO between models, agreement between samplers.",
     "report": "Make the tables, figures and report.html of a simulation study again from its fits.",
     "diff": "In what two cells or fits of a study differ, in what changes their draws.",
