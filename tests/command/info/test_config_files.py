@@ -93,3 +93,6 @@ def test_a_file_without_keys(tmp_path):
     path.write_text("a: [\n")
     with pytest.raises(yaml.MarkedYAMLError, match=r"mine\.yaml"):
         read_config(path)
+    path.write_bytes("# Größe\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"mine\.yaml: byte 5 is no UTF-8; save the file as UTF-8"):
+        read_config(path)

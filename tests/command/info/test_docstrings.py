@@ -6,6 +6,7 @@ import pytest
 
 from bayesrun.base.imports import make_importable
 from bayesrun.command.info.docstrings import docs_of, source_of
+from bayesrun.errors import ConfigError
 
 MODEL = r'''
 """Visits of sites."""
@@ -123,3 +124,59 @@ def test_the_working_folder_is_one_of_those_looked_into(workdir, monkeypatch):
     found = source_of("mymodel_here.build")
     assert found is not None
     assert found.docs.summary == "Mine."
+
+
+GOOGLE = """Words.
+
+More words.
+
+Args:
+    a (int): The first,
+        in two lines.
+    **b: The second: a mapping.
+
+Returns:
+    c: no parameter.
+"""
+SPHINX = """Words.
+
+More words.
+
+:param int a: The first,
+    in two lines.
+:param b: The second: a mapping.
+:returns: no parameter
+"""
+
+
+@pytest.mark.parametrize("text", [GOOGLE, SPHINX])
+def test_other_forms_of_docstrings_have_parameters_too(text):
+    found = docs_of(text)
+    assert (found.summary, found.paragraphs) == ("Words.", ("More words.",))
+    assert found.parameters == {"a": "The first, in two lines.", "b": "The second: a mapping."}
+
+
+def test_variables_by_other_names_of_pymc_and_with_made_up_names(workdir, monkeypatch):
+    monkeypatch.syspath_prepend(str(workdir))
+    (workdir / "variables_here.py").write_text(
+        "import pymc as mc\nfrom pymc import Normal, Deterministic\ndef build(data, k):\n"
+        '    Normal("b", 0, 1)\n    Deterministic("d", 0)\n    mc.Normal(f"a_{k}", 0, k)\n    other.Normal("no", 0)\n'
+    )
+    found = source_of("variables_here.build")
+    assert found is not None
+    assert found.variables == ("b ~ Normal(0, 1)", "a_{k} ~ Normal(0, k)")
+
+
+def test_a_file_states_its_encoding_and_what_is_no_python_is_refused(workdir, monkeypatch):
+    monkeypatch.syspath_prepend(str(workdir))
+    path = workdir / "latin_here.py"
+    path.write_bytes('# -*- coding: latin-1 -*-\ndef build():\n    """Größe."""\n'.encode("latin-1"))
+    found = source_of("latin_here.build")
+    assert found is not None
+    assert found.docs.summary == "Größe."
+    path.write_text("def build(:\n")
+    with pytest.raises(ConfigError, match=r"latin_here\.py, line 1: this is no Python: "):
+        source_of("latin_here.build")
+    path.write_bytes(b'def build():\n    """\0"""\n')
+    with pytest.raises(ConfigError, match=r"latin_here\.py.*: this is no Python: .*null bytes"):
+        source_of("latin_here.build")

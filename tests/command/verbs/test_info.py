@@ -158,6 +158,31 @@ def test_a_config_that_is_made_on_a_shipped_one(own):
     assert [key.path for key in found.keys if not key.meaning] == []
 
 
+def test_priors_that_a_config_gives_are_told_by_terms(own):
+    (own / "conf" / "model" / "dose.yaml").write_text(
+        "defaults: [formula, _self_]\nformula: y ~ dose\n"
+        "priors: {dose: {dist: Normal, mu: 0, sigma: {dist: HalfNormal, sigma: 2}}, sigma: fixed}\n"
+    )
+    found = about(Catalogue.within("conf"), "model", "dose")
+    assert found.formula == ("y ~ dose",)
+    assert found.priors == ("dose ~ Normal(mu = 0, sigma = HalfNormal(sigma = 2))", "sigma ~ fixed")
+
+
+def test_what_is_observed_is_the_formula_where_no_docstring_has_one(own):
+    with (own / "visits.py").open("a") as file:
+        file.write('    pm.Poisson("y_obs", a, observed=data["y"])\n')
+    found = json.loads(bayesrun("info", "--config-dir", "conf", "model=visits", "--json").out)
+    assert found["formula"] == ["y_obs ~ Poisson(a), observed: data['y']"]
+    assert found["priors"] == ["a ~ Normal(0, scale)"]
+
+
+def test_a_config_that_is_made_on_none(own):
+    (own / "conf" / "model" / "narrow.yaml").write_text("defaults: [lineer]\n")
+    ran = bayesrun("info", "--config-dir", "conf", "model=narrow")
+    assert ran.code == 2
+    assert "narrow.yaml: defaults: model=lineer: there is no model 'lineer'; did you mean model=linear? " in ran.err
+
+
 def test_a_config_that_cannot_be_read_is_listed_with_the_others_and_refused_alone(own):
     (own / "conf" / "model" / "broken.yaml").write_text("a: [\n")
     (own / "visits.py").write_text("def build(:\n")

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bayesrun.command.info.docstrings import Docs, docs_of, source_of
+from bayesrun.command.info.docstrings import SEEN, Docs, docs_of, source_of
 from bayesrun.errors import ConfigError
 from bayesrun.types import (
     DiagnosticsOptions,
@@ -132,10 +132,10 @@ class About:
 
 def sentence(text: str) -> str:
     """Return the first sentence of a text, without its full stop."""
-    for end in re.finditer(r"[.?](?= [A-Z])|\.$", text):
+    for end in re.finditer(r"[.?](?= [A-Z])", text):
         if end.start() >= LEAST:
             return text[: end.start() + (end[0] == "?")]
-    return text
+    return text.removesuffix(".")
 
 
 def about(catalogue: Catalogue, group: str, name: str) -> About:
@@ -155,14 +155,12 @@ def about(catalogue: Catalogue, group: str, name: str) -> About:
         head = DATA.sub("", head)
     keys, notes = _keys(catalogue, group, config, docs)
     listed, said = _shipped_table(config)
-    known = {entry.name: entry for entry in config.entries}
     is_model = group == "model"
-    formula = (str(known["formula"].value),) if is_model and "formula" in known else docs.formula
     return About(
         f"{group}={name}",
         head or module.summary or docs.summary,
         (*said, *_paragraphs(group, docs)),
-        formula if is_model else (),
+        _formula(config.entries, source) if is_model else (),
         _priors(config.entries, source) if is_model else (),
         source.roles if source and is_model else (),
         docs.parameters.get("data", "") if is_model else "",
@@ -193,18 +191,16 @@ def options_of(catalogue: Catalogue, section: str) -> About:
 
 
 def _source(config: ConfigFile) -> Source | None:
-    if config.target is None:
-        return None
-    try:
-        return source_of(config.target)
-    except SyntaxError as error:
-        raise ConfigError(f"{error.filename}, line {error.lineno}: this is no Python: {error.msg}") from None
+    return source_of(config.target) if config.target is not None else None
 
 
 def _on_bases(catalogue: Catalogue, group: str, config: ConfigFile, seen: tuple[Path, ...] = ()) -> ConfigFile:
     """Add what a config has of those of its group that it is made on; what it says itself wins."""
     for base in reversed(config.bases):
-        other = catalogue.read(group, base)
+        try:
+            other = catalogue.read(group, base)
+        except ConfigError as error:
+            raise ConfigError(f"{config.path}: defaults: {error}") from None
         if other.path in (*seen, config.path):
             continue
         below = _on_bases(catalogue, group, other, (*seen, config.path))
@@ -305,8 +301,16 @@ def _cites(text: str) -> bool:
     return re.search(r"\b(1[6-9]|20)\d\d\b", text) is not None
 
 
+def _formula(entries: Sequence[Entry], source: Source | None) -> tuple[str, ...]:
+    """Return the formula that a config gives, that of the docstring, or what the code says is observed."""
+    given = [str(entry.value) for entry in entries if entry.name == "formula"]
+    if given or source is None:
+        return tuple(given)
+    return source.docs.formula or tuple(line for line in source.variables if SEEN in line)
+
+
 def _priors(entries: Sequence[Entry], source: Source | None) -> tuple[str, ...]:
-    """Return the priors as the config's comments state them, or as the code does."""
+    """Return the priors as the config's comments state them, as it gives them, or as the code has them."""
     numbers = {entry.name: entry.default for entry in entries}
 
     def filled(text: str) -> str:
@@ -315,11 +319,22 @@ def _priors(entries: Sequence[Entry], source: Source | None) -> tuple[str, ...]:
     stated = [entry.inline for entry in entries if DISTRIBUTED.search(entry.inline)]
     if stated:
         return tuple(filled(text) for text in stated)
-    given = [entry for entry in entries if entry.name == "priors"]
-    if given:
-        known = source.docs.parameters if source else {}
-        return tuple(f"{entry.name} = {entry.default}: {_meaning(entry, known)}" for entry in given)
-    return source.variables if source else ()
+    known = source.docs.parameters if source else {}
+    told: list[str] = []
+    for entry in entries:
+        if entry.name == "priors" and isinstance(entry.value, dict):
+            told += [f"{term} ~ {_distribution(prior)}" for term, prior in entry.value.items()]
+        elif entry.name == "priors":
+            told.append(": ".join(filter(None, (f"priors = {entry.default}", _meaning(entry, known)))))
+    return (*told, *(line for line in (source.variables if source else ()) if SEEN not in line))
+
+
+def _distribution(prior: Any) -> str:
+    """Write a prior of a config, ``{dist: Normal, mu: 0}``, as Normal(mu = 0); others stay as they are."""
+    if not isinstance(prior, dict) or "dist" not in prior:
+        return str(prior)
+    numbers = (f"{name} = {_distribution(value)}" for name, value in prior.items() if name != "dist")
+    return f"{prior['dist']}({', '.join(numbers)})"
 
 
 def _shipped_table(config: ConfigFile) -> tuple[tuple[str, ...], tuple[str, ...]]:

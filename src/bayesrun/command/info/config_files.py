@@ -100,11 +100,11 @@ def read_config(path: Path) -> ConfigFile:
     Raises
     ------
     ConfigError
-        If it has no keys at its top.
+        If it has no keys at its top, or is no text in UTF-8.
     yaml.MarkedYAMLError
         If it is no YAML.
     """
-    text = path.read_text(encoding="utf-8")
+    text = _text(path)
     lines = text.splitlines()
     loader = _Loader(text)
     loader.name = str(path)
@@ -131,7 +131,14 @@ def read_config(path: Path) -> ConfigFile:
 
 def head_of(path: Path) -> str:
     """Read the comment that a config begins with, and nothing else of it."""
-    return _told(_head(path.read_text(encoding="utf-8").splitlines()))[0]
+    return _told(_head(_text(path).splitlines()))[0]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start + 1} is no UTF-8; save the file as UTF-8") from None
 
 
 def _told(head: list[str]) -> tuple[str, tuple[str, ...]]:

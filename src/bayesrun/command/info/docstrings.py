@@ -6,20 +6,28 @@ The source is read and never imported: neither PyMC is, nor is anything of a use
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bayesrun.base.source_code import file_of
 from bayesrun.command.info.formulas import formula_lines, in_text
+from bayesrun.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Docs", "Role", "Source", "docs_of", "source_of"]
+__all__ = ["SEEN", "Docs", "Role", "Source", "docs_of", "source_of"]
 
 SECTION: Final = re.compile(r"^(?P<title>[A-Z][\w ]*)\n-{3,}[ \t]*$", re.MULTILINE)
+GOOGLE: Final = re.compile(
+    r"^(?:(?P<of>Args|Arguments|Parameters|Params)|[A-Z][a-z]+):[ \t]*\n(?P<body>(?:[ \t]+.*\n?|\n)+)", re.M
+)
+"""A section in Google's form; those that are none of parameters are left out."""
+FIELD: Final = re.compile(r"^:param (?:[\w\[\], ]+ )?(?P<name>\w+):[ \t]*(?P<told>.*(?:\n[ \t]+.*)*)", re.M)
+"""A parameter in the form of Sphinx."""
 BLOCK: Final = re.compile(r"^\.\. (?P<name>[\w-]+)::(?P<first>.*)\n(?P<rest>(?:[ \t]+.*\n|[ \t]*\n)*)", re.MULTILINE)
 ROLE_OF_TEXT: Final = re.compile(r":(?P<role>[\w:]+):`(?P<text>[^`]*)`")
 TICKS: Final = re.compile(r"``([^`]+)``|`([^`]+)`_{0,2}")
@@ -28,6 +36,8 @@ NO_PRIOR: Final = frozenset(["Model", "Data", "MutableData", "ConstantData", "De
 """What a module of PyMC has that takes a name and is no random variable."""
 SILENT: Final = ("dims", "shape", "size", "initval", "rng", "observed", "transform", "default_transform")
 """Arguments that are no part of what a variable is distributed as."""
+SEEN: Final = ", observed: "
+"""In the line of a variable: what it is conditioned on follows."""
 DEEPEST: Final = 8
 """Modules that a name is followed through, one handing it on to the next."""
 
@@ -108,7 +118,7 @@ def source_of(path: str) -> Source | None:
 
     Raises
     ------
-    SyntaxError
+    ConfigError
         If the file is no Python.
     """
     module, _, name = path.rpartition(".")
@@ -116,7 +126,7 @@ def source_of(path: str) -> Source | None:
         file = file_of(module) if module else None
         if file is None or file.suffix != ".py":
             return None
-        tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
+        tree = _parsed(file)
         found = [one for one in tree.body if isinstance(one, _DEFINITIONS) and one.name == name]
         if found:
             return Source(
@@ -131,6 +141,14 @@ def source_of(path: str) -> Source | None:
             return None
         module, _, name = handed_on.rpartition(".")
     return None
+
+
+def _parsed(file: Path) -> ast.Module:
+    try:
+        return ast.parse(file.read_bytes(), str(file))  # bytes, whose first lines may state their encoding
+    except SyntaxError as error:
+        place = f"{file}, line {error.lineno}" if error.lineno else str(file)
+        raise ConfigError(f"{place}: this is no Python: {error.msg}") from None
 
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -165,6 +183,8 @@ def docs_of(text: str, module: str = "") -> Docs:
     ends = [*(head.start() for head in heads), len(text)][1:]
     sections = {head["title"].strip(): text[head.end() : end] for head, end in zip(heads, ends, strict=True)}
     front = text[: heads[0].start()] if heads else text
+    others = {} if heads else dict(_other_parameters(front))
+    front = front if heads else re.sub(r"^:\w+[^:\n]*:.*(?:\n[ \t]+.*)*", "", GOOGLE.sub("", front), flags=re.M)
     formula: list[str] = []
     for block in BLOCK.finditer(f"{front}\n"):
         if block["name"] == "math":
@@ -174,7 +194,7 @@ def docs_of(text: str, module: str = "") -> Docs:
         paragraphs[0] if paragraphs else "",
         tuple(paragraphs[1:]),
         tuple(formula),
-        {name: _followed(name, told, module) for name, told in _parameters(sections.get("Parameters", ""))},
+        others | {name: _followed(name, told, module) for name, told in _parameters(sections.get("Parameters", ""))},
         tuple(_plain(part) for part in re.split(r"\n\s*\n", sections.get("References", "")) if part.strip()),
     )
 
@@ -192,6 +212,17 @@ def _parameters(section: str) -> Iterator[tuple[str, str]]:
         head, _, body = entry.partition("\n")
         names = [name.strip().lstrip("*").strip("`") for name in re.split(r"\s*:(?:\s|$)", head)[0].split(",")]
         yield from ((name, " ".join(body.split())) for name in names if name)
+
+
+def _other_parameters(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what a docstring in the form of Google or of Sphinx says of its parameters."""
+    for section in GOOGLE.finditer(text):
+        for entry in re.split(r"\n(?=\S)", inspect.cleandoc(section["body"])) if section["of"] else ():
+            name, _, told = entry.partition(":")
+            if re.fullmatch(r"\*{0,2}\w+(\s*\(.*\))?", name.strip()):
+                yield re.findall(r"\w+", name)[0], _plain(told)
+    for found in FIELD.finditer(text):
+        yield found["name"], _plain(found["told"])
 
 
 def _followed(name: str, told: str, module: str) -> str:
@@ -234,32 +265,45 @@ def _role(name: str, call: ast.Call) -> Role:
 
 
 def _aliases(tree: ast.Module) -> frozenset[str]:
-    """Return the names by which a module has PyMC."""
+    """Return the names by which a module has PyMC, and the distributions that it imports from there."""
     found = {"pm"}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.asname or alias.name for alias in node.names if alias.name == "pymc"}
+        elif isinstance(node, ast.ImportFrom) and node.module == "pymc":
+            found |= {alias.asname or alias.name for alias in node.names}
     return frozenset(found)
 
 
 def _variables(function: ast.AST, aliases: frozenset[str]) -> Iterator[str]:
-    """Yield ``mu ~ Normal(0, prior_sd)  [group]`` for each random variable that is stated by PyMC's own call."""
+    """Yield ``mu ~ Normal(0, prior_sd), by group`` for each random variable that is stated by PyMC's own call."""
     for node in _calls(function):
-        if not (
-            isinstance(node.func, ast.Attribute)
-            and isinstance(node.func.value, ast.Name)
-            and node.func.value.id in aliases
-            and node.func.attr[:1].isupper()
-            and node.func.attr not in NO_PRIOR
-            and node.args
-            and isinstance(name := getattr(node.args[0], "value", None), str)
-        ):
+        kind, name = _distribution(node.func, aliases), _name(node.args[0]) if node.args else None
+        if kind is None or name is None:
             continue
         words = {word.arg: ast.unparse(word.value) for word in node.keywords if word.arg}
         given = [*map(ast.unparse, node.args[1:]), *(f"{k}={v}" for k, v in words.items() if k not in SILENT)]
-        seen = f", observed: {words['observed']}" if "observed" in words else ""
+        seen = f"{SEEN}{words['observed']}" if "observed" in words else ""
         by = f", by {words['dims']}".replace("'", "") if "dims" in words else ""
-        yield f"{name} ~ {node.func.attr}({', '.join(given)}){by}{seen}"
+        yield f"{name} ~ {kind}({', '.join(given)}){by}{seen}"
+
+
+def _distribution(function: ast.expr, aliases: frozenset[str]) -> str | None:
+    """Return the distribution that a call is of; None where it is no call of one of PyMC's."""
+    kind: str | None = None
+    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and function.value.id in aliases:
+        kind = function.attr
+    elif isinstance(function, ast.Name) and function.id in aliases:
+        kind = function.id
+    return kind if kind is not None and kind[:1].isupper() and kind not in NO_PRIOR else None
+
+
+def _name(node: ast.expr) -> str | None:
+    """Return the name of a variable as the code has it, also one that is made up there."""
+    if isinstance(node, ast.JoinedStr):
+        return ast.unparse(node)[2:-1]
+    value = getattr(node, "value", None)
+    return value if isinstance(value, str) else None
 
 
 def _calls(function: ast.AST) -> Sequence[ast.Call]:

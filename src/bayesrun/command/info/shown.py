@@ -55,8 +55,8 @@ def _sentence(catalogue: Catalogue, group: str, name: str) -> str:
     """Say what a choice is; one that cannot be read is listed with the others."""
     try:
         what = head_of(catalogue.path_of(group, name)) or about(catalogue, group, name).what
-    except (BayesrunError, MarkedYAMLError) as error:
-        return f"cannot be read: bayesrun info {group}={name} says why ({type(error).__name__})"
+    except (BayesrunError, MarkedYAMLError):
+        return f"cannot be read: bayesrun info {group}={name} says why"
     return sentence(what) or "no description"
 
 
