@@ -169,8 +169,8 @@ def test_rows_go_by_what_each_model_uses_and_loo_knows(models: Any, path: str) -
     assert found.datasets["first"].coords["obs"] == (0, 1, 3, 4)
     assert found.datasets["second"].coords["obs"] == (0, 2, 3, 4)
     fits = [
-        Fitted(label=one.cell.label, key=one.cell.label, model=("m", one.cell.label, one.fingerprint),
-               data_hash=one.data_hash, observed=one.observed, n_terms=len(found.datasets[one.cell.label]["y"]),
+        Fitted(label=one.cell.label, key=one.cell.label, posterior=(one.fingerprint, one.cell.label),
+               observed=one.observed, n_terms=len(found.datasets[one.cell.label]["y"]),
                sampler="nuts", sampler_path="s", kind="nuts")
         for one in found.cells
     ]  # fmt: skip

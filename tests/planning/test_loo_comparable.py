@@ -47,7 +47,7 @@ class Side:
 
         builder = getattr(self.observe, "builder", build)
         about = observed_of(builder, builder(self.data), self.data, self.source, self.loo_var)
-        return Fitted(label, label, (label,), "d", about, self.terms, "nuts", "nuts")
+        return Fitted(label, label, (label,), about, self.terms, "nuts", "nuts")
 
 
 def shipped(module: Any, **params: Any) -> Callable[[Any], Any]:
