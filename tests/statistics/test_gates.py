@@ -255,3 +255,44 @@ def test_pareto_k_is_not_asked_for_without_a_log_likelihood():
     blind = dataclasses.replace(asked, cell=dataclasses.replace(asked.cell, steps=Steps(log_likelihood=False)))
     with pytest.raises(ConfigError, match=r"gate\.pareto_k_share: got 0, and steps\.log_likelihood=false"):
         check_asked([blind])
+
+
+APART = {"n_chains_apart": 1.0, "apart_chain": 2.0, "apart_below": 2.3e22, "apart_since": 0.0, "apart_moves": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        (
+            {},
+            "chain 2 sits apart: its log density is 2.3e+22 below the others' from the first draw on, and it hardly "
+            "moves",
+        ),
+        (
+            {"apart_moves": 1.0, "apart_since": 40.0, "apart_below": 812.4},
+            "chain 2 sits apart: its log density is 812 below the others' from draw 40 on, and it is still climbing",
+        ),
+        (
+            {"apart_moves": 2.0, "n_chains_apart": 3.0},
+            "chain 2 sits apart, and 2 more do: its log density is 2.3e+22 below the others' from the first draw on, "
+            "and it moves about there",
+        ),
+    ],
+)
+def test_a_chain_that_sits_apart_is_named_first_and_no_smaller_steps_are_advised(facts, text):
+    """Whatever else does not hold follows from that chain: neither smaller steps nor more of them would mend it."""
+    bad = {"rhat_max": 3.0, "ess_bulk_min": 5.0, "n_divergent": 800.0, "n_max_treedepth": 900.0, "bfmi_min": 0.1}
+    verdict = judge(GATE, outcome(**{**bad, **APART, **facts}))
+    assert verdict.failures[0] == text
+    assert len(verdict.failures) == 6
+    advised = " ".join(verdict.remedies)
+    for useless in ("target_accept", "sampler.tune", "sampler.draws", "max_treedepth"):
+        assert useless not in advised
+    assert "sampler.restart=true" in advised
+    assert "sampler.chains=8" in advised
+    assert ("another mode" in advised) == (facts.get("apart_moves") == 2.0)
+
+
+def test_a_chain_that_sits_apart_follows_the_threshold_of_rhat():
+    assert not judge(GATE, outcome(**APART)).passed
+    assert judge(dataclasses.replace(GATE, rhat_max=None), outcome(**APART)).passed

@@ -22,7 +22,13 @@ __all__ = ["FORMER", "former_key", "former_seed", "is_former"]
 FORMER: Final = 1
 """The schema of that format."""
 
-NEUTRAL: Final[Mapping[str, Any]] = {"escalate": (), "extra": {}, "engine": "lanes", "precision": "float64"}
+NEUTRAL: Final[Mapping[str, Any]] = {
+    "escalate": (),
+    "extra": {},
+    "engine": "lanes",
+    "precision": "float64",
+    "restart": True,
+}
 
 
 def is_former(checked: CheckedCell) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["data_digest", "fit_key", "fit_spec", "of_data", "source_alone", "specs_of"]
 
-NEUTRAL: Mapping[str, Any] = {"escalate": (), "extra": {}, "engine": "lanes", "precision": "float64"}
+NEUTRAL: Mapping[str, Any] = {"escalate": (), "extra": {}, "engine": "lanes", "precision": "float64", "restart": True}
 """Values under which an option does nothing. An option that comes later is listed here, so that it changes no key."""
 
 

@@ -37,6 +37,7 @@ OPTIONS: Final = (
     "escalate",
     "engine",
     "precision",
+    "restart",
     "extra",
 )
 """Options that change the draws."""

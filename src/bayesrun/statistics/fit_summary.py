@@ -16,6 +16,7 @@ import xarray as xr
 
 from bayesrun.base.label_forms import told_apart
 from bayesrun.base.large_arrays import columns, empty, let_go
+from bayesrun.statistics.chains_apart import chains_apart
 from bayesrun.statistics.convergence import MIN_DRAWS, bfmi, summarise
 from bayesrun.statistics.loo import LOO_FACTS, Predictive, cross_validate
 from bayesrun.statistics.prior_sensitivity import disagreements
@@ -318,11 +319,27 @@ def _sampling(found: _Findings, stats: xr.Dataset, kind: str) -> None:
                 fact, float(stats.variables[name].values.sum()) if name in stats else np.nan, f"no {name} was recorded"
             )
         found.add("bfmi_min", _bfmi(stats), "the energy is constant, too short or not recorded")
+        _apart(found, stats)
     else:
         found.lack(NO_HAMILTON, "n_divergent", "n_max_treedepth", "bfmi_min")
     for fact, name in means.items():
         if name in stats:
             found.add(fact, float(stats.variables[name].values.mean()))
+
+
+def _apart(found: _Findings, stats: xr.Dataset) -> None:
+    """Tell of chains whose log density is far below the others', where there are any."""
+    if "lp" not in stats:
+        return
+    if apart := chains_apart(stats.variables["lp"].transpose("chain", "draw").values):
+        worst = apart[0]
+        found.facts |= {
+            "n_chains_apart": float(len(apart)),
+            "apart_chain": float(worst.chain),
+            "apart_below": worst.below,
+            "apart_since": float(worst.since),
+            "apart_moves": float(worst.moves),
+        }
 
 
 def _bfmi(stats: xr.Dataset) -> float:

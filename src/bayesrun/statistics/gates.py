@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from bayesrun.base.digits import against, exact
 from bayesrun.errors import ConfigError
+from bayesrun.statistics.chains_apart import CLIMBING, STUCK
 from bayesrun.types import Gate, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ class _Case:
     def asked(self, name: str) -> bool:
         """Whether somebody set a threshold, so that it does not pass where it cannot be judged."""
         return bool(getattr(self.gate, name) != getattr(Gate, name))
+
+    @property
+    def apart(self) -> bool:
+        """Whether a chain sits so far below the others that what else does not hold follows from that."""
+        return self.bound("rhat_max") is not None and bool(self.fact("n_chains_apart"))
 
     def missing(self, name: str) -> str:
         return f"{name} is absent: {self.outcome.absent.get(name, 'it was not computed')}"
@@ -176,6 +182,32 @@ def _nonfinite(case: _Case) -> Iterator[_Finding]:
         )
 
 
+def _apart(case: _Case) -> Iterator[_Finding]:
+    """Name the chain that is furthest below the others; R-hat is the threshold that says chains have to agree."""
+    chain, below, since, moves = (case.fact(f"apart_{name}") for name in ("chain", "below", "since", "moves"))
+    if not case.apart or chain is None or below is None:
+        return
+    more = (case.fact("n_chains_apart") or 1.0) - 1.0
+    others = f", and {more:.0f} more {'do' if more > 1 else 'does'}" if more else ""
+    when = f"from draw {since:.0f} on" if since else "from the first draw on"
+    does = {STUCK: "hardly moves", CLIMBING: "is still climbing"}.get(int(moves or 0), "moves about there")
+    text = (
+        f"chain {chain:.0f} sits apart{others}: its log density is {below:.3g} below the others' {when}, and it {does}"
+    )
+    yield text, tuple(_together(case, does))
+
+
+def _together(case: _Case, does: str) -> Iterator[str]:
+    """Say what may bring a chain to the others; smaller steps do not."""
+    yield from _noncentred(case)
+    if does == "moves about there":
+        yield "look where that chain is: if it is another mode, the model or its priors have to say which one is meant"
+    else:
+        yield "give the variables that are far off in that chain an initval, or tighter priors, such as of a log scale"
+    yield "sampler.chains=8 shows how many chains end there; none may be left out of what is reported for that alone"
+    yield "another start: sampler=numpyro with sampler.restart=true, or another study.seed"
+
+
 def _divergences(case: _Case) -> Iterator[_Finding]:
     limit, count = case.bound("n_divergent"), case.fact("n_divergent")
     if limit is None:
@@ -212,6 +244,8 @@ def _noncentred(case: _Case) -> Iterator[str]:
 
 
 def _more_careful(case: _Case) -> Iterator[str]:
+    if case.apart:
+        return
     tried = [attempt["target_accept"] for attempt in case.outcome.attempts if "target_accept" in attempt]
     used = max([*tried, case.fact("target_accept") or 0.0])
     left = [value for value in ESCALATION if value > used]
@@ -241,6 +275,8 @@ def _above(value: float, bound: float) -> str:
 
 
 def _longer(case: _Case, *first: str) -> Iterator[str]:
+    if case.apart:
+        return
     if case.kind == "mcmc":
         yield "use sampler=nuts, which moves far better where the density has gradients"
     if case.kind == "smc":
@@ -276,7 +312,9 @@ def _treedepth(case: _Case) -> Iterator[_Finding]:
     elif count / draws > bound:
         yield (
             f"n_max_treedepth {count:.0f} of {draws:.0f} draws > {exact(bound, percent=True)} %",
-            ("sampler.max_treedepth=12", "longer warm-up: sampler.tune", "standardise the predictors"),
+            ()
+            if case.apart
+            else ("sampler.max_treedepth=12", "longer warm-up: sampler.tune", "standardise the predictors"),
         )
 
 
@@ -290,7 +328,7 @@ def _bfmi(case: _Case) -> Iterator[_Finding]:
     elif value < bound:
         yield (
             f"bfmi_min {against(value, bound, '.2f')} < {exact(bound)}",
-            (*_noncentred(case), "reparameterise heavy tails and hierarchies", "longer warm-up: sampler.tune"),
+            (*_noncentred(case), "reparameterise heavy tails and hierarchies", *_longer(case, "tune")),
         )
 
 
@@ -319,6 +357,7 @@ def _pareto(case: _Case) -> Iterator[_Finding]:
 
 _CHECKS: tuple[Callable[[_Case], Iterator[_Finding]], ...] = (
     _nonfinite,
+    _apart,
     _divergences,
     _divergent_share,
     _rhat,

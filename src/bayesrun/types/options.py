@@ -58,6 +58,9 @@ class SamplerOptions:
     precision
         Of the log density in numpyro's lanes: ``float64``, or ``float32``, which is faster where the likelihood
         is the cost, and rounds. advi_jax refuses the latter; no meaning for other samplers.
+    restart
+        Whether numpyro's lanes draw another start for a chain that early in its warm-up is so far below the others in
+        log density that no mode of any mass can be there. No meaning for others.
     batch_size
         Datasets that one worker call fits together; ``auto`` decides by the sampler, the number of fits and
         what earlier fits took. It changes no draw.
@@ -75,6 +78,7 @@ class SamplerOptions:
     escalate: tuple[Share, ...] = ()
     engine: Literal["lanes", "numpyro"] = "lanes"
     precision: Literal["float64", "float32"] = "float64"
+    restart: bool = True
     batch_size: Literal["auto"] | Annotated[int, Ge(1)] = "auto"
     extra: Mapping[str, Any] = field(default_factory=dict)
 

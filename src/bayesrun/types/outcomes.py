@@ -14,6 +14,7 @@ DIAGNOSTICS: Final = (
     *("n_scalars", "n_constant", "n_nonfinite", "n_chains", "n_draws"),
     *("rhat_max", "ess_bulk_min", "ess_tail_min", "ess_per_second", "mcse_sd_ratio_max", "sampling_seconds"),
     *("n_divergent", "n_max_treedepth", "bfmi_min", "acceptance_rate", "step_size", "n_steps_mean", "target_accept"),
+    *("n_chains_apart", "apart_chain", "apart_below", "apart_since", "apart_moves"),
     *("khat", "elbo", "elbo_converged", "log_marginal_likelihood", "log_marginal_likelihood_sd"),
     *("elpd_loo", "se_elpd_loo", "p_loo", "pareto_k_max", "n_bad_pareto_k", "n_loo_terms"),
     *("elpd_waic", "se_elpd_waic", "p_waic"),

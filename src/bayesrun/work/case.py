@@ -95,6 +95,12 @@ class Fitted:
                 f"took {effort:.0f} times the leapfrog steps of the median fit of its batch: an extreme dataset, or a "
                 "posterior that this parameterization makes hard; sampler.timeout would bound it"
             )
+        restarts = str(self.tree.attrs.get("restarts", ""))
+        if restarts:
+            found.append(
+                f"begun again from another start, since the log density was so far below another chain's that no mode "
+                f"of any mass can be there: {restarts}; sampler.restart=false keeps such chains as they are"
+            )
         failed = str(self.tree.attrs.get("log_prior_failed", ""))
         if failed:
             found.append(f"whether prior and likelihood disagree is not known: the log density of the prior: {failed}")

@@ -16,7 +16,7 @@ import numpy as np
 
 from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.samplers import groups
-from bayesrun.samplers.lanes.fleet import SQUARE, Chains, Work, draw, whole
+from bayesrun.samplers.lanes.fleet import SQUARE, Chains, Restart, Work, draw, whole
 from bayesrun.samplers.lanes.program import ATTEMPTS, Program, Settings, program
 from bayesrun.samplers.lanes.same_form import fit_groups
 from bayesrun.samplers.lanes.starts import drawn_start
@@ -86,7 +86,8 @@ def fits(
         (`groups.NUTS_STATS`), ``observed_data`` and ``log_likelihood``. Attributes ``sampling_seconds`` and
         ``compile_seconds``, its part: wall-clock seconds of the batch, by the lanes that worked for this fit and in
         equal parts; ``useful_steps``: share of the batch's leapfrog steps until then that belonged to a trajectory;
-        ``effort``, where a dataset took many times the leapfrog steps of its batch: how many times their median.
+        ``effort``, where a dataset took many times the leapfrog steps of its batch: how many times their median;
+        ``restarts``, where chains were begun again: which, after which transition, and how far below the others.
     """
     prepare_jax()
     yield from fit_groups(build, datasets, seeds, partial(_fit_group, options, timeout), like=like)
@@ -128,7 +129,7 @@ def _fit_group(
     by_index = {member.index: member for member in members}
     moulds = Moulds()
     work = (Work(m.index, m.seed, density.arguments(m.surveyed), _start(density, m)) for m in members)
-    for chains, share in draw(compiled, work, timeout):
+    for chains, share in draw(compiled, work, timeout, restart=options.restart):
         member = by_index[chains.work.index]
         if not chains.started:
             yield member.index, _no_start(member.surveyed)
@@ -146,16 +147,33 @@ def _fit_group(
         }
         if chains.effort:
             attrs["effort"] = chains.effort
+        if chains.restarts:
+            attrs["restarts"] = _begun_again(chains.restarts)
         if options.precision == "float32":
             attrs["lp_error"] = _rounding(density, member, chains)
         yield member.index, _tree(compiled, moulds, member, chains, attrs)
 
 
-def _start(density: Density, member: Member) -> Callable[[int], np.ndarray] | None:
+def _start(density: Density, member: Member) -> Callable[[int, int], np.ndarray] | None:
     """Give the start of each chain of a model whose initial point is random; None: the density has one."""
     if density.start:
         return None
-    return lambda chain: drawn_start(member.surveyed, (member.seed, chain), jittered=True)
+
+    def start(chain: int, begun: int) -> np.ndarray:
+        return drawn_start(member.surveyed, (member.seed, chain, *([begun] if begun else [])), jittered=True)
+
+    return start
+
+
+def _begun_again(restarts: Sequence[Restart]) -> str:
+    """Say which chains were begun again, after how many transitions, and how far below another one they were then."""
+    found: dict[tuple[int, int], list[str]] = {}
+    for restart in restarts:
+        found.setdefault((restart.chain, restart.transition), []).append(f"{restart.below:.3g}")
+    return ", ".join(
+        f"chain {chain} after transition {transition} ({', then '.join(each)} below)"
+        for (chain, transition), each in sorted(found.items())
+    )
 
 
 def _late(chains: Chains, timeout: float) -> FitTimeoutError:

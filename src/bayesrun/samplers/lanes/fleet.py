@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from bayesrun.base.seeds import named_seed
+from bayesrun.samplers.lanes.restarts import MOST, Look, hopeless, look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from bayesrun.samplers.lanes.program import Program, Stage
     from bayesrun.samplers.lanes.state import Lanes, Transition
 
-__all__ = ["SQUARE", "Chains", "Work", "draw", "whole"]
+__all__ = ["SQUARE", "Chains", "Restart", "Work", "draw", "whole"]
 
 FEWEST_KNOWN, MANY_TIMES = 8, 10.0
 """Datasets that must be done before one is called extreme, and how many times their median work that takes."""
@@ -41,13 +44,51 @@ REPORTED = ("potential", "energy", "acceptance", "n_steps", "flags")
 class Work:
     """One dataset to draw for: its place in the batch, the seed of its fit, and its arguments.
 
-    `start` gives the initial point of a chain by its number, for a density that cannot.
+    `start` gives the initial point of a chain by its number, and by how often it was begun again, for a density that
+    cannot.
     """
 
     index: int
     seed: int
     arguments: tuple[np.ndarray, ...]
-    start: Callable[[int], np.ndarray] | None = None
+    start: Callable[[int, int], np.ndarray] | None = None
+
+
+class Restart(NamedTuple):
+    """A chain that was begun again: its number, after how many transitions, and how far below another one it was."""
+
+    chain: int
+    transition: int
+    below: float
+
+
+@dataclass(eq=False)
+class _Watched:
+    """What the chains of a dataset did in the transitions that decide whether they are begun again.
+
+    Parameters
+    ----------
+    look
+        Which those are.
+    lp, z
+        Log densities (chain, transition) and positions (chain, transition, n).
+    known
+        Whether a chain has got through them, (chain,).
+    starts
+        Other starts that each chain has had, (chain,).
+    reached
+        Median log density that each start came to, (chain, start); minus infinity where it was not tried.
+    settled
+        Whether a chain has no other start left, (chain,).
+    """
+
+    look: Look
+    lp: np.ndarray
+    z: np.ndarray
+    known: np.ndarray
+    starts: np.ndarray
+    reached: np.ndarray
+    settled: np.ndarray
 
 
 @dataclass(eq=False)
@@ -75,6 +116,10 @@ class Chains:
         For a dataset that took many times the steps of the others of its queue: how many times their median; else 0.
     late
         Whether it was given up, because `seconds` came to more than it may take.
+    watched
+        What decides whether chains are begun again; None where none are.
+    restarts
+        The chains that were, in order.
     """
 
     work: Work
@@ -86,6 +131,8 @@ class Chains:
     steps: int = 0
     effort: float = 0.0
     late: bool = False
+    watched: _Watched | None = None
+    restarts: list[Restart] = field(default_factory=list)
 
 
 class _Chain(NamedTuple):
@@ -98,7 +145,9 @@ class _Chain(NamedTuple):
     prepared: tuple[np.ndarray, ...]
 
 
-def draw(program: Program, queue: Iterable[Work], timeout: float | None = None) -> Iterator[tuple[Chains, float]]:
+def draw(
+    program: Program, queue: Iterable[Work], timeout: float | None = None, *, restart: bool = True
+) -> Iterator[tuple[Chains, float]]:
     """Draw for the datasets of a queue.
 
     Parameters
@@ -109,6 +158,9 @@ def draw(program: Program, queue: Iterable[Work], timeout: float | None = None) 
         Taken from as lanes become free.
     timeout
         Seconds that one dataset may take (`Chains.seconds`); None: no bound.
+    restart
+        Whether chains that are hopeless early in their warm-up are begun again, see `restarts`. That is decided by what
+        the chains of one dataset did in the same transitions, whatever the batch.
 
     Yields
     ------
@@ -124,7 +176,7 @@ def draw(program: Program, queue: Iterable[Work], timeout: float | None = None) 
     known: list[int] = []
     while True:
         while len(waiting) < fleet.free and (following := next(work, None)) is not None:
-            chains, entries = _opened(program, following)
+            chains, entries = _opened(program, following, restart=restart)
             waiting.extend(entries)
             if not chains.started:
                 yield chains, fleet.share
@@ -135,7 +187,9 @@ def draw(program: Program, queue: Iterable[Work], timeout: float | None = None) 
             finished.effort = _effort(finished.steps, known)
             known.append(finished.steps)
             yield finished, fleet.share
+        waiting.extendleft(fleet.taken_out())
         for late in fleet.give_up(timeout):
+            waiting = deque(chain for chain in waiting if chain.chains is not late)
             yield late, fleet.share
         if not waiting:
             fleet.narrow()
@@ -155,20 +209,80 @@ def _effort(steps: int, known: Sequence[int]) -> float:
     return times if times >= MANY_TIMES else 0.0
 
 
-def _opened(program: Program, work: Work) -> tuple[Chains, list[_Chain]]:
+def _opened(program: Program, work: Work, *, restart: bool) -> tuple[Chains, list[_Chain]]:
     """Find the starts of the chains of a dataset."""
     settings, size = program.settings, program.density.size
     numbers = range(settings.chains)
-    own = np.zeros((len(numbers), size)) if work.start is None else np.stack([work.start(i) for i in numbers])
-    opened = program.open(np.uint64(work.seed), own, work.arguments)
-    starts, good, keys, prepared = jax.tree.map(np.asarray, opened)
+    starts, good, keys, prepared = _starts(program, work)
     shape = (settings.chains, settings.draws)
     kinds = {"n_steps": np.int64, "flags": np.int8}
     stats: dict[str, np.ndarray] = {name: np.empty(shape, kinds.get(name, np.float64)) for name in REPORTED}
     stats["step_size"] = np.empty(settings.chains)
     chains = Chains(work, np.empty((*shape, size)), stats, settings.chains, started=bool(good.all()))
+    deciding = look(settings.tune) if restart and settings.chains > 1 else None
+    if deciding is not None:
+        chains.watched = _watched(deciding, settings.chains, size)
     ready = numbers if chains.started else ()
     return chains, [_Chain(chains, i, starts[i], keys[i], prepared) for i in ready]
+
+
+def _watched(deciding: Look, chains: int, size: int) -> _Watched:
+    seen = (chains, deciding.length)
+    return _Watched(
+        deciding,
+        lp=np.empty(seen),
+        z=np.empty((*seen, size)),
+        known=np.zeros(chains, bool),
+        starts=np.zeros(chains, np.int64),
+        reached=np.full((chains, MOST + 1), -np.inf),
+        settled=np.zeros(chains, bool),
+    )
+
+
+def _starts(program: Program, work: Work, begun: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
+    """Return starts (chain, n), whether they are good (chain,), keys (chain,) and the prepared arguments.
+
+    Chains that are begun again have streams of their own, of a seed that follows from the fit's.
+    """
+    numbers = range(program.settings.chains)
+    none = np.zeros((len(numbers), program.density.size))
+    own = none if work.start is None else np.stack([work.start(i, begun) for i in numbers])
+    seed = named_seed(work.seed, "restart", begun) if begun else work.seed
+    found: tuple[np.ndarray, np.ndarray, np.ndarray, Any] = jax.tree.map(
+        np.asarray, program.open(np.uint64(seed), own, work.arguments)
+    )
+    return found
+
+
+def _renewed(program: Program, chains: Chains, watched: _Watched) -> dict[int, _Chain]:
+    """Give each chain that is hopeless another start, or at last the best of those that it had, by its number."""
+    found = {}
+    watched.reached[np.arange(len(watched.lp)), watched.starts] = np.median(watched.lp, axis=1)
+    for number, below in enumerate(hopeless(watched.lp, watched.z)):
+        if not below or watched.settled[number]:
+            continue
+        new = _another(program, chains, number, watched)
+        if new is not None:
+            chains.restarts.append(Restart(number, watched.look.last, float(below)))
+            watched.known[number] = False
+            found[number] = new
+    return found
+
+
+def _another(program: Program, chains: Chains, number: int, watched: _Watched) -> _Chain | None:
+    """Return a chain at its next start; None where the last one is the best that it had."""
+    for begun in range(int(watched.starts[number]) + 1, MOST + 1):
+        starts, good, keys, prepared = _starts(program, chains.work, begun)
+        if good[number]:
+            watched.starts[number] = begun
+            return _Chain(chains, number, starts[number], keys[number], prepared)
+    watched.settled[number] = True
+    best = int(watched.reached[number].argmax())
+    if best == watched.starts[number]:
+        return None
+    watched.starts[number] = best
+    starts, _, keys, prepared = _starts(program, chains.work, best)  # of the same streams, so that it goes the same way
+    return _Chain(chains, number, starts[number], keys[number], prepared)
 
 
 class _Fleet:
@@ -182,6 +296,7 @@ class _Fleet:
         self.done = np.zeros(self.stage.width, np.int64)
         self.data: tuple[jax.Array, ...] = ()
         self.useful = self.made = 0
+        self.again: list[_Chain] = []
 
     @property
     def working(self) -> int:
@@ -225,6 +340,7 @@ class _Fleet:
         self.useful += int(report.n_steps.sum())
         self.made += report.n_steps.size
         self._take_off(report)
+        self._begin_again()
         seconds, working = time.perf_counter() - begin, self.working
         idle, width = self.program.idle, self.stage.width
         idle[width] = idle.get(width, 0.0) + seconds * (1.0 - working / width)
@@ -248,6 +364,7 @@ class _Fleet:
             rows = np.flatnonzero(ended[:, lane])
             if chain is not None:
                 chain.chains.steps += int(report.n_steps[rows, lane].sum())
+                self._watch(chain, lane, rows, report)
             first, self.done[lane] = self.done[lane], self.done[lane] + len(rows)
             rows = rows[max(tune - first, 0) :]
             if chain is None or not rows.size:
@@ -257,6 +374,46 @@ class _Fleet:
             for name in REPORTED:
                 chain.chains.stats[name][chain.number, where] = getattr(report, name)[rows, lane]
 
+    def _watch(self, chain: _Chain, lane: int, rows: np.ndarray, report: Transition) -> None:
+        """Keep what decides whether a chain is begun again."""
+        watched = chain.chains.watched
+        if watched is None or watched.known[chain.number]:
+            return
+        at = self.done[lane] + np.arange(len(rows)) - watched.look.first
+        seen = (at >= 0) & (at < watched.look.length)
+        watched.lp[chain.number, at[seen]] = -report.potential[rows[seen], lane]
+        watched.z[chain.number, at[seen]] = report.z[rows[seen], :, lane]
+        watched.known[chain.number] = self.done[lane] + len(rows) >= watched.look.last
+
+    def _begin_again(self) -> None:
+        """Take the hopeless chains off of the datasets of which every chain is known."""
+        for chains in {id(c.chains): c.chains for c in self.lanes if c is not None}.values():
+            if chains.watched is None or not chains.watched.known.all():
+                continue
+            new = _renewed(self.program, chains, chains.watched)
+            lanes = [lane is not None and lane.chains is chains and lane.number in new for lane in self.lanes]
+            chains.missing += len(new) - sum(lanes)  # some may have come to their end
+            self._rest(np.array(lanes))
+            self.again += new.values()
+            if not new:
+                chains.watched = None
+
+    def taken_out(self) -> list[_Chain]:
+        """Hand over the chains that are to be begun again."""
+        again, self.again = self.again, []
+        return again
+
+    def _rest(self, lanes: np.ndarray) -> None:
+        """Take the chains off some lanes, (L,) of bool."""
+        if not lanes.any():
+            return
+        self.lanes = [None if off else chain for chain, off in zip(self.lanes, lanes, strict=True)]
+        tree = self.state.tree
+        self.state = self.state._replace(
+            transition=jnp.where(lanes, self.program.settings.transitions, self.state.transition),
+            tree=tree._replace(direction=jnp.where(lanes, 0.0, tree.direction)),
+        )
+
     def give_up(self, timeout: float | None) -> list[Chains]:
         """Take the datasets off that took longer than they may; their lanes come to rest."""
         if timeout is None:
@@ -264,13 +421,7 @@ class _Fleet:
         late = {id(c.chains): c.chains for c in self.lanes if c is not None and c.chains.seconds > timeout}
         if not late:
             return []
-        given_up = np.array([chain is not None and id(chain.chains) in late for chain in self.lanes])
-        self.lanes = [None if off else chain for chain, off in zip(self.lanes, given_up, strict=True)]
-        tree = self.state.tree
-        self.state = self.state._replace(
-            transition=jnp.where(given_up, self.program.settings.transitions, self.state.transition),
-            tree=tree._replace(direction=jnp.where(given_up, 0.0, tree.direction)),
-        )
+        self._rest(np.array([chain is not None and id(chain.chains) in late for chain in self.lanes]))
         for chains in late.values():
             chains.late = True
         return list(late.values())
