@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from bayesrun import __version__
 from bayesrun.base import machine
 from bayesrun.command import completion, verbs
-from bayesrun.command.wording import OK, asks_for_more, nearest, reported, say
+from bayesrun.command.wording import OK, asks_for_more, nearest, plain_warnings, reported, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +37,8 @@ def _run(arguments: Sequence[str]) -> int:
         from bayesrun.command import shells
 
         return reported(lambda: shells.introduce(" ".join(arguments).removeprefix(completion.FLAG).strip("= ")))
+    if not any(map(asks_for_more, arguments)):
+        plain_warnings()
     if first in verbs.VERBS:
         words = [word for word in arguments[1:] if not asks_for_more(word)]
         return reported(lambda: verbs.call(first, words))

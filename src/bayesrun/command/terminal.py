@@ -8,6 +8,15 @@ from rich.console import Console
 
 __all__ = ["console"]
 
+
+class _Console(Console):
+    """A console that leaves it to the command what to do when nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Say so; the one of rich ends with the exit code of a failed verdict."""
+        raise BrokenPipeError
+
+
 LOG_WIDTH = 120
 """A log file gets lines wide enough for the tables."""
 
@@ -15,5 +24,5 @@ LOG_WIDTH = 120
 def console() -> Console:
     """Make the console of standard output."""
     if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(file=sys.stdout, width=LOG_WIDTH, highlight=False)
+        return _Console(highlight=False)
+    return _Console(file=sys.stdout, width=LOG_WIDTH, highlight=False)

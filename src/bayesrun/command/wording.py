@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayesrun.errors import BayesrunError
@@ -12,7 +14,18 @@ from bayesrun.errors import BayesrunError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["FAILED", "INTERRUPTED", "OK", "REFUSED", "asks_for_more", "hydra_errors", "nearest", "reported", "say"]
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "OK",
+    "REFUSED",
+    "asks_for_more",
+    "hydra_errors",
+    "nearest",
+    "plain_warnings",
+    "reported",
+    "say",
+]
 
 OK, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -28,7 +41,8 @@ YAML_REMEDIES = {
 def reported(action: Callable[[], Any]) -> int:
     """Do something that ends with an exit code, and word its errors."""
     try:
-        return int(action())
+        code = int(action())
+        sys.stdout.flush()
     except BrokenPipeError:
         # whoever read the output has gone, as `| head` does; nothing more is to be said
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -47,6 +61,41 @@ def reported(action: Callable[[], Any]) -> int:
     except KeyboardInterrupt:
         say("interrupted; finished fits are kept, and the same command goes on from there")
         return INTERRUPTED
+    return code
+
+
+def plain_warnings() -> None:
+    """Say each warning of a library once and without its place, and what is meant for its developers not at all.
+
+    Those that point at a user's own file name it.
+    """
+    said: set[str] = set()
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: object = None,
+        line: str | None = None,
+    ) -> None:
+        del file, line
+        users = _is_users(filename)
+        text = " ".join(str(message).split()) + (f" ({Path(filename).name}, line {lineno})" if users else "")
+        if text not in said and (users or issubclass(category, UserWarning)):
+            said.add(text)
+            say(f"warning: {text}")
+
+    warnings.showwarning = show
+
+
+def _is_users(filename: str) -> bool:
+    """Whether a file is neither installed nor bayesrun's."""
+    from bayesrun.base.imports import LIBRARIES
+    from bayesrun.base.shipped import PACKAGE
+
+    path = Path(filename)
+    return path.is_absolute() and not any(path.is_relative_to(root) for root in (*LIBRARIES, PACKAGE))
 
 
 def asks_for_more(argument: str) -> bool:
