@@ -155,10 +155,10 @@ def power(**options) -> StudyOptions:
 
 
 def test_null_values_of_several_commands_add_up_by_variable():
-    had = stored(nulls={"mu": 0.0, "beta[x 1]": 1.0})
-    both = joined_study(had, power(nulls={"tau": 2.0, "beta[x1]": 1}))
-    assert both.nulls == {"mu": 0.0, "beta[x1]": 1.0, "tau": 2.0}
-    assert joined_study(had, power()).nulls == {"mu": 0.0, "beta[x1]": 1.0}
+    had = stored(nulls={"mu": 0.0, "beta[x, 1]": 1.0})
+    both = joined_study(had, power(nulls={"tau": 2.0, "beta[x,1]": 1}))
+    assert both.nulls == {"mu": 0.0, "beta[x,1]": 1.0, "tau": 2.0}
+    assert joined_study(had, power()).nulls == {"mu": 0.0, "beta[x,1]": 1.0}
     assert joined_study(stored(), power()).nulls is None
 
 
