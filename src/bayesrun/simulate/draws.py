@@ -182,7 +182,7 @@ def trial(ready: Compiled) -> Values:
     for seed in range(TRIALS):
         try:
             drawn, free, reason = draw(ready, seed)
-        except NotImplementedError as error:
+        except RuntimeError as error:  # NotImplementedError, or a package that draws is not there
             raise Refused(f"{_undrawable(ready)} cannot be drawn: {_first_line(error)}") from error
         except FitError as error:
             reason = str(error)
@@ -215,6 +215,6 @@ def _undrawable(ready: Compiled) -> str:
     for rv in loose:
         try:
             compiled(model, given, [rv])(0, ready.fixed)
-        except NotImplementedError:
+        except RuntimeError:
             return str(rv.name)
     return ", ".join(str(rv.name) for rv in model.observed_RVs)

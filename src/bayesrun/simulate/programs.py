@@ -152,7 +152,10 @@ def log_density(rv: Variable, values: Mapping[Variable, Variable]) -> Variable:
     if any(v.owner is not None and isinstance(v.owner.op, SimulatorRV) for v in own if v is rv or v not in values):
         raise NotImplementedError(f"{rv.name} is a pm.Simulator, which has a kernel and no density")
     (given,) = clone_replace([rv], {other: value for other, value in values.items() if other is not rv})
-    return pm.logp(given, values[rv], warn_rvs=False)
+    try:
+        return pm.logp(given, values[rv], warn_rvs=False)
+    except AttributeError as error:  # PyMC's Interpolated reads its points before they are repeated for each value
+        raise NotImplementedError(f"PyMC cannot write down the density of {rv.name}: {error}") from error
 
 
 def evaluated(variables: Sequence[Variable]) -> list[np.ndarray]:
