@@ -126,7 +126,7 @@ def test_other_starts_are_bounded_and_the_best_is_kept(monkeypatch):
 @pytest.mark.parametrize(
     "kind",
     [
-        {"size": 10, "widths": (0.3, 0.3)},
+        pytest.param({"size": 10, "widths": (0.3, 0.3)}, marks=pytest.mark.slow),
         {"size": 1, "weights": (0.9, 0.1), "centres": (-1.0, 200.0), "widths": (0.01, 5.0)},
         {"size": 10, "weights": (0.1, 0.9), "centres": (-0.5, 7.6), "widths": (0.05, 0.5)},
     ],
