@@ -154,9 +154,9 @@ def takes_data(function: Callable[..., Any]) -> bool:
 
 
 def sampler_constant(function: Callable[..., Any], name: str) -> Any:
-    """Read VERSION, KIND, DISCRETE or OPTIONS of a sampler's module, or what a sampler without them gets."""
+    """Read VERSION, KIND, DISCRETE, NEEDS or OPTIONS of a sampler's module, or what a sampler without them gets."""
     return module_constant(
-        function, name, {"VERSION": 0, "KIND": "mcmc", "DISCRETE": True, "OPTIONS": ALL_OPTIONS}[name]
+        function, name, {"VERSION": 0, "KIND": "mcmc", "DISCRETE": True, "NEEDS": (), "OPTIONS": ALL_OPTIONS}[name]
     )
 
 

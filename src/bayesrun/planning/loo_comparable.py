@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.data import MinibatchOp
 from pymc.distributions.censored import CensoredRV
 from pymc.distributions.custom import CustomDistRV
 from pymc.distributions.distribution import DiracDeltaRV
+from pymc.distributions.simulator import SimulatorRV
 from pymc.variational.minibatch_rv import MinibatchRandomVariable
 from pytensor.compile.mode import Mode
 from pytensor.compile.sharedvalue import SharedVariable
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, Target
 
-__all__ = ["observed_of"]
+__all__ = ["observed_of", "pseudo_likelihoods"]
 
 OBS: Final = "obs"
 
@@ -94,6 +96,9 @@ def observed_of(
     if len(chosen) != 1:
         return Observed(reason="it has several observed variables, and diagnostics.loo_var names none of them")
     rv = chosen[0]
+    if _draws([model.rvs_to_values[rv]]):
+        held = [_bytes(_numbers(v)) for v in _data(model.rvs_to_values[rv], [])]
+        return Observed(values=digest(held), reason=_unlike_a_density(model, rv, model.rvs_to_values[rv]))
     values = _numbers(model.rvs_to_values[rv])
     kinds, given = _kinds(rv, values)
     if OWN in kinds:
@@ -116,6 +121,28 @@ def observed_of(
         given=digest([given, others]) if given or others else "",
         reason=next(filter(None, reasons), ""),
     )
+
+
+def pseudo_likelihoods(model: pm.Model) -> dict[str, str]:
+    """Say of which observed variables the terms are no log densities of observations, so that LOO is none of them.
+
+    Parameters
+    ----------
+    model
+        Any PyMC model.
+
+    Returns
+    -------
+    dict
+        Name of the observed variable to the reason.
+    """
+    found = zip(model.observed_RVs, model.logp(model.observed_RVs, sum=False), strict=True)
+    reasons = {str(rv.name): _unlike_a_density(model, rv, term) for rv, term in found}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _draws(outputs: Sequence[Variable]) -> bool:
+    return any(isinstance(v.type, RandomType) for v in ancestors(outputs))
 
 
 def _where(builder: Callable[..., Any]) -> str:
@@ -292,6 +319,11 @@ def _terms(builder: Callable[..., Any], model: pm.Model, rv: Variable, dataset: 
 
 
 def _unlike_a_density(model: pm.Model, rv: Variable, term: Variable) -> str:
+    if isinstance(rv.owner.op, SimulatorRV):
+        return f"the terms of {rv.name} are a kernel on simulated values, and no log densities"
+    value = model.rvs_to_values[rv]
+    if _draws([value]) or any(v.owner is not None and isinstance(v.owner.op, MinibatchOp) for v in ancestors([term])):
+        return f"the terms of {rv.name} are those of a random batch of rows, which are others each time"
     if isinstance(rv.owner.op, MinibatchRandomVariable):
         return f"total_size scales the likelihood of {rv.name}, so that its terms are no log densities"
     unknown = {*model.value_vars, *model.free_RVs, model.rvs_to_values[rv]}

@@ -23,6 +23,7 @@ from bayesrun.planning.columns_read import noted
 from bayesrun.planning.keys import of_data
 from bayesrun.planning.loaded_data import DESIGN, NOTHING, Loaded, given, load_data, opened
 from bayesrun.planning.model_check import Built, build, build_model, check_discrete, probe, undoable
+from bayesrun.planning.sampler_needs import Lacks, check_needs
 from bayesrun.types import Cell, CheckedCell, DispatchOptions, Observed, Plan, Role, Target, canonical_json
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def check(
     problems: dict[str, None] = {}
     ready = _Ready(read)
     shared = ready.shared(cells, generator) if simulated else {}
-    observed = _Once(_observed)
+    observed, lacking = _Once(_observed), _Once(Lacks)
     checked, built, datasets = [], {}, {}
     for cell in cells:
         sampler = loaded = None
@@ -107,6 +108,8 @@ def check(
             if sampler is None:
                 continue
             check_discrete(found.model, cell, sampler[3])
+            lacks = lacking(found.model, key=(model_target, dataset.digest()))
+            check_needs(lacks, cell, sampler_constant(sampler[0], "NEEDS"))
             _check_options(found.model, cell, sampler[0])
             about = (cell.data, cell.diagnostics.loo_var)
             terms = observed(builder, found.model, dataset, *about, key=(model_target, dataset.digest(), *about))

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, SamplerOptions
 
-__all__ = ["DISCRETE", "KIND", "OPTIONS", "VERSION", "sample"]
+__all__ = ["DISCRETE", "KIND", "NEEDS", "OPTIONS", "VERSION", "sample"]
 
 VERSION: Final = 2
 KIND: Final = "variational"
 DISCRETE: Final = False
+NEEDS: Final = ("density", "gradient")
+"""What it needs of a density: see `planning.sampler_needs`."""
 OPTIONS: Final = ("draws", "chains", "iterations", "learning_rate", "extra")
 """Options that change the draws."""
 

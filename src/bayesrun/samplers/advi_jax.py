@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from bayesrun.samplers.lanes.to_xarray import Moulds
     from bayesrun.types import Dataset, SamplerOptions
 
-__all__ = ["DISCRETE", "EXTRA", "KIND", "OPTIONS", "VERSION", "fits", "sample"]
+__all__ = ["DISCRETE", "EXTRA", "KIND", "NEEDS", "OPTIONS", "VERSION", "fits", "sample"]
 
 VERSION: Final = 2
 KIND: Final = "variational"
 DISCRETE: Final = False
+NEEDS: Final = ("density", "rows", "gradient", "jax")
+"""What it needs of a density: see `planning.sampler_needs`."""
 OPTIONS: Final = ("draws", "chains", "iterations", "learning_rate", "extra")
 """Options that change the draws."""
 EXTRA: Final = ("obj_n_mc",)

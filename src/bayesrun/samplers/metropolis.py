@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, SamplerOptions
 
-__all__ = ["DISCRETE", "KIND", "OPTIONS", "VERSION", "sample"]
+__all__ = ["DISCRETE", "KIND", "NEEDS", "OPTIONS", "VERSION", "sample"]
 
 VERSION: Final = 2
 KIND: Final = "mcmc"
 DISCRETE: Final = True
+NEEDS: Final = ("density", "rows")
+"""What it needs of a density: see `planning.sampler_needs`."""
 OPTIONS: Final = ("draws", "tune", "chains", "extra")
 """Options that change the draws."""
 

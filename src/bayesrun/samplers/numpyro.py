@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, SamplerOptions
 
-__all__ = ["DISCRETE", "EXTRA", "KIND", "OPTIONS", "VERSION", "fits", "sample"]
+__all__ = ["DISCRETE", "EXTRA", "KIND", "NEEDS", "OPTIONS", "VERSION", "fits", "sample"]
 
 VERSION: Final = 4
 KIND: Final = "nuts"
 DISCRETE: Final = False
+NEEDS: Final = ("density", "rows", "gradient", "jax")
+"""What it needs of a density: see `planning.sampler_needs`."""
 OPTIONS: Final = (
     "draws",
     "tune",

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, SamplerOptions
 
-__all__ = ["DISCRETE", "EXTRA", "KIND", "OPTIONS", "SAME_DRAWS", "VERSION", "sample"]
+__all__ = ["DISCRETE", "EXTRA", "KIND", "NEEDS", "OPTIONS", "SAME_DRAWS", "VERSION", "sample"]
 
 VERSION: Final = 2
 KIND: Final = "nuts"
 DISCRETE: Final = False
+NEEDS: Final = ("density", "rows", "gradient")
+"""What it needs of a density: see `planning.sampler_needs`."""
 OPTIONS: Final = ("draws", "tune", "chains", "target_accept", "max_treedepth", "escalate", "extra")
 """Options that change the draws."""
 EXTRA: Final = ("init", "n_init", "jitter_max_retries", "initvals", "cores", "blas_cores", "mp_ctx")

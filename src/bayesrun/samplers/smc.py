@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, SamplerOptions
 
-__all__ = ["DISCRETE", "KIND", "OPTIONS", "VERSION", "sample"]
+__all__ = ["DISCRETE", "KIND", "NEEDS", "OPTIONS", "VERSION", "sample"]
 
 VERSION: Final = 2
 KIND: Final = "smc"
 DISCRETE: Final = True
+NEEDS: Final = ("rows",)
+"""What it needs of a density: see `planning.sampler_needs`."""
 OPTIONS: Final = ("draws", "chains", "extra")
 """Options that change the draws."""
 

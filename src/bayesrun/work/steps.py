@@ -17,6 +17,7 @@ import xarray as xr
 
 from bayesrun.base.imports import import_target, module_constant
 from bayesrun.base.messages import in_one_line
+from bayesrun.base.recent import Recent
 from bayesrun.base.seeds import named_seed
 from bayesrun.samplers.groups import anyhow
 from bayesrun.statistics.prior_sensitivity import log_prior
@@ -40,6 +41,9 @@ POINTWISE = "__pointwise"
 """What the names of a hook's terms end with while they are variables of the model."""
 
 
+_judged: Recent[tuple[str, str], bool] = Recent(64)
+
+
 def do_steps(found: Fitted, case: Case, steps: Steps, attempt: Attempts | Unguarded | None = None) -> Fitted:
     """Add the groups of the steps that are wanted to a posterior, and the time that they took.
 
@@ -61,8 +65,10 @@ def each_step(found: Fitted, case: Case, steps: Steps, attempt: Attempts | Ungua
     """Do what `do_steps` does, and give the name of each step before it is done."""
     spec, tree = case.spec, found.tree
     hook = module_constant(import_target("model", spec.model.path), "pointwise", None)
-    terms = steps.log_likelihood and (hook is not None or "log_likelihood" not in tree.children)
     model = functools.cache(lambda: builder_of(spec)(case.dataset))
+    if hook is None and "log_likelihood" in tree.children and _pseudo(spec, model):
+        del tree["log_likelihood"]  # which a batched sampler has worked out
+    terms = steps.log_likelihood and (hook is not None or "log_likelihood" not in tree.children)
     wanted: list[tuple[str, str, Callable[[], Mapping[str, xr.Dataset]]]] = [
         (f"deterministic {name}", "deterministics", functools.partial(_with_deterministic, model, tree, name))
         for name in left_for_later(tree)
@@ -171,6 +177,20 @@ def _refuse_unobserved(model: pm.Model) -> None:
         raise NotImplementedError("the model observes nothing")
 
 
+def _refuse_pseudo(model: pm.Model) -> None:
+    from bayesrun.planning.loo_comparable import pseudo_likelihoods
+
+    if reasons := pseudo_likelihoods(model):
+        raise NotImplementedError("; ".join(reasons.values()))
+
+
+def _pseudo(spec: FitSpec, model: Callable[[], pm.Model]) -> bool:
+    """Whether a model has terms that are no log densities: looked at once for all fits of one meaning."""
+    from bayesrun.planning.loo_comparable import pseudo_likelihoods
+
+    return _judged.get((spec.model.path, spec.fingerprint), lambda: bool(pseudo_likelihoods(model())))
+
+
 def _observed(model: pm.Model) -> list[str]:
     """Name what is predicted: what is observed, and with what is missing of it the whole."""
     from bayesrun.simulate.refusals import imputed
@@ -192,6 +212,7 @@ def _log_likelihood(case: Case, tree: xr.DataTree) -> xr.Dataset:
     posterior = _free(model, tree)
     if hook is None:
         _refuse_unobserved(model)
+        _refuse_pseudo(model)
         draws = xr.DataTree.from_dict({"posterior": posterior})
         found: xr.Dataset = pm.compute_log_likelihood(draws, model=model, extend_inferencedata=False, progressbar=False)
         return found

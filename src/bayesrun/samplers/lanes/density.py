@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import pymc as pm
     from pytensor.graph.basic import Variable
 
-__all__ = ["Density", "derive"]
+__all__ = ["Density", "density_alone", "derive"]
 
 PLAIN = Mode(linker="py", optimizer="fast_compile")
 """How a few values are computed for comparison: in Python, because compiling would cost more."""
@@ -168,6 +168,21 @@ def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] =
             raise FitError(f"the model cannot be put into JAX ({_first_line(error)}); {OTHER_SAMPLERS}") from error
         _compare(found, expected)
     return density
+
+
+def density_alone(model: pm.Model) -> tuple[Callable[[jax.Array], jax.Array], int]:
+    """Return the log density of a model as a function of z in which its data are constants, and the length of z.
+
+    Raises
+    ------
+    FitError
+        If an op of it has no JAX form.
+    """
+    shapes = [np.shape(value) for value in model.initial_point(0).values()]
+    position = pt.vector("z", dtype="float64", shape=(sum(int(np.prod(shape)) for shape in shapes),))
+    parts = dict(zip(model.value_vars, _unflatten(position, shapes), strict=True))
+    function = _function([position], [], _placed([model.logp()], parts))
+    return lambda z: function(z)[0], int(position.type.shape[0])
 
 
 def _constrain(
