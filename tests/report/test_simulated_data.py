@@ -117,7 +117,7 @@ def test_a_departure_is_one_also_among_what_is_left(monkeypatch):
 def reads(found: simulated_data.Results) -> set[tuple[str, str]]:
     """Words and colours of the last column of the terminal's table of calibration."""
     (_, shown), *_ = study_tables(found.tables)
-    return {(str(cell), str(cell.style)) for cell in shown.columns[-1].cells}
+    return {(texts[-1].plain, str(texts[-1].style)) for texts, _ in shown.rows}
 
 
 def test_green_is_only_what_is_calibrated(monkeypatch):
@@ -238,7 +238,7 @@ def test_contraction_of_the_posterior_has_a_name_of_its_own(monkeypatch):
     judged = found.tables["calibration"].iloc[0]
     assert judged["posterior_contraction"] == pytest.approx(1 - (0.5 / 0.8) ** 2)
     assert np.isnan(judged["contraction"])
-    heads = [str(column.header) for _, shown in study_tables(found.tables)[:1] for column in shown.columns]
+    heads = [column.name for _, shown in study_tables(found.tables)[:1] for column in shown.columns]
     assert "posterior contraction" in heads
 
 
