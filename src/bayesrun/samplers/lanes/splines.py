@@ -67,6 +67,8 @@ def in_jax(spline: UnivariateSpline) -> Callable[[jax.Array], jax.Array]:
     return evaluate
 
 
-@jax_funcify.register(SplineWrapper)
 def _of_spline(op: SplineWrapper, **_: Any) -> Callable[[jax.Array], jax.Array]:
     return in_jax(op.spline)
+
+
+jax_funcify.register(SplineWrapper, _of_spline)
