@@ -394,12 +394,12 @@ def show_list(console: Console, fits: Sequence[Fit], store: Store) -> None:
     for fit in fits:
         name = f"{fit.spec.cell} #{fit.spec.replicate}" if one and len(fits) > 1 else own[fit.spec.cell]
         rows.setdefault(name, []).append(fit)
-    table = Sheet(
-        (*words("cell"), *numbers("fits", spare=1), Column("state"), Column("key")),
-        f"all rows: {shared}" if shared else "",
-    )
+    many = any(len(part) > 1 for part in rows.values())
+    columns = (*words("cell"), *(numbers("fits", spare=1) if many else ()), Column("state"), Column("key"))
+    table = Sheet(columns, f"all rows: {shared}" if shared else "")
     for name, part in list(rows.items())[:MOST_CELLS]:
-        table.add_row(name, str(len(part)), _states(part), part[0].spec.key + (" ..." if len(part) > 1 else ""))
+        key = part[0].spec.key + (" ..." if len(part) > 1 else "")
+        table.add_row(name, *([str(len(part))] if many else ()), _states(part), key)
     if len(rows) > MOST_CELLS:
         table.caption = f"{len(rows) - MOST_CELLS} more rows; --json and --csv have all of them"
     console.print(f"study {store.root.name}", markup=False)
