@@ -304,7 +304,9 @@ def show_estimates(console: Console, told: Sequence[Estimates]) -> None:
     if len(told) > FEW_CELLS:
         show = told[0].show
         console.print(
-            f"\nestimates of {len(told)} cells: {show} CELL, or {show} --var NAME for all cells", markup=False
+            f"\nestimates of {len(told)} cells: {show} CELL, or {show} --var NAME for all cells",
+            markup=False,
+            soft_wrap=True,
         )
         return
     _, own = told_once(part.spec.cell for part in told)
