@@ -106,5 +106,6 @@ def test_random_batches_of_other_data_are_other_observed_values():
     assert observed_digest(one) != observed_digest(other)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_sampler_of_ones_own_that_states_no_needs_is_not_refused():
     check_needs(Lacks(models.simulator()), cell("simulator", "mine"), sampler_constant(lambda *_: None, "NEEDS"))

@@ -85,7 +85,8 @@ def without_the_first(model, data):
 def at_truth(build, y, monkeypatch, hook=None):
     monkeypatch.setattr("bayesrun.work.summary_columns.module_constant", lambda *_: hook)
     tree = xr.DataTree.from_dict({"observed_data": xr.Dataset({"y": ("obs", y)})})
-    monkeypatch.setattr("bayesrun.work.summary_columns.import_target", lambda node, path: build)
+    for wing in ("summary_columns", "building"):
+        monkeypatch.setattr(f"bayesrun.work.{wing}.import_target", lambda node, path: build)
     spec = SimpleNamespace(model=SimpleNamespace(path="", params={}))
     case = SimpleNamespace(spec=spec, dataset=Dataset({"y": y}), truth=TRUTH)
     return summary_columns._likelihood_at_truth(tree, case)

@@ -133,8 +133,7 @@ def test_groups_in_single_precision_take_half_and_come_back_as_double_numbers(tm
 
 def test_a_large_tree_is_written_and_read_piece_by_piece(tmp_path, monkeypatch):
     monkeypatch.setattr("bayesrun.base.large_arrays.PART", 4096)
-    for module in ("bayesrun.base.large_arrays", "bayesrun.store.posterior_file"):
-        monkeypatch.setattr(f"{module}.LARGE", 10_000)
+    monkeypatch.setattr("bayesrun.base.large_arrays.LARGE", 10_000)
     tree = fake_tree(kind="nuts", divergent=2)
     write_tree(tree, tmp_path / "large.nc")
     with kept_in(tmp_path):

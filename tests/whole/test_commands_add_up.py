@@ -93,7 +93,13 @@ def the_fit(folder):
     return store, store.done(key), store.read_summary(key)
 
 
-@pytest.mark.parametrize("order", [(MAIN, DOUBLED, MAIN, SQUARED, MAIN), (SQUARED, MAIN, DOUBLED, MAIN, SQUARED)])
+@pytest.mark.parametrize(
+    "order",
+    [
+        (MAIN, DOUBLED, MAIN, SQUARED, MAIN),
+        pytest.param((SQUARED, MAIN, DOUBLED, MAIN, SQUARED), marks=pytest.mark.slow),
+    ],
+)
 def test_commands_on_real_data_undo_nothing_of_each_other(project, order):
     had: set[str] = set()
     for command in order:
@@ -255,7 +261,13 @@ SECOND = (*RECOVERY[:-1], "study.levels=[0.7, 0.5]", "study.quantities={squared:
           "study.decisions=['high: P(mu > 0 | y) > 0.5']")  # fmt: skip
 
 
-@pytest.mark.parametrize("order", [(RECOVERY, FIRST, RECOVERY, SECOND), (SECOND, RECOVERY, FIRST, RECOVERY)])
+@pytest.mark.parametrize(
+    "order",
+    [
+        (RECOVERY, FIRST, RECOVERY, SECOND),
+        pytest.param((SECOND, RECOVERY, FIRST, RECOVERY), marks=pytest.mark.slow),
+    ],
+)
 def test_commands_on_simulated_data_undo_nothing_of_each_other(project, order):
     had: set[tuple[str, str, str]] = set()
     for command in order:

@@ -21,7 +21,6 @@ import tempfile
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from bayesrun.base.large_arrays import kept_in
 from bayesrun.errors import DataError, StoreError
 from bayesrun.store.posterior_file import read_tree, write_tree
 from bayesrun.store.whole_files import (
@@ -506,6 +505,8 @@ class Store:
         StoreError
             If there is none, or it is not as it was written.
         """
+        from bayesrun.base.large_arrays import kept_in
+
         self.require_whole(key)
         with kept_in(self.root):
             return read_tree(self.fit_folder(key) / POSTERIOR)

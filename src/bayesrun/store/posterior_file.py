@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bayesrun.base.large_arrays import LARGE, empty, let_go, pieces
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
@@ -64,6 +62,7 @@ def read_tree(path: Path) -> xr.DataTree:
     """
     import xarray as xr
 
+    from bayesrun.base.large_arrays import LARGE
     from bayesrun.base.netcdf_names import decode
 
     with xr.open_datatree(path, engine="netcdf4") as tree:
@@ -75,6 +74,8 @@ def _read(tree: xr.DataTree) -> xr.DataTree:
     """Read the numbers of a tree piece by piece."""
     import numpy as np
     import xarray as xr
+
+    from bayesrun.base.large_arrays import empty, let_go, pieces
 
     lazy = {str(name): node.to_dataset(inherit=False) for name, node in tree.children.items()}
     numbers = {
@@ -123,6 +124,8 @@ def _is_plain(group: Group) -> bool:
 def _write(groups: Mapping[str, Group], attrs: Mapping[Any, Any], path: Path, single: Collection[str]) -> None:
     """Write groups: what is small in memory and at once, what is large piece by piece."""
     import netCDF4
+
+    from bayesrun.base.large_arrays import LARGE, let_go, pieces
 
     size = sum(variable.nbytes for group in groups.values() for variable in group.variables.values())
     small = size <= LARGE
