@@ -1,15 +1,31 @@
-"""Messages of errors: in one line, and what two have in common that differ in their numbers only."""
+"""Messages: errors in one line, the first few of many names, and what two have in common but for their numbers."""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-__all__ = ["first_line", "in_one_line", "without_numbers"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["few", "first_line", "in_one_line", "without_numbers"]
 
 _NUMBER = re.compile(
     r"0x[0-9a-fA-F]+|(?<![A-Za-z_])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|\b[-+]?(?:nan|inf)\b", re.IGNORECASE
 )
 _SEVERAL = re.compile(r"#(?:[,;\s]+#)+")
+
+
+def few(names: Sequence[str], most: int) -> str:
+    """List names, of many the first ones and how many more there are.
+
+    Examples
+    --------
+    >>> few(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def first_line(error: BaseException) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesrun.base.messages import few
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -28,8 +30,7 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 def listed(names: Iterable[object]) -> str:
     """Write names in a row, the first 20 of them."""
     texts = [str(name) for name in names]
-    more = f" and {len(texts) - _SHOWN_NAMES} more" if len(texts) > _SHOWN_NAMES else ""
-    return (", ".join(texts[:_SHOWN_NAMES]) or "none") + more
+    return few(texts, _SHOWN_NAMES) or "none"
 
 
 def rows(bad: np.ndarray) -> str:

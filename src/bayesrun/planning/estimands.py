@@ -9,6 +9,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from bayesrun.base.imports import import_target
+from bayesrun.base.messages import few
 from bayesrun.base.source_code import source_digest
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.data.hints import keep_key
@@ -226,6 +227,5 @@ def _labels(model: pm.Model, name: str) -> list[str] | None:
 
 
 def _listed(label: str, known: Sequence[str]) -> str:
-    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
     hint = did_you_mean(label, known)
-    return f"{', '.join(known[:MOST_NAMED])}{more}{f'; {hint}'.rstrip() if hint else ''}"
+    return f"{few(known, MOST_NAMED)}{f'; {hint}'.rstrip() if hint else ''}"

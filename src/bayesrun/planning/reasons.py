@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesrun.base.machine import versions
+from bayesrun.base.messages import few
 from bayesrun.errors import BayesrunError
 from bayesrun.planning.keys import fit_key
 
@@ -289,6 +290,4 @@ def _graph(old: CheckedCell, new: CheckedCell) -> list[str]:
 
 
 def _few(names: Iterable[str]) -> str:
-    named = list(names)
-    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
-    return f"{', '.join(named[:MOST_NAMED])}{more}"
+    return few(list(names), MOST_NAMED)

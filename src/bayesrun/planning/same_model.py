@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesrun.base.messages import in_one_line
+from bayesrun.base.messages import few, in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -100,7 +100,7 @@ def _layout(model: pm.Model, posterior: xr.Dataset) -> str:
 
 def _few(names: Any) -> str:
     listed = list(map(str, names))
-    return (", ".join(listed[:4]) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "")) or "none"
+    return few(listed, 4) or "none"
 
 
 def _values(model: pm.Model, tree: xr.DataTree) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from bayesrun.base.messages import few
 from bayesrun.planning.posterior_sbc import originals
 from bayesrun.report.page import Ademp
 from bayesrun.types import canonical_json
@@ -122,7 +123,7 @@ def _mechanisms(study: StudyOptions, cells: Sequence[CheckedCell]) -> list[str]:
 
 
 def _estimands(study: StudyOptions, estimands: Sequence[str]) -> list[str]:
-    shown = ", ".join(estimands[:12]) + (f" and {len(estimands) - 12} more" if len(estimands) > 12 else "")
+    shown = few(estimands, 12)
     own = ", ".join(study.quantities or {})
     return [
         shown or "every free variable and Deterministic of the fitted model that the generator has too",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bayesrun.base.messages import few
 from bayesrun.planning.posterior_sbc import originals
 from bayesrun.statistics.gates import unjudged
 
@@ -103,9 +104,9 @@ def close(console: Console, store: Store, lines: Sequence[str]) -> None:
 
 def _time(estimate: Estimate) -> str:
     if estimate.seconds is None:
-        cells = f" for {_few(estimate.unknown)}" if estimate.unknown else ""
+        cells = f" for {few(estimate.unknown, MOST_LABELS)}" if estimate.unknown else ""
         return f"unknown{cells}: no fit of this model, data and sampler was done here"
-    loose = f", by fits of other parameters or options for {_few(estimate.loose)}" if estimate.loose else ""
+    loose = f", by fits of other parameters or options for {few(estimate.loose, MOST_LABELS)}" if estimate.loose else ""
     return f"about {_duration(estimate.seconds)}{loose}"
 
 
@@ -119,11 +120,6 @@ def _much(estimate: Estimate) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 2**20:.1f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"
-
-
-def _few(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
-    return f"{', '.join(labels[:MOST_LABELS])}{more}"
 
 
 def _duration(seconds: float) -> str:

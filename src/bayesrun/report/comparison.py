@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesrun.base.digits import against
+from bayesrun.base.messages import few
 from bayesrun.types import Observed
 
 if TYPE_CHECKING:
@@ -100,8 +101,7 @@ class Apart:
 
     def __str__(self) -> str:
         """Say it in one line, with at most three labels."""
-        more = f" and {len(self.cells) - SHOWN_CELLS} more" if len(self.cells) > SHOWN_CELLS else ""
-        return f"{', '.join(self.cells[:SHOWN_CELLS])}{more}: {self.reason}"
+        return f"{few(self.cells, SHOWN_CELLS)}: {self.reason}"
 
 
 @dataclass(frozen=True, eq=False)

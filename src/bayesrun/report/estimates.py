@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bayesrun.base.messages import few
 from bayesrun.base.rounding import rounded
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.errors import ConfigError
@@ -132,10 +133,9 @@ def of_variables(labels: Sequence[str], wanted: Iterable[str]) -> list[str]:
         if not hits:
             variables = list(dict.fromkeys(map(variable_of, labels)))
             known = list(labels) if "[" in name else variables
-            more = f" and {len(variables) - MOST_NAMED} more" if len(variables) > MOST_NAMED else ""
             raise ConfigError(
                 f"--var {name}: there is no variable or element of that name; {did_you_mean(name, known)}"
-                f"there are {', '.join(variables[:MOST_NAMED])}{more}"
+                f"there are {few(variables, MOST_NAMED)}"
             )
         found.update(dict.fromkeys(hits))
     return list(found)
@@ -198,9 +198,8 @@ def shown_after(found: Estimates, cells: int) -> tuple[Sheet, str]:
     if not left_out:
         return estimates_table(found, labels), ""
     named = [f"{name} ({size})" if size > 1 else name for name, size in left_out.items()]
-    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
     first = next(iter(left_out))
     return estimates_table(found, labels), (
-        f"not shown: {', '.join(named[:MOST_NAMED])}{more}; they are in fits/{found.spec.key}/{SUMMARY}; "
+        f"not shown: {few(named, MOST_NAMED)}; they are in fits/{found.spec.key}/{SUMMARY}; "
         f"{found.show} {found.spec.key} --var {shlex.quote(first)}"
     )

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bayesrun.base.messages import without_numbers
+from bayesrun.base.messages import few, without_numbers
 from bayesrun.planning.completion import SWITCHES, asked_and_absent, is_answered
 from bayesrun.store.folder import OUTCOME, POSTERIOR
 
@@ -104,9 +104,8 @@ def lacking_lines(lacking: Mapping[str, str], known: Known) -> list[str]:
         groups.setdefault((known[key][0].cell, why), []).append(key)
     lines = []
     for (cell, why), keys in list(groups.items())[:MOST_LINES]:
-        more = f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else ""
         who = f"fit {keys[0]} does" if len(keys) == 1 else f"{len(keys)} fits do"
-        named = "" if len(keys) == 1 else f" ({', '.join(keys[:MOST_NAMED])}{more})"
+        named = "" if len(keys) == 1 else f" ({few(keys, MOST_NAMED)})"
         remedy = "draws again" if why.startswith(DRAWN_AGAIN) else "completes from the stored draws"
         lines.append(f"{cell}: {who} not count{named}: {why}; the command of the study {remedy}")
     left = sum(map(len, list(groups.values())[MOST_LINES:]))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from bayesrun.base.cell_labels import told_once
+from bayesrun.base.messages import few
 from bayesrun.base.rounding import plain
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.base.verb_hints import verb
@@ -119,10 +120,9 @@ def find(known: Known, word: str, store: Store) -> Cell | FitSpec:
             f"{word}: {len(keys)} fits have keys that begin so: {', '.join(keys[:MOST_NAMED])}; type more"
         )
     hint = did_you_mean(word, [*cells, *own.values(), *known])
-    named = ", ".join(list(cells)[:MOST_NAMED])
-    more = f" and {len(cells) - MOST_NAMED} more" if len(cells) > MOST_NAMED else ""
+    named = few(list(cells), MOST_NAMED)
     raise ConfigError(
-        f"{word}: study {store.root.name} has no cell and no fit of that name; {hint}its cells are {named}{more}; "
+        f"{word}: study {store.root.name} has no cell and no fit of that name; {hint}its cells are {named}; "
         f"{verb('show', store.root)} has their keys"
     )
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from bayesrun.base.digits import exact
 from bayesrun.base.imports import import_target
+from bayesrun.base.messages import few
 from bayesrun.base.source_code import source_digest
 from bayesrun.base.verb_hints import verb
 from bayesrun.errors import ConfigError
@@ -255,9 +256,8 @@ def _without_sd(estimates: pd.DataFrame) -> list[str]:
     found = []
     for cell, part in none.groupby("cell", sort=False):
         names = list(dict.fromkeys(part["variable"]))
-        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
         found.append(
-            f"{cell}: contraction is left out for {', '.join(names[:MOST_NAMED])}{more}: the prior has no finite SD, "
+            f"{cell}: contraction is left out for {few(names, MOST_NAMED)}: the prior has no finite SD, "
             "or tails so heavy that draws do not tell it"
         )
     return found

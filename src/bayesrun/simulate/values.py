@@ -16,6 +16,7 @@ from pytensor.graph.replace import clone_replace
 from pytensor.graph.traversal import ancestors
 
 from bayesrun.base.alignment import drawn, entries, match, model_layouts, posterior_layouts
+from bayesrun.base.messages import few
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.errors import ConfigError
 from bayesrun.simulate.programs import MODE, log_density, plain
@@ -101,21 +102,16 @@ def _not_all(name: str, labels: Sequence[str], given: Mapping[str, Any], *, whol
     known = {comparable(label): label for label in labels}
     if strange := [label for label in given if comparable(label) not in known]:
         hint = did_you_mean(strange[0], labels)
-        return f"{NODE}.{strange[0]}: {name} has no such element; {hint}it has {_some(labels)}"
+        return f"{NODE}.{strange[0]}: {name} has no such element; {hint}it has {few(labels, MOST_NAMED)}"
     if lists := [label for label, value in given.items() if isinstance(value, list)]:
         return f"{NODE}.{lists[0]}: got {given[lists[0]]!r}; wanted one number"
     have = set(map(comparable, given))
     if lacking := [label for label in labels if comparable(label) not in have]:
         return (
-            f"{NODE}.{name}: no value for {_some(lacking)}; wanted one for each element of a variable, since the "
-            "others cannot be drawn from the prior by themselves"
+            f"{NODE}.{name}: no value for {few(lacking, MOST_NAMED)}; wanted one for each element of a variable, since "
+            "the others cannot be drawn from the prior by themselves"
         )
     return ""
-
-
-def _some(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - MOST_NAMED} more" if len(labels) > MOST_NAMED else ""
-    return ", ".join(labels[:MOST_NAMED]) + more
 
 
 def _unknown(name: str, free: list[str], model: pm.Model) -> str:

@@ -16,6 +16,7 @@ import xarray as xr
 
 from bayesrun.base.label_forms import told_apart
 from bayesrun.base.large_arrays import columns, empty, let_go
+from bayesrun.base.messages import few
 from bayesrun.statistics.chains_apart import chains_apart
 from bayesrun.statistics.convergence import MIN_DRAWS, bfmi, summarise
 from bayesrun.statistics.loo import LOO_FACTS, Predictive, cross_validate
@@ -283,8 +284,7 @@ def _count(found: _Findings, described: _Described) -> None:
     }
     if broken:
         names = [label for label, whole in zip(scalars.labels, finite, strict=True) if not whole]
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        found.warnings.append(f"draws that are not finite in {', '.join(names[:3])}{more}")
+        found.warnings.append(f"draws that are not finite in {few(names, 3)}")
 
 
 def _convergence(found: _Findings, described: _Described, kind: str) -> None:
