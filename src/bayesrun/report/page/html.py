@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from bayesrun.base.messages import few
 from bayesrun.base.rounding import share
 from bayesrun.figures.outcomes import count_outcomes
 from bayesrun.report.page import sections as texts
@@ -85,7 +86,7 @@ class Ademp:
             cells.setdefault(count, []).append(cell)
         if len(cells) < 2:
             return "".join(f"{count:,} in each cell" for count in cells)
-        return "; ".join(f"{count:,} in {_few(cells[count])}" for count in sorted(cells))
+        return "; ".join(f"{count:,} in {few(cells[count], MOST_CELLS)}" for count in sorted(cells))
 
 
 @dataclass(frozen=True)
@@ -194,11 +195,6 @@ def _progress(tables: Mapping[str, pd.DataFrame]) -> str:
     if done and total["missing"]:
         words += " These are partial results."
     return words
-
-
-def _few(cells: Sequence[str]) -> str:
-    more = len(cells) - MOST_CELLS
-    return ", ".join(cells[:MOST_CELLS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _facts(ademp: Ademp) -> list[tuple[str, list[str]]]:
