@@ -142,6 +142,21 @@ def test_rows_of_the_data_are_named(new, told):
     assert differences(checked(), checked(conditioned="e", data_hash="d1"), (0, 0), lambda: OLD, lambda: new) == told
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ({}, {}, ["data"]),  # models that hold their own
+        ({"n": np.array(3)}, {"n": np.array(4)}, ["data: n, 3 -> 4"]),
+        ({"n": np.array(3), "y": Y}, {"n": np.array(3), "y": Y[:2]}, ["data: 2 rows instead of 3"]),
+        ({"y": Y, "X": X}, {"y": Y, "X": X[:, :1]}, ["data: X, shape (3, 1) instead of shape (3, 2)"]),
+        ({"y": np.array(1.0)}, {"y": Y}, ["data: y, 3 rows instead of one number"]),
+    ],
+)
+def test_datasets_without_rows_are_told_apart_too(old, new, told):
+    was, now = Dataset(old), Dataset(new)
+    assert differences(checked(), checked(conditioned="e", data_hash="d1"), (0, 0), lambda: was, lambda: now) == told
+
+
 def gone(digest):
     raise StoreError(f"{digest} is gone")
 

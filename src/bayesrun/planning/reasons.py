@@ -234,18 +234,18 @@ def _data(old: Dataset | None, new: Dataset | None) -> list[str]:
     """Arrays that differ, with the first rows that do."""
     if old is None or new is None:
         return []
-    if old.keys() == new.keys() and all(len(old[name]) != len(new[name]) for name in old if old[name].ndim):
-        first = next(iter(old))
-        return [f"data: {len(new[first])} rows instead of {len(old[first])}"]
-    rows = [name for name in old if old[name].ndim]
-    if old.keys() == new.keys() and all(_moved(old[name], new[name]) for name in rows) and rows:
-        return ["data: rows in another order"]
+    rows = [name for name in old if old[name].ndim and name in new and new[name].ndim]
+    if rows and old.keys() == new.keys():
+        if all(len(old[name]) != len(new[name]) for name in rows):
+            return [f"data: {len(new[rows[0]])} rows instead of {len(old[rows[0]])}"]
+        if all(_moved(old[name], new[name]) for name in rows):
+            return ["data: rows in another order"]
     lines = []
     for name in dict.fromkeys([*old, *new]):
         if name not in old or name not in new:
             lines.append(f"data: {name} {'is new' if name in new else 'is gone'}")
         elif old[name].shape != new[name].shape:
-            lines.append(f"data: {name}, {len(new[name])} rows instead of {len(old[name])}")
+            lines.append(f"data: {name}, {_size(new[name])} instead of {_size(old[name])}")
         elif not np.array_equal(old[name], new[name], equal_nan=old[name].dtype.kind == new[name].dtype.kind == "f"):
             lines.append(f"data: {name}, {_rows(old[name], new[name])}")
         elif old.labels(name) != new.labels(name):
@@ -253,17 +253,22 @@ def _data(old: Dataset | None, new: Dataset | None) -> list[str]:
     return lines[:MOST_NAMED]
 
 
+def _size(values: np.ndarray) -> str:
+    return f"{len(values)} rows" if values.ndim == 1 else f"shape {values.shape}" if values.ndim else "one number"
+
+
 def _moved(old: np.ndarray, new: np.ndarray) -> bool:
     """Whether an array has the same rows in another order, as far as their columns tell."""
-    same = old.shape == new.shape and np.array_equal(np.sort(old, axis=0), np.sort(new, axis=0))
+    same = old.ndim > 0 and old.shape == new.shape and np.array_equal(np.sort(old, axis=0), np.sort(new, axis=0))
     return same and not np.array_equal(old, new)
 
 
 def _rows(old: np.ndarray, new: np.ndarray) -> str:
     if _moved(old, new):
         return "rows in another order"
-    differ = (old != new).reshape(len(old), -1).any(axis=1) if old.ndim else np.array([True])
-    rows = np.flatnonzero(differ)
+    if not old.ndim:
+        return f"{_short(old.item())} -> {_short(new.item())}"
+    rows = np.flatnonzero((old != new).reshape(len(old), -1).any(axis=1))
     if len(rows) == 1 and old.ndim == 1:
         row = int(rows[0])
         return f"row {row + 1} ({_short(old[row].item())} -> {_short(new[row].item())})"
