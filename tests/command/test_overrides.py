@@ -26,6 +26,13 @@ def value(argument: str):
         ("model.x=3.5", 3.5),
         ("model.x=true", True),
         ("model.x='3.5'", "3.5"),
+        ("data.decimal=,", ","),
+        ("data.decimal=','", ","),
+        ("data.separator=;", ";"),
+        ("data.separator=\t", "\t"),
+        ("data.thousands='", "'"),
+        ("data.thousands=", ""),
+        ("data.comment=#", "#"),
     ],
 )
 def test_a_value_arrives_as_it_was_meant(typed, meant):

@@ -30,6 +30,9 @@ VALUED = frozenset(
 ALONE = ("run", "multirun", "cfg", "info", "shell_completion")
 """What Hydra does one of at a time."""
 
+MARKS = ("data.separator", "data.decimal", "data.thousands", "data.comment")
+"""Keys whose value is a sign, of which the shell may have taken the quotes: ``data.decimal=,``."""
+
 OPENING, CLOSING, QUOTES = "([{", ")]}", "'\""
 
 NAMED = re.compile(
@@ -150,6 +153,8 @@ def _one(argument: str) -> str:
     bare = key.lstrip("+~")
     if argument.startswith("hydra.") or not equals:
         return argument
+    if bare in MARKS and len(value) == 1:
+        value = _quoted(value)
     parts = [_structure(part) for part in _split(value)]
     if _parses(f"{key}={','.join(parts)}"):
         value = ",".join(parts)

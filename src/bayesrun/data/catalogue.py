@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bayesrun.data.columns import Arrangement, Table
+from bayesrun.data.files import Written
 from bayesrun.data.files import table as read_table
 from bayesrun.data.hints import nearest
 from bayesrun.errors import DataError
@@ -100,7 +101,7 @@ def opened(table: str, how: Arrangement) -> Table:
         hint = f"did you mean data.table={near}? " if near else ""
         raise DataError(f"data.table: there is no shipped table {table!r}; {hint}There are {', '.join(CATALOGUE)}")
     source = CATALOGUE[table]
-    raw = read_table(_locate(table, source), "csv", source.separator, table)
+    raw = read_table(_locate(table, source), "csv", Written(source.separator), table)
     arrays = {name.lower(): values for name, values in raw.arrays.items()}
     written = {name.lower(): words for name, words in raw.origin.written.items()}
     if source.derive:

@@ -123,8 +123,8 @@ def arrange(table: Dataset, how: Arrangement, used: Collection[str] | None = Non
         part.values, part.mean, part.scale = standardise(part.values)
         part.scaled, part.changed = True, (*part.changed, "standardize")
     found = assemble(table, slots, labels, {id(part) for part in categories}, {slot.name for slot in strict})
-    origin = replace(found.origin, gaps=dropped.rows, keep=tuple(kept))
-    return replace(found, origin=origin).noted(*dropped.notes, *_scaled(how, strict))
+    origin = replace(found.origin, gaps=dropped.rows, keep=tuple(kept), read=table.origin.read)
+    return replace(found, origin=origin).noted(*table.origin.notes, *dropped.notes, *_scaled(how, strict))
 
 
 def _is_used(slot: Slot, used: Collection[str], how: Arrangement) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
 import numbers
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesrun.base.messages import in_one_line
+from bayesrun.data import delimited, number_marks
 from bayesrun.data.columns import Arrangement, Table
 from bayesrun.data.hints import listed, nearest
 from bayesrun.data.words import absent_words, counted
@@ -27,7 +29,7 @@ from bayesrun.types import Dataset, Origin
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "opened", "read", "table"]
+__all__ = ["FORMATS", "Written", "opened", "read", "table"]
 
 FORMATS: Mapping[str, str] = {
     ".csv": "csv",
@@ -63,6 +65,10 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
     event: Mapping[str, Any] | None = None,
     order: Mapping[str, list[Any]] | None = None,
     keep: str | list[str] | None = None,
+    encoding: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    comment: str | None = None,
 ) -> Dataset:
     """Read a table of the user's; all columns that are chosen count as used.
 
@@ -74,7 +80,7 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
     format
         ``csv``, ``parquet``, ``json`` (a list of records, or an object of columns) or ``netcdf``. None: by suffix.
     separator
-        Between the columns of a csv file. None: a tab for .tsv, a comma for others.
+        Between the columns of a csv file. None: a tab for .tsv; for others what parts all rows of the file alike.
     columns, index, categories, transform, standardize, drop_missing, event, order, keep
         See `bayesrun.data.columns.Arrangement`.
     name
@@ -82,6 +88,13 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
     missing
         Words that stand for a missing value, in every column. None: blank cells, and in columns of numbers also
         NA, NaN, None, null and the like (`bayesrun.data.words.ABSENT`), which among text are labels.
+    encoding
+        Of a csv file. None: what its first bytes say, or UTF-8.
+    decimal, thousands
+        Marks in the numbers of a csv file. None: what all its numbers together decide.
+    comment
+        What the lines of a csv file that are none of its rows begin with. None: lines that begin with # and have not
+        as many fields as the others.
 
     Returns
     -------
@@ -95,20 +108,25 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
         If the file is missing or unreadable, or a column is not there or cannot be used as asked.
     """
     how = Arrangement(columns, index, categories, transform, standardize, drop_missing, event, order, keep)
-    return opened(path, format, separator, name, missing, how).arrays()
+    return opened(path, format, separator, name, missing, encoding, decimal, thousands, comment, how).arrays()
 
 
-def opened(
+def opened(  # noqa: PLR0913 - each parameter is a key of the config
     path: str,
     format: str | None,
     separator: str | None,
     name: str | None,
     missing: str | list[str] | None,
+    encoding: str | None,
+    decimal: str | None,
+    thousands: str | None,
+    comment: str | None,
     how: Arrangement,
 ) -> Table:
     """Read a table, whose arrays are made when it is known which of them are used; see `read`."""
+    written = Written(separator, encoding, decimal, thousands, comment)
     with _local(path) as file:
-        return Table(table(file, format, separator, name, missing), how)
+        return Table(table(file, format, written, name, missing), how)
 
 
 @contextmanager
@@ -134,10 +152,21 @@ def _local(path: str) -> Iterator[Path]:
         yield file
 
 
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """How the user says that a csv file is written; see `read`."""
+
+    separator: str | None = None
+    encoding: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    comment: str | None = None
+
+
 def table(
     path: Path,
     format: str | None = None,
-    separator: str | None = None,
+    written: Written = Written(),
     name: str | None = None,
     missing: str | Sequence[str] | None = None,
 ) -> Dataset:
@@ -145,8 +174,10 @@ def table(
 
     Parameters
     ----------
-    path, format, separator, name, missing
+    path, format, name, missing
         As for `read`; `path` is absolute.
+    written
+        How a csv file is written.
 
     Returns
     -------
@@ -164,7 +195,7 @@ def table(
     _must_be_file(path)
     kind = format or _format(path)
     readers: Mapping[str, Callable[[Path], Dataset]] = {
-        "csv": lambda file: _csv(file, separator, missing),
+        "csv": lambda file: _csv(file, written, missing),
         "parquet": lambda file: _parquet(file, missing),
         "json": lambda file: _json(file, missing),
         "netcdf": lambda file: _netcdf(file, missing),
@@ -219,18 +250,55 @@ def _format(path: Path) -> str:
     return FORMATS[suffix]
 
 
-def _csv(path: Path, separator: str | None, missing: str | Sequence[str] | None) -> Dataset:
+def _csv(path: Path, written: Written, missing: str | Sequence[str] | None) -> Dataset:
     import pandas as pd
 
-    sep = separator or ("\t" if ".tsv" in [suffix.lower() for suffix in path.suffixes] else ",")
+    file = delimited.opened(path, written.separator, written.encoding, written.comment)
+    if not file.text.strip():
+        raise DataError(
+            f"{path} is empty; wanted a first line with the names of the columns, then one line for each row"
+        )
+    try:
+        frame, words, header = _parsed(file.text, file.separator, missing)
+    except pd.errors.ParserWarning:
+        cut = delimited.cut_to_header(file.text, file.separator) if len(file.separator) == 1 else None
+        if cut is None:
+            raise DataError(
+                f"{path} has rows with more fields than its first line names; wanted as many in each row (a "
+                f"{_sign(file.separator)} within a text or a number needs quotes around it, and a column of row names "
+                "needs a name in the first line)"
+            ) from None
+        frame, words, header = _parsed(cut, file.separator, missing)
+    # a blank header is what pandas calls Unnamed
+    headers = [given or str(own) for given, own in zip(header, frame.columns, strict=True)]
+    for position, column in enumerate(frame.columns):
+        if not pd.api.types.is_numeric_dtype(frame[column].dtype):
+            frame.isetitem(position, words.iloc[:, position].array)
+    read = number_marks.applied(frame, words, file.separator, written.decimal, written.thousands, missing)
+    there = [place for place, name in enumerate(header) if name or (words.iloc[:, place] != "").any()]
+    found = _from_frame(
+        read.frame.iloc[:, there], missing, [headers[place] for place in there], read.words.iloc[:, there]
+    )
+    origin = dataclasses.replace(found.origin, notes=(*file.notes, *read.notes), read={**file.found, **read.found})
+    return dataclasses.replace(found, origin=origin)
+
+
+def _sign(separator: str) -> str:
+    return {",": "comma", "\t": "tab", ";": "semicolon"}.get(separator, repr(separator))
+
+
+def _parsed(
+    text: str, separator: str, missing: str | Sequence[str] | None
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Parse a csv file: as numbers where they are, as it writes them, and the names of its columns."""
+    import pandas as pd
 
     def parsed(**options: Any) -> pd.DataFrame:
         found: pd.DataFrame = pd.read_csv(
-            path,
-            sep=sep,
+            io.StringIO(text),
+            sep=separator,
             skipinitialspace=True,
-            encoding="utf-8-sig",  # a spreadsheet may write a byte order mark
-            quotechar="'" if sep == r"\s+" else '"',  # that is how R quotes where columns are apart by spaces
+            quotechar="'" if separator == r"\s+" else '"',  # that is how R quotes where columns are apart by spaces
             low_memory=False,
             index_col=False,  # or a row with one field more than the header would shift every column
             keep_default_na=False,
@@ -238,42 +306,15 @@ def _csv(path: Path, separator: str | None, missing: str | Sequence[str] | None)
         )
         return found
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = parsed(na_values=sorted(absent_words(missing, text=False)))
-            # pandas takes a blank beyond the last column for nothing only where it is missing
-            words = parsed(dtype=str, na_values=[""]).fillna("")
-            header = parsed(dtype=str, na_values=[""], header=None, nrows=1).fillna("")
-            if frame.shape[1] == 1:
-                frame, words = _with_blank_lines(parsed, missing)
-    except pd.errors.ParserWarning:
-        raise DataError(
-            f"{path} has rows with more fields than its first line names; wanted as many in each row (a comma at the "
-            "end of a row makes one more, and a comma within a text needs quotes around it)"
-        ) from None
-    except pd.errors.EmptyDataError:
-        raise DataError(
-            f"{path} is empty; wanted a first line with the names of the columns, then one line for each row"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not in UTF-8 ({error.reason} at byte {error.start}); save it in that encoding"
-        ) from None
-    if frame.shape[1] == 1 and separator is None:
-        first = str(frame.columns[0])
-        other = next((sign for sign in (";", "\t", "|") if sign in first), None)
-        if other:
-            raise DataError(
-                f"{path} has one column, named {first!r}; its columns look separated by {other!r}: "
-                f"type \"data.separator='{other}'\""
-            )
-    # a blank header is what pandas calls Unnamed
-    headers = [given or str(own) for given, own in zip(header.iloc[0], frame.columns, strict=True)]
-    for position, column in enumerate(frame.columns):
-        if not pd.api.types.is_numeric_dtype(frame[column].dtype):
-            frame.isetitem(position, words.iloc[:, position].array)
-    return _from_frame(frame, missing, headers, words)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        frame = parsed(na_values=sorted(absent_words(missing, text=False)))
+        # pandas takes a blank beyond the last column for nothing only where it is missing
+        words = parsed(dtype=str, na_values=[""]).fillna("")
+        header = parsed(dtype=str, na_values=[""], header=None, nrows=1).fillna("")
+        if frame.shape[1] == 1:
+            frame, words = _with_blank_lines(parsed, missing)
+    return frame, words, [str(name) for name in header.iloc[0]]
 
 
 def _with_blank_lines(

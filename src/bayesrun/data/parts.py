@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesrun.base.spelling import EXACT, known_order
 from bayesrun.data.hints import missing, override
+from bayesrun.data.number_marks import doubt, looks_like_number
 from bayesrun.data.words import ABSENT, is_number
 from bayesrun.errors import DataError
 from bayesrun.types import Origin
@@ -116,14 +117,19 @@ def _refuse_mixed(part: Part, used: bool = True) -> None:
     if not used:
         return
     there = [(row, str(value)) for row, value in enumerate(part.values.flat, start=1) if value is not None]
-    words = [(row, value) for row, value in there if not is_number(value)]
-    if there and (2 * len(words) <= len(there) or all(is_number(value.replace(",", "")) for _, value in there)):
-        row, value = words[0] if words else there[0]
-        stands = f', or that it stands for a missing value: \'data.missing=["","{value}"]\'' if words else ""
-        raise DataError(
-            f"column {part.column} holds text among numbers: {value!r} in row {row} (the first row is 1); correct the "
-            f"file, or say that they are labels: 'data.categories=[{part.column}]'{stands}"
-        )
+    words = [(row, value) for row, value in there if not looks_like_number(value)]
+    if not there or 2 * len(words) > len(there):
+        return
+    labels = f"say that they are labels: 'data.categories=[{part.column}]'"
+    told = None if words else doubt(value for _, value in there)
+    if told is not None:
+        raise DataError(f"column {part.column} holds numbers whose marks are in doubt: {told}. Say which, or {labels}")
+    row, value = words[0] if words else there[0]
+    stands = f', or that it stands for a missing value: \'data.missing=["","{value}"]\'' if words else ""
+    raise DataError(
+        f"column {part.column} holds text among numbers: {value!r} in row {row} (the first row is 1); correct the "
+        f"file, or {labels}{stands}"
+    )
 
 
 def holds_text(part: Part) -> bool:

@@ -113,7 +113,9 @@ def check(
             _check_options(found.model, cell, sampler[0])
             about = (cell.data, cell.diagnostics.loo_var)
             terms = observed(builder, found.model, dataset, *about, key=(model_target, dataset.digest(), *about))
-            bound = dataclasses.replace(cell, model=with_defaults(builder, model_target))
+            bound = dataclasses.replace(
+                cell, model=with_defaults(builder, model_target), config=_as_read(cell.config, dataset)
+            )
             dataset = dataset.noted(*_taken(model_target, dataset))
             one = dataclasses.replace(_checked(bound, dataset, found, sampler), observed=terms, left_out=left_out)
             checked.append(one)
@@ -329,6 +331,18 @@ def _checked(cell: Cell, dataset: Dataset, built: Built, sampler: tuple[Any, int
         warnings=(*built.warnings, *undoable(built.model, cell), *_coded(cell, dataset)),
         notes=(*built.notes, *(f"data={cell.data.name}: {note}" for note in dataset.origin.notes)),
     )
+
+
+def _as_read(config: str, dataset: Dataset) -> str:
+    """State in a config what was found in the file, so that the same file is read in the same way."""
+    if not dataset.origin.read or not config:
+        return config
+    import yaml
+
+    values = yaml.safe_load(config)
+    values["data"] |= dataset.origin.read
+    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def _step_sources(model: Target, dataset: Dataset) -> dict[str, str]:

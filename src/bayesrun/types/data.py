@@ -68,6 +68,8 @@ class Origin:
         Column name to the headers of the file that all come down to it.
     keep
         Arrays that are stored whether a model uses them or not.
+    read
+        Keys of the data config, and the values that they would have, if what was found in the file were stated.
     """
 
     notes: tuple[str, ...] = ()
@@ -77,6 +79,7 @@ class Origin:
     gaps: tuple[str, ...] = ()
     twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep: tuple[str, ...] = ()
+    read: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
