@@ -70,6 +70,11 @@ def test_reasons_and_remedies_in_a_line_each() -> None:
     ]
 
 
+def test_notes_are_lines_of_fits_that_pass_too():
+    row = (fake_outcome(), Verdict(True, notes=("mu[17] is worse than all parameters",)))
+    assert verdict_lines([row]) == [f"{row[0].cell}: note: mu[17] is worse than all parameters"]
+
+
 def test_replicates_have_their_number() -> None:
     assert "hierarchical/nuts #3" in rendered(outcome_table([(fake_outcome(replicate=3), None)]), 100)
 

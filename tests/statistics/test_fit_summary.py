@@ -112,6 +112,53 @@ def test_extremes_are_those_of_arviz(golden):
     assert found.facts["mcse_sd_ratio_max"] == pytest.approx(ratio.max())
 
 
+def test_parameters_are_told_from_what_is_worked_out_from_them():
+    """Five parameters that converged, and 600 rows of which one did not."""
+    rng = np.random.default_rng(7)
+    beta, mu = rng.standard_normal((4, 400, 5)), rng.standard_normal((4, 400, 600))
+    mu[3, :, 17] += 2.0
+    found = diagnose(tree_of(group(beta=beta, mu=mu)), "nuts", DEFAULT, parameters={"beta"})
+    rhat, ess = found.summary["rhat"], found.summary["ess_bulk"]
+    own = found.summary.index.str.startswith("beta")
+    assert (found.facts["n_scalars"], found.facts["n_parameters"]) == (605, 5)
+    assert found.facts["rhat_max"] == rhat[own].max() < 1.02
+    assert found.facts["ess_bulk_min"] == ess[own].min()
+    assert found.facts["rhat_max_derived"] == rhat["mu[17]"] > 1.1
+    assert found.facts["ess_bulk_min_derived"] == ess["mu[17]"]
+    assert list(found.named["rhat_max"]) == list(rhat[own].nlargest(3).index)
+    assert next(iter(found.named["rhat_max_derived"])) == "mu[17]"
+    together = diagnose(tree_of(group(beta=beta, mu=mu)), "nuts", DEFAULT)
+    assert together.facts["rhat_max"] == rhat.max()
+    assert not any(name.endswith("_derived") for name in (*together.facts, *together.named))
+
+
+def test_parameters_that_never_vary_are_said_beside_rows_that_do():
+    x = np.random.default_rng(1).standard_normal((4, 100))
+    found = diagnose(tree_of(group(c=np.ones((4, 100)), x=x)), "nuts", DEFAULT, parameters={"c"})
+    assert found.absent["rhat_max"] == "no parameter varies"
+    assert (found.facts["n_scalars"], found.facts["n_parameters"]) == (1, 0)
+
+
+def test_why_chains_disagree_is_said_of_parameters_alone():
+    rng = np.random.default_rng(8)
+    mu = np.array([-3.0, 3.0]) + 0.2 * rng.standard_normal((4, 300, 2))
+    mu[1] = mu[1][:, ::-1]
+    dims = ("chain", "draw")
+    switched = xr.Dataset({"mu": ((*dims, "part"), mu), "y": ((*dims, "obs"), mu[..., [0, 0, 0]])})
+    found = diagnose(tree_of(switched), "nuts", DEFAULT, parameters={"mu"})
+    assert found.named["switching"] == {"mu": 0.0}
+    assert found.named["switching_rhat"]["components"] == 2
+    x = rng.standard_normal((4, 300)) + np.array([0.0, 0.0, 40.0, 40.0])[:, None]
+    lp = rng.standard_normal((4, 300)) - np.array([0.0, 0.0, 3.0, 3.0])[:, None]
+    modes = diagnose(tree_of(group(x=x), sample_stats=group(lp=lp)), "mcmc", DEFAULT)
+    assert modes.named["modes"] == {"0": 0, "1": 0, "2": 1, "3": 1}
+    assert modes.named["mode_density"]["1"] == pytest.approx(modes.named["mode_density"]["0"] - 3, abs=0.3)
+    below = lp - 300 * np.array([0.0, 0.0, 0.0, 1.0])[:, None]
+    apart = diagnose(tree_of(group(x=x), sample_stats=group(lp=below)), "mcmc", DEFAULT)
+    assert (apart.facts["n_chains_apart"], apart.facts["apart_chain"]) == (1, 3)
+    assert "modes" not in apart.named
+
+
 def test_loo_agrees_with_arviz_and_can_be_compared_later(golden):
     found = diagnose(golden, "nuts", DEFAULT)
     theirs = arviz_stats.loo(golden, pointwise=True)

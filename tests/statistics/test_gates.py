@@ -131,6 +131,76 @@ def test_what_could_not_be_judged_does_not_pass():
     assert judge(GATE, short, kind="nuts").failures == ("ess_bulk_min is absent: too short",)
 
 
+def told(named, **facts):
+    return dataclasses.replace(outcome(n_parameters=10.0, **facts), named=named)
+
+
+def test_the_worst_parameters_are_named_the_worst_first_and_the_worst_deterministic():
+    named = {
+        "rhat_max": {"mu": 1.2, "tau": 1.31, "theta[Choate]": 1.42},
+        "ess_bulk_min": {"mu": 30.0, "tau": 12.0},
+        "ess_tail_min": {"theta[Deerfield]": 90.0, "tau": 500.0},
+        "rhat_max_derived": {"shrinkage[A]": 1.05, "shrinkage[B]": 1.06},
+    }
+    verdict = judge(GATE, told(named, rhat_max=1.42, ess_bulk_min=12.0, ess_tail_min=90.0))
+    assert verdict.failures == (
+        "rhat_max 1.42 > 1.01: theta[Choate] 1.42, tau 1.31, mu 1.20 (of 10 parameters; worst Deterministic "
+        "shrinkage[B] 1.06)",
+        "ess_bulk_min 12 < 400 (100 for each of 4 chains)",
+        "ess_tail_min 90 < 400 (100 for each of 4 chains): theta[Deerfield] 90",
+    )
+    assert verdict.notes == ()
+    assert "x" * 60 not in judge(GATE, told({"rhat_max": {"x" * 90: 2.0}}, rhat_max=2.0)).failures[0]
+
+
+def test_a_deterministic_that_is_bad_while_the_parameters_are_good_is_a_note():
+    named = {"rhat_max_derived": {"mu[3]": 1.0101, "mu[17]": 1.04}, "ess_bulk_min_derived": {"mu[17]": 93.0}}
+    verdict = judge(GATE, told(named, rhat_max=1.007, rhat_max_derived=1.04))
+    assert verdict.passed
+    assert verdict.failures == verdict.remedies == ()
+    assert verdict.notes == (
+        "all parameters converged; of the Deterministics the worst have R-hat 1.04 > 1.01 of mu[17], bulk ESS 93 < "
+        "400 of mu[17]: more draws (sampler.draws) before these are reported",
+    )
+    good = {"rhat_max_derived": {"mu[17]": 1.009}, "ess_bulk_min_derived": {"mu[17]": 900.0}}
+    assert judge(GATE, told(good)).notes == ()
+    off = dataclasses.replace(GATE, rhat_max=None, ess_bulk_per_chain=None)
+    assert judge(off, told(named)).notes == ()
+
+
+def test_labels_that_switch_are_said_instead_of_longer_chains():
+    named = {
+        "rhat_max": {"mu[0]": 2.3},
+        "switching": {"sd": 1.0, "mu": 0.0, "w": 2.0},
+        "switching_rhat": {"components": 3.0, "before": 2.35, "after": 1.001},
+    }
+    verdict = judge(GATE, told(named, rhat_max=2.35, n_divergent=3.0))
+    assert verdict.failures[0] == (
+        "label switching: the chains agree as soon as the 3 components of mu (with sd, w) are in order, R-hat 1.001 "
+        "instead of 2.35"
+    )
+    assert verdict.remedies[0].startswith("order the components by mu")
+    assert not any(word in remedy for remedy in verdict.remedies for word in ("sampler.draws", "sampler.tune", "0.95"))
+
+
+def test_modes_are_said_with_their_chains_and_densities():
+    named = {"modes": {"0": 0, "1": 1, "10": 1, "2": 0}, "mode_density": {"0": -812.25, "1": -840.0}}
+    verdict = judge(GATE, told(named, rhat_max=1.8))
+    assert verdict.failures[0] == (
+        "the chains are in 2 different modes: chains 0 and 2 (log density -812.25); chains 1 and 10 (log density "
+        "-840); each stays where it is, so that they are not slow"
+    )
+    assert verdict.remedies[0].startswith("more draws do not help")
+    assert judge(GATE, told(named)).passed
+
+
+def test_slow_chains_are_said_to_be_slow_and_want_longer_chains():
+    named = {"rhat_max": {"tau": 1.3}, "drifting": {"3": 1.0}}
+    verdict = judge(GATE, told(named, rhat_max=1.3))
+    assert verdict.failures == ("rhat_max 1.30 > 1.01: tau 1.30 (of 10 parameters); chain 3 still drifts, being slow",)
+    assert verdict.remedies[0] == "longer warm-up: sampler.tune"
+
+
 def test_a_model_in_which_nothing_varies_is_not_held_to_rhat():
     still = outcome(rhat_max=None, ess_bulk_min=None, ess_tail_min=None, n_scalars=0.0)
     assert judge(GATE, still, kind="nuts").passed

@@ -208,6 +208,7 @@ def _first_lines(fit: Fit) -> list[str]:
     elif fit.verdict is not None:
         lines += [f"does not hold: {failure}" for failure in fit.verdict.failures]
         lines += [f"try: {remedy}" for remedy in fit.verdict.remedies]
+        lines += [f"note: {note}" for note in fit.verdict.notes]
     return lines
 
 
@@ -256,6 +257,21 @@ def _target(target: Any) -> dict[str, Any]:
     return {"name": target.name, "path": target.path, "params": dict(target.params)}
 
 
+def _worst_lines(outcome: Outcome) -> list[str]:
+    """Name the worst parameter and the worst Deterministic by R-hat and effective sample size."""
+    words = {"rhat_max": ("R-hat", max, ".3f"), "ess_bulk_min": ("bulk ESS", min, ".0f")}
+    lines = []
+    for what, suffix in (("parameter", ""), ("Deterministic", "_derived")):
+        told = []
+        for fact, (word, extreme, form) in words.items():
+            if about := outcome.named.get(f"{fact}{suffix}", {}):
+                label = extreme(about, key=lambda name: about[name])
+                told.append(f"{label} ({word} {about[label]:{form}})")
+        if told:
+            lines.append(f"worst {what}: {', '.join(told)}")
+    return lines
+
+
 def _fit_lines(fit: Fit, store: Store) -> list[str]:
     """Say what came back: diagnostics, absent steps, warnings, times and files."""
     outcome = fit.outcome
@@ -266,6 +282,7 @@ def _fit_lines(fit: Fit, store: Store) -> list[str]:
         lines.append(
             "diagnostics: " + ", ".join(f"{name} {plain(value)}" for name, value in outcome.diagnostics.items())
         )
+    lines += _worst_lines(outcome)
     lines += absent_lines([(fit.spec, outcome)])
     if "elpd_loo" in outcome.absent and fit.spec.steps.log_likelihood:
         lines.append(f"no LOO: {outcome.absent['elpd_loo']}")

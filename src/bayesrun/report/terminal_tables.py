@@ -74,7 +74,7 @@ def outcome_table(rows: Sequence[Row]) -> Sheet:
 
 
 def verdict_lines(rows: Sequence[Row]) -> list[str]:
-    """Say in one line for each fit that failed or did not pass why, and what to try.
+    """Say in one line for each fit that failed or did not pass why, and what to try; and notes on its verdict.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def verdict_lines(rows: Sequence[Row]) -> list[str]:
     Returns
     -------
     list of str
-        Plain text, empty when all passed.
+        Plain text, empty when all passed without a note.
     """
     lines = []
     for outcome, verdict in rows:
@@ -93,6 +93,7 @@ def verdict_lines(rows: Sequence[Row]) -> list[str]:
         elif verdict is not None and not verdict.passed:
             remedy = f"; try: {verdict.remedies[0]}" if verdict.remedies else ""
             lines.append(f"{outcome.cell}: {', '.join(verdict.failures)}{remedy}")
+        lines += [f"{outcome.cell}: note: {note}" for note in (verdict.notes if verdict is not None else ())]
     return lines
 
 

@@ -20,11 +20,12 @@ from bayesrun.base.messages import few
 from bayesrun.statistics.chains_apart import chains_apart
 from bayesrun.statistics.convergence import MIN_DRAWS, bfmi, summarise
 from bayesrun.statistics.loo import LOO_FACTS, Predictive, cross_validate
+from bayesrun.statistics.modes import DISAGREE, MOST, chain_modes, drifting, switching
 from bayesrun.statistics.prior_sensitivity import disagreements
 from bayesrun.statistics.psis import smooth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 
     from bayesrun.types import DiagnosticsOptions
 
@@ -40,6 +41,20 @@ MIN_RATIOS = 25
 """Importance ratios below which there is no Pareto fit: its tail, a fifth of them, needs five."""
 
 COLUMNS = ("mean", "sd", "median", "ci_lb", "ci_ub", "mcse_mean", "mcse_sd", "ess_bulk", "ess_tail", "rhat")
+
+WORST: Mapping[str, tuple[str, int]] = {
+    "rhat_max": ("rhat", -1),
+    "ess_bulk_min": ("ess_bulk", 1),
+    "ess_tail_min": ("ess_tail", 1),
+}
+"""Facts that are the extreme of a column over scalars, and whether the smallest values of it (1) or the largest come
+first."""
+
+DERIVED = "_derived"
+"""What the names of facts end with that are about Deterministics."""
+
+NAMED = 3
+"""How many of the worst scalars are named."""
 
 NO_HAMILTON = "the sampler simulates no Hamiltonian"
 INDEPENDENT = "independent draws from an approximation; see khat"
@@ -64,6 +79,8 @@ class Diagnosis:
         ``options.levels``; NaN where not defined. ``attrs`` has ci_kind and ci_prob.
     loo
         elpd_i and pareto_k by observation, or None.
+    named
+        What facts are about, by name; see `Outcome.named`.
     """
 
     facts: Mapping[str, float]
@@ -71,6 +88,7 @@ class Diagnosis:
     warnings: tuple[str, ...]
     summary: pd.DataFrame
     loo: xr.Dataset | None
+    named: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -78,6 +96,7 @@ class _Findings:
     facts: dict[str, float] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    named: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def add(self, name: str, value: float, otherwise: str = "not finite") -> None:
         """Keep a fact if it is finite, or else the reason why it is absent."""
@@ -92,30 +111,44 @@ class _Findings:
 
 @dataclass(frozen=True)
 class Scalars:
-    """Every scalar of a posterior: its label, such as ``theta[A]``, and draws with dims (scalar, chain, draw)."""
+    """Every scalar of a posterior: its label, such as ``theta[A]``, and draws with dims (scalar, chain, draw).
+
+    `sizes` are the variables, in their order, and the number of scalars of each.
+    """
 
     labels: list[str]
     draws: np.ndarray
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    def among(self, names: Collection[str]) -> np.ndarray:
+        """Say of each scalar whether its variable is one of some."""
+        return np.repeat([name in names for name in self.sizes], list(self.sizes.values())).astype(bool)
 
 
 @dataclass(frozen=True)
 class _Described:
     """What scalars say: columns of the summary.
 
-    `finite` are the scalars without NaN or infinity, and of these `varying` are those that are no constants.
+    `finite` are the scalars without NaN or infinity, and of these `varying` are those that are no constants; `drawn`
+    are those of parameters, the others being worked out from them.
     """
 
     scalars: Scalars
     finite: np.ndarray
     varying: np.ndarray
     columns: Mapping[str, np.ndarray]
+    drawn: np.ndarray
 
     def of_varying(self, name: str) -> np.ndarray:
         return np.asarray(self.columns[name][self.varying])
 
 
 def diagnose(
-    tree: xr.DataTree, kind: str, options: DiagnosticsOptions, attempt: Callable[..., Any] | None = None
+    tree: xr.DataTree,
+    kind: str,
+    options: DiagnosticsOptions,
+    attempt: Callable[..., Any] | None = None,
+    parameters: Collection[str] | None = None,
 ) -> Diagnosis:
     """Compute every diagnostic that a fit's draws have.
 
@@ -135,16 +168,18 @@ def diagnose(
     attempt
         Takes a name and a function, and returns what that does, or None where it failed: for the parts ``diagnostics``,
         ``loo`` and ``prior_sensitivity``. None: what fails raises.
+    parameters
+        Names of the variables that are drawn, the others being worked out from these. None: all of them.
 
     Returns
     -------
     Diagnosis
-        Facts are extremes over the ``n_scalars`` scalars that vary and are finite; the largest of many
-        R-hats is larger than one R-hat, so read rhat_max with n_scalars. ``n_constant`` scalars never vary,
-        ``n_nonfinite`` counts draws that are NaN or infinite.
+        Of the ``n_scalars`` scalars that vary and are finite, ``n_parameters`` are of parameters. Facts are extremes
+        over these; those whose names end with `DERIVED` are extremes over the others, where there are any. The largest of many R-hats is larger than one R-hat, so read rhat_max with n_parameters. ``n_constant``
+        scalars never vary, ``n_nonfinite`` counts draws that are NaN or infinite.
     """
     do = attempt or (lambda _, part: part())
-    basic = do("diagnostics", lambda: _basic(tree, kind, options))
+    basic = do("diagnostics", lambda: _basic(tree, kind, options, parameters))
     if basic is None:
         return no_diagnosis(options)
     found, described = basic
@@ -157,6 +192,7 @@ def diagnose(
         warnings=(*found.warnings, *predictive.warnings, *disagreeing),
         summary=_summary(described, options),
         loo=predictive.pointwise,
+        named=found.named,
     )
 
 
@@ -167,14 +203,17 @@ def no_diagnosis(options: DiagnosticsOptions) -> Diagnosis:
     return Diagnosis({}, {}, (), frame, None)
 
 
-def _basic(tree: xr.DataTree, kind: str, options: DiagnosticsOptions) -> tuple[_Findings, _Described]:
+def _basic(
+    tree: xr.DataTree, kind: str, options: DiagnosticsOptions, parameters: Collection[str] | None
+) -> tuple[_Findings, _Described]:
     """Work out all but what the log-likelihood says."""
     found = _Findings()
-    described = _describe(scalars(tree["posterior"].dataset), kind, options)
+    described = _describe(scalars(tree["posterior"].dataset), kind, options, parameters)
     stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
     _count(found, described)
     _convergence(found, described, kind)
     _sampling(found, stats, kind)
+    _disagreement(found, described, tree["posterior"].dataset, stats, kind)
     _speed(found, tree)
     if kind == "nuts" and "target_accept" in tree.attrs:
         found.add("target_accept", float(tree.attrs["target_accept"]))
@@ -199,6 +238,7 @@ def scalars(posterior: xr.Dataset) -> Scalars:
         In the order of the variables and of their elements.
     """
     labels: list[str] = []
+    sizes: dict[str, int] = {}
     tables = []
     names: dict[Hashable, list[str]] = {}
     for name in posterior.data_vars:
@@ -211,6 +251,7 @@ def scalars(posterior: xr.Dataset) -> Scalars:
         labels += [f"{name}[{', '.join(where)}]" if where else str(name) for where in index]
         shape = variable.shape[:2]
         tables.append(variable.values.reshape(math.prod(shape), -1))
+        sizes[str(name)] = tables[-1].shape[1]
     draws = empty({"draws": ((len(labels), *shape), np.float64)})["draws"]
     series, start = draws.reshape(len(labels), -1), 0
     for table in tables:
@@ -218,7 +259,7 @@ def scalars(posterior: xr.Dataset) -> Scalars:
             series[start + part.start : start + part.stop] = rows
             let_go(draws)
         start += table.shape[1]
-    return Scalars(labels, draws)
+    return Scalars(labels, draws, sizes)
 
 
 def summary_of(of: Scalars, kind: str, options: DiagnosticsOptions) -> pd.DataFrame:
@@ -234,7 +275,9 @@ def summary_of(of: Scalars, kind: str, options: DiagnosticsOptions) -> pd.DataFr
     return _summary(_describe(of, kind, options), options)
 
 
-def _describe(scalars: Scalars, kind: str, options: DiagnosticsOptions) -> _Described:
+def _describe(
+    scalars: Scalars, kind: str, options: DiagnosticsOptions, parameters: Collection[str] | None = None
+) -> _Described:
     probs = (options.ci_prob, *options.levels)
     found = summarise(scalars.draws, probs, options.ci_kind, CHAINS.get(kind, "markov"))
     with np.errstate(invalid="ignore"):  # infinite draws
@@ -250,7 +293,8 @@ def _describe(scalars: Scalars, kind: str, options: DiagnosticsOptions) -> _Desc
         of_chains |= _of_runs(scalars.draws)
     columns = {name: np.where(finite, values, np.nan) for name, values in of_values.items()}
     columns |= {name: np.where(varying, values, np.nan) for name, values in of_chains.items()}
-    return _Described(scalars, finite, varying, columns)
+    drawn = np.ones(len(finite), dtype=bool) if parameters is None else scalars.among(parameters)
+    return _Described(scalars, finite, varying, columns, drawn if drawn.any() else ~drawn)
 
 
 def _summary(described: _Described, options: DiagnosticsOptions) -> pd.DataFrame:
@@ -277,6 +321,7 @@ def _count(found: _Findings, described: _Described) -> None:
     broken = int((~np.isfinite(scalars.draws[~finite])).sum())
     found.facts |= {
         "n_scalars": float(varying.sum()),
+        "n_parameters": float((varying & described.drawn).sum()),
         "n_constant": float((finite & ~varying).sum()),
         "n_nonfinite": float(broken),
         "n_chains": float(chains),
@@ -288,25 +333,77 @@ def _count(found: _Findings, described: _Described) -> None:
 
 
 def _convergence(found: _Findings, described: _Described, kind: str) -> None:
-    """Extremes over the scalars that vary."""
+    """Extremes over the parameters that vary, and over the other scalars that do."""
     chains, length = described.scalars.draws.shape[1:]
     ess = ("ess_bulk_min", "ess_tail_min")
-    if not described.varying.any():
-        return found.lack("no scalar varies", "rhat_max", *ess, "mcse_sd_ratio_max")
+    own = described.varying & described.drawn
+    if not own.any():
+        what = "scalar" if described.drawn.all() or not described.varying.any() else "parameter"
+        return found.lack(f"no {what} varies", "rhat_max", *ess, "mcse_sd_ratio_max")
     if kind == "variational":
         return found.lack(INDEPENDENT, "rhat_max", *ess)
     if length < MIN_DRAWS:
         return found.lack(f"needs {MIN_DRAWS} draws in each chain, got {length}", "rhat_max", *ess, "mcse_sd_ratio_max")
-    rhat, stuck = described.of_varying("rhat"), described.varying & ~np.isfinite(described.columns["rhat"])
+    rhat, stuck = described.columns["rhat"][own], own & ~np.isfinite(described.columns["rhat"])
     reason = f"{described.scalars.labels[int(stuck.argmax())]} has chains that never move"
     found.add("rhat_max", rhat.max(), reason if chains > 1 else "needs at least two chains")
-    ratio = described.of_varying("mcse_mean") / described.of_varying("sd")
+    ratio = described.columns["mcse_mean"][own] / described.columns["sd"][own]
     found.add("mcse_sd_ratio_max", ratio.max(), "needs two independent runs")
     if kind == "smc":
-        return found.lack(PARTICLES, *ess)
-    found.add("ess_bulk_min", described.of_varying("ess_bulk").min())
-    found.add("ess_tail_min", described.of_varying("ess_tail").min())
+        found.lack(PARTICLES, *ess)
+    else:
+        found.add("ess_bulk_min", described.columns["ess_bulk"][own].min())
+        found.add("ess_tail_min", described.columns["ess_tail"][own].min())
+    _worst(found, described, own, "")
+    _worst(found, described, described.varying & ~described.drawn, DERIVED)
     return None
+
+
+def _worst(found: _Findings, described: _Described, chosen: np.ndarray, suffix: str) -> None:
+    """Name the worst of some scalars; of those that are no parameters also their extremes."""
+    for fact, (column, sign) in WORST.items():
+        values = np.where(chosen, described.columns[column], np.nan)
+        known = np.flatnonzero(np.isfinite(values))
+        if not known.size or (not suffix and fact not in found.facts):
+            continue
+        first = known[np.argsort(sign * values[known], kind="stable")[:NAMED]]
+        found.named[f"{fact}{suffix}"] = {described.scalars.labels[i]: float(values[i]) for i in first}
+        if suffix:
+            found.facts[f"{fact}{suffix}"] = float(values[first[0]])
+
+
+def _disagreement(found: _Findings, described: _Described, posterior: xr.Dataset, stats: xr.Dataset, kind: str) -> None:
+    """Tell why chains disagree, where they do: labels that switch, different modes, or slow chains."""
+    if kind not in ("nuts", "mcmc") or not found.facts.get("rhat_max", 1.0) > DISAGREE or "apart_chain" in found.facts:
+        return
+    own, column = described.varying & described.drawn, described.columns["rhat"]
+    of_names = {name: own & described.scalars.among([name]) for name in described.scalars.sizes}
+    worst = {name: float(column[chosen].max()) for name, chosen in of_names.items() if chosen.any()}
+    place = np.flatnonzero(own)
+    place = place[np.argsort(-column[place], kind="stable")[:MOST]]
+    draws, rhat = described.scalars.draws[place], column[place]
+    switched = switching(posterior, worst)
+    if switched is not None:
+        found.named["switching"] = {name: float(rank) for rank, name in enumerate(switched.variables)}
+        found.named["switching_rhat"] = {
+            "components": float(switched.components),
+            "before": switched.before,
+            "after": switched.after,
+        }
+    elif modes := chain_modes(draws, rhat):
+        found.named["modes"] = {str(chain): float(mode) for chain, mode in enumerate(modes)}
+        found.named["mode_density"] = _densities(stats, modes)
+    elif slow := drifting(draws, rhat):
+        found.named["drifting"] = {str(chain): 1.0 for chain in slow}
+
+
+def _densities(stats: xr.Dataset, modes: Sequence[int]) -> dict[str, float]:
+    """Median log density of the chains of each mode, as far as it was recorded."""
+    if "lp" not in stats:
+        return {}
+    lp = stats.variables["lp"].transpose("chain", "draw").values
+    found = {mode: float(np.median(lp[np.equal(modes, mode)])) for mode in sorted(set(modes))}
+    return {str(mode): value for mode, value in found.items() if np.isfinite(value)}
 
 
 def _sampling(found: _Findings, stats: xr.Dataset, kind: str) -> None:
@@ -319,9 +416,10 @@ def _sampling(found: _Findings, stats: xr.Dataset, kind: str) -> None:
                 fact, float(stats.variables[name].values.sum()) if name in stats else np.nan, f"no {name} was recorded"
             )
         found.add("bfmi_min", _bfmi(stats), "the energy is constant, too short or not recorded")
-        _apart(found, stats)
     else:
         found.lack(NO_HAMILTON, "n_divergent", "n_max_treedepth", "bfmi_min")
+    if kind in ("nuts", "mcmc"):
+        _apart(found, stats)
     for fact, name in means.items():
         if name in stats:
             found.add(fact, float(stats.variables[name].values.mean()))

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bayesrun.base.digits import against, exact
+from bayesrun.base.messages import few
 from bayesrun.errors import ConfigError
 from bayesrun.statistics.chains_apart import CLIMBING, STUCK
 from bayesrun.types import Gate, Outcome, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from bayesrun.types import CheckedCell
 
@@ -35,6 +36,19 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "khat": ("variational",),
 }
 """Kinds of samplers for which a threshold has something to judge; it is for all kinds where it is not here."""
+
+JUDGED: Final[Mapping[str, tuple[str, str]]] = {
+    "rhat_max": ("rhat_max", "R-hat"),
+    "ess_bulk_min": ("ess_bulk_per_chain", "bulk ESS"),
+    "ess_tail_min": ("ess_tail_per_chain", "tail ESS"),
+}
+"""Diagnostics of every scalar, which are judged of the parameters, to their thresholds and what people call them."""
+
+DERIVED: Final = "_derived"
+"""What the names of the same diagnostics of Deterministics end with."""
+
+LABEL: Final = 60
+"""Letters of a label that are shown."""
 
 ESCALATION = (0.95, 0.99)
 """Values of target_accept to try one after another when a fit diverges."""
@@ -67,6 +81,39 @@ class _Case:
     def apart(self) -> bool:
         """Whether a chain sits so far below the others that what else does not hold follows from that."""
         return self.bound("rhat_max") is not None and bool(self.fact("n_chains_apart"))
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether chains are at different places for good, so that longer ones or smaller steps change nothing."""
+        named = self.outcome.named
+        return self.apart or (not self.holds("rhat_max") and bool({"modes", "switching"} & set(named)))
+
+    @property
+    def parameters(self) -> float | None:
+        """How many scalars are judged; an older outcome counts all."""
+        own = self.fact("n_parameters")
+        return self.fact("n_scalars") if own is None else own
+
+    def limit(self, name: str) -> float | None:
+        """Bound on a diagnostic in `JUDGED`, of all chains together; None where it is off."""
+        bound = self.bound(JUDGED[name][0])
+        return bound if bound is None or name == "rhat_max" else bound * (self.fact("n_chains") or 1.0)
+
+    def beyond(self, name: str, value: float) -> bool:
+        """Whether a value of a diagnostic in `JUDGED` is worse than its bound."""
+        limit = self.limit(name)
+        return limit is not None and (value > limit if name == "rhat_max" else value < limit)
+
+    def holds(self, name: str) -> bool:
+        """Whether a diagnostic in `JUDGED` is there, where it is judged, and within its bound."""
+        value = self.fact(name)
+        return self.limit(name) is None or (value is not None and not self.beyond(name, value))
+
+    def worst(self, name: str) -> dict[str, float]:
+        """Scalars that are beyond the bound on a diagnostic, as far as they were named, the worst first."""
+        of, about = name.removesuffix(DERIVED), self.outcome.named.get(name, {})
+        order = sorted(about.items(), key=lambda pair: -pair[1] if of == "rhat_max" else pair[1])
+        return {label: value for label, value in order if self.beyond(of, value)}
 
     def missing(self, name: str) -> str:
         return f"{name} is absent: {self.outcome.absent.get(name, 'it was not computed')}"
@@ -110,7 +157,7 @@ def judge(
     case = _Case(gate, outcome, kind, centred or {})
     findings = [finding for check in _CHECKS for finding in check(case)]
     remedies = dict.fromkeys(remedy for _, tried in findings for remedy in tried)
-    return Verdict(not findings, tuple(text for text, _ in findings), tuple(remedies))
+    return Verdict(not findings, tuple(text for text, _ in findings), tuple(remedies), tuple(_notes(case)))
 
 
 def check_asked(cells: Sequence[CheckedCell]) -> None:
@@ -244,7 +291,7 @@ def _noncentred(case: _Case) -> Iterator[str]:
 
 
 def _more_careful(case: _Case) -> Iterator[str]:
-    if case.apart:
+    if case.elsewhere:
         return
     tried = [attempt["target_accept"] for attempt in case.outcome.attempts if "target_accept" in attempt]
     used = max([*tried, case.fact("target_accept") or 0.0])
@@ -261,13 +308,104 @@ def _rhat(case: _Case) -> Iterator[_Finding]:
     if bound is None:
         return
     if value is None:
-        if case.fact("n_scalars") != 0:
+        if case.parameters != 0:
             several = ("sampler.chains=4",) if case.fact("n_chains") == 1 else ()
             yield case.missing("rhat_max"), (*several, *_longer(case, "tune", "draws"))
     elif value > bound:
-        scalars = case.fact("n_scalars")
-        over = f" (over {scalars:.0f} scalars)" if scalars else ""
-        yield f"rhat_max {_above(value, bound)} > {exact(bound)}{over}", tuple(_longer(case, "tune", "draws"))
+        text = f"rhat_max {_above(value, bound)} > {exact(bound)}{_about(case, 'rhat_max')}"
+        slow = case.outcome.named.get("drifting", {})
+        if slow and not case.elsewhere:
+            text += f"; {_chains(map(int, slow))} still {'drifts' if len(slow) == 1 else 'drift'}, being slow"
+        yield text, tuple(_longer(case, "tune", "draws"))
+
+
+def _about(case: _Case, name: str) -> str:
+    """Say which scalars are beyond a bound, how many parameters there are, and what the worst Deterministic has."""
+    named, count = case.worst(name), case.parameters
+    if not named:
+        return f" (over {count:.0f} scalars)" if count and name == "rhat_max" else ""
+    told = _listed(name, named, case.limit(name))
+    if name != "rhat_max":
+        return f": {told}"
+    derived = case.outcome.named.get(f"{name}{DERIVED}", {})
+    worst = max(derived, key=lambda label: derived[label], default=None)
+    beside = f"; worst Deterministic {_cut(worst)} {_above(derived[worst], case.limit(name) or 1.0)}" if worst else ""
+    many = f"{count:.0f} parameter{'' if count == 1 else 's'}"
+    return f": {told} (of {many}{beside})" if count else f": {told}"
+
+
+def _listed(name: str, named: Mapping[str, float], limit: float | None) -> str:
+    form = _above if name == "rhat_max" else lambda value, bound: against(value, bound, ".0f")
+    return ", ".join(f"{_cut(label)} {form(value, limit or 1.0)}" for label, value in named.items())
+
+
+def _cut(label: str) -> str:
+    return label if len(label) <= LABEL else f"{label[: LABEL - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _chains(numbers: Iterable[int]) -> str:
+    """Name chains, such as ``chains 0 and 2``."""
+    names = [str(number) for number in sorted(numbers)]
+    if len(names) == 1:
+        return f"chain {names[0]}"
+    return f"chains {', '.join(names[:-1])} and {names[-1]}"
+
+
+def _elsewhere(case: _Case) -> Iterator[_Finding]:
+    """Tell chains that are in different modes, or have their components in different orders, from slow ones."""
+    named = case.outcome.named
+    if case.apart or case.holds("rhat_max"):
+        return
+    if order := sorted(named.get("switching", {}), key=lambda name: named["switching"][name]):
+        facts = named.get("switching_rhat", {})
+        first, others = order[0], order[1:]
+        beside = f" (with {few(others, 3)})" if others else ""
+        count = facts.get("components", 0.0)
+        yield (
+            f"label switching: the chains agree as soon as the {count:.0f} components of {first}{beside} are in order, "
+            f"R-hat {facts.get('after', 1.0):.3f} instead of {facts.get('before', 1.0):.2f}",
+            (
+                f"order the components by {first} (of a Normal prior transform=pm.distributions.transforms.ordered, "
+                "with an initval in order), or give them priors that tell them apart",
+                "what does not depend on their order (density, predictions, LOO) holds as it is",
+            ),
+        )
+    elif modes := named.get("modes", {}):
+        groups: dict[int, list[int]] = {}
+        for chain, mode in modes.items():
+            groups.setdefault(int(mode), []).append(int(chain))
+        density = named.get("mode_density", {})
+        told = [
+            f"{_chains(chains)}" + (f" (log density {density[str(mode)]:.5g})" if str(mode) in density else "")
+            for mode, chains in sorted(groups.items())
+        ]
+        yield (
+            f"the chains are in {len(groups)} different modes: {'; '.join(told)}; each stays where it is, so that they "
+            "are not slow",
+            (
+                "more draws do not help: the model or its priors have to say which mode is meant; compare where the "
+                "chains are, by chain, in posterior.nc",
+                "sampler=smc weighs modes that are far apart",
+            ),
+        )
+
+
+def _notes(case: _Case) -> Iterator[str]:
+    """Say where Deterministics are worse than a bound that all parameters hold."""
+    found = []
+    for name, (_, word) in JUDGED.items():
+        if not case.holds(name):
+            return
+        if worst := list(case.worst(f"{name}{DERIVED}").items())[:1]:
+            ((label, value),) = worst
+            limit, sign = case.limit(name) or 1.0, ">" if name == "rhat_max" else "<"
+            shown = _above(value, limit) if name == "rhat_max" else against(value, limit, ".0f")
+            found.append(f"{word} {shown} {sign} {exact(limit)} of {_cut(label)}")
+    if found:
+        yield (
+            f"all parameters converged; of the Deterministics the worst have {', '.join(found)}: more draws "
+            "(sampler.draws) before these are reported"
+        )
 
 
 def _above(value: float, bound: float) -> str:
@@ -275,7 +413,7 @@ def _above(value: float, bound: float) -> str:
 
 
 def _longer(case: _Case, *first: str) -> Iterator[str]:
-    if case.apart:
+    if case.elsewhere:
         return
     if case.kind == "mcmc":
         yield "use sampler=nuts, which moves far better where the density has gradients"
@@ -289,17 +427,22 @@ def _longer(case: _Case, *first: str) -> Iterator[str]:
 
 def _ess(case: _Case) -> Iterator[_Finding]:
     chains = case.fact("n_chains") or 1.0
+    told = set(case.worst("rhat_max"))
     for name, threshold in (("ess_bulk_min", "ess_bulk_per_chain"), ("ess_tail_min", "ess_tail_per_chain")):
         value, per_chain = case.fact(name), case.bound(threshold)
         if per_chain is None:
             continue
         if value is None:
-            if case.fact("n_scalars") != 0:
+            if case.parameters != 0:
                 yield case.missing(name), tuple(_longer(case, "draws", "tune"))
         elif value < per_chain * chains:
             bound = per_chain * chains
             wanted = f"{exact(bound)} ({exact(per_chain)} for each of {chains:.0f} chains)"
-            yield f"{name} {against(value, bound, '.0f')} < {wanted}", tuple(_longer(case, "draws", "tune"))
+            text = f"{name} {against(value, bound, '.0f')} < {wanted}"
+            if not set(case.worst(name)) <= told:
+                text += _about(case, name)
+            told |= set(case.worst(name))
+            yield text, tuple(_longer(case, "draws", "tune"))
 
 
 def _treedepth(case: _Case) -> Iterator[_Finding]:
@@ -313,7 +456,7 @@ def _treedepth(case: _Case) -> Iterator[_Finding]:
         yield (
             f"n_max_treedepth {count:.0f} of {draws:.0f} draws > {exact(bound, percent=True)} %",
             ()
-            if case.apart
+            if case.elsewhere
             else ("sampler.max_treedepth=12", "longer warm-up: sampler.tune", "standardise the predictors"),
         )
 
@@ -358,6 +501,7 @@ def _pareto(case: _Case) -> Iterator[_Finding]:
 _CHECKS: tuple[Callable[[_Case], Iterator[_Finding]], ...] = (
     _nonfinite,
     _apart,
+    _elsewhere,
     _divergences,
     _divergent_share,
     _rhat,

@@ -11,8 +11,9 @@ from bayesrun.types.options import DiagnosticsOptions, Steps
 __all__ = ["DIAGNOSTICS", "Absent", "Drawn", "Outcome", "Verdict"]
 
 DIAGNOSTICS: Final = (
-    *("n_scalars", "n_constant", "n_nonfinite", "n_chains", "n_draws"),
+    *("n_scalars", "n_parameters", "n_constant", "n_nonfinite", "n_chains", "n_draws"),
     *("rhat_max", "ess_bulk_min", "ess_tail_min", "ess_per_second", "mcse_sd_ratio_max", "sampling_seconds"),
+    *("rhat_max_derived", "ess_bulk_min_derived", "ess_tail_min_derived"),
     *("n_divergent", "n_max_treedepth", "bfmi_min", "acceptance_rate", "step_size", "n_steps_mean", "target_accept"),
     *("n_chains_apart", "apart_chain", "apart_below", "apart_since", "apart_moves"),
     *("khat", "elbo", "elbo_converged", "log_marginal_likelihood", "log_marginal_likelihood_sd"),
@@ -107,6 +108,12 @@ class Outcome:
     left_out, single
         Groups and Deterministics that are not in posterior.nc, since they were not to be kept and can be made again;
         and whether log-likelihood and predictive draws are in single precision there.
+    named
+        What some diagnostics are about: ``rhat_max``, ``ess_bulk_min``, ``ess_tail_min``, and the same of
+        Deterministics (``rhat_max_derived``), to the worst scalars with their values; ``switching`` to the variables
+        whose components switch labels, from 0 on in the order in which to look at them, and ``switching_rhat`` to the number of
+        ``components`` and R-hat ``before`` and ``after`` they are in order; ``modes`` to the mode of each chain,
+        ``mode_density`` to the median log density of each; ``drifting`` to chains whose halves differ.
     migrated
         For a fit that was drawn in an older format: its ``schema``, and the ``key`` and ``fit_seed`` that it was drawn
         with, which are not those that its recipe has now; empty for any other.
@@ -139,6 +146,7 @@ class Outcome:
     absent_steps: Mapping[str, Absent] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     single: bool = False
+    named: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def absent_text(self) -> str:
@@ -158,8 +166,11 @@ class Verdict:
         One short text for each threshold that does not hold (``rhat_max 1.04 > 1.01``).
     remedies
         What to try, most promising first.
+    notes
+        What is worth a look and fails nothing: Deterministics that are worse than the parameters.
     """
 
     passed: bool
     failures: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bayesrun.base.imports import import_target
 from bayesrun.base.label_forms import is_one_axis, label_array
 from bayesrun.base.netcdf_names import dim_of_tree
+from bayesrun.base.recent import Recent
 from bayesrun.types import canonical_json
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from bayesrun.types import Dataset, FitSpec
     from bayesrun.work.case import Case
 
-__all__ = ["builder_of", "own_builder", "sharing"]
+__all__ = ["builder_of", "own_builder", "parameters_of", "sharing"]
 
 _surveys: dict[str, Survey] = {}
+_parameters: Recent[str, frozenset[str]] = Recent(64)
 
 
 def own_builder(spec: FitSpec) -> Callable[[Dataset], pm.Model]:
@@ -37,6 +39,16 @@ def builder_of(spec: FitSpec) -> Callable[[Dataset], pm.Model]:
     """
     own = own_builder(spec)
     return lambda dataset: _relabelled(own(dataset))
+
+
+def parameters_of(case: Case) -> frozenset[str]:
+    """Name the variables of a model that are drawn; it is built once for all fits of one meaning."""
+    spec = case.spec
+    own = own_builder(spec)
+    return _parameters.get(
+        canonical_json([spec.model.path, spec.model.params, spec.fingerprint]),
+        lambda: frozenset(str(rv.name) for rv in own(case.dataset).free_RVs),
+    )
 
 
 def _relabelled(model: pm.Model) -> pm.Model:

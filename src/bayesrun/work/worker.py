@@ -37,6 +37,7 @@ from bayesrun.statistics.measures.decisions import decided_columns, parse_decisi
 from bayesrun.store.folder import SUMMARY, Store
 from bayesrun.types import Absent, Batch, Drawn, FitSpec, Outcome, Try
 from bayesrun.work.attempts import Attempts, lost_in, stopped
+from bayesrun.work.building import parameters_of
 from bayesrun.work.datasets import Sources
 from bayesrun.work.fit import ESCALATED, fits, ready, resumed
 from bayesrun.work.kept import as_kept, in_tree, made_again
@@ -340,7 +341,7 @@ def measured(case: Case, found: Fitted, attempt: Attempts | None = None) -> tupl
     from bayesrun.statistics.fit_summary import diagnose
     from bayesrun.work.summary_columns import score
 
-    facts = diagnose(found.tree, _kind(case.spec), case.spec.diagnostics, attempt)
+    facts = diagnose(found.tree, _kind(case.spec), case.spec.diagnostics, attempt, parameters_of(case))
     if attempt is not None and "diagnostics" in attempt.absent:
         for name in (n for n in asked_steps(case.spec) if n.startswith(OF_SUMMARY)):
             attempt.leave_out(name, "there are no diagnostics that it could be added to")
@@ -408,8 +409,9 @@ def _reported(
     absent = {
         name: _short(str(missing) if missing and name in LOO_FACTS else why) for name, why in facts.absent.items()
     }
+    named = {fact: {_short(label): value for label, value in about.items()} for fact, about in facts.named.items()}
     outcome = dataclasses.replace(
-        outcome, absent=absent, warnings=_few((*lost, *failing, *found.warnings, *facts.warnings))
+        outcome, absent=absent, warnings=_few((*lost, *failing, *found.warnings, *facts.warnings)), named=named
     )
     return outcome, summary
 
