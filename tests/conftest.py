@@ -46,6 +46,12 @@ def interpreted() -> Iterator[None]:
 
 
 @pytest.fixture
+def no_study_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page of a simulation study without its figures, which take longer than a study of few replicates."""
+    monkeypatch.setattr("bayesrun.figures.one_study.study_figures", lambda *_: ())
+
+
+@pytest.fixture
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """One folder of compiled programs for all tests that ask for it, and none of the developer's."""
     monkeypatch.setenv("BAYESRUN_CACHE", str(tmp_path_factory.getbasetemp() / "programs"))

@@ -39,7 +39,7 @@ STUDY = (
 
 
 @pytest.fixture
-def project(workdir, monkeypatch):
+def project(workdir, monkeypatch, no_study_figures):
     """A study of two replicates of a user's model, whose sampler draws in no time."""
     monkeypatch.delitem(sys.modules, "own_means", raising=False)
     (workdir / "own_means.py").write_text(textwrap.dedent(MODEL))

@@ -115,7 +115,7 @@ OTHERWISE = {
 
 
 @pytest.fixture
-def project(workdir):
+def project(workdir, no_study_figures):
     written(workdir)
     yield workdir
     forget()

@@ -53,7 +53,7 @@ COVERED = stats.binom(REPLICATES, 0.95).ppf(0.001) / REPLICATES
 
 
 @pytest.fixture
-def project(workdir):
+def project(workdir, no_study_figures):
     """A user's models, and observations on a grid of three rows and columns."""
     (workdir / "grids.py").write_text(textwrap.dedent(MODEL))
     conf = workdir / "conf" / "model"

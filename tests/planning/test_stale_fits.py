@@ -36,7 +36,7 @@ SIMULATED = (*COMMAND, "study=recovery", "study.ranks=10", "study.max_failed=1")
 
 
 @pytest.fixture
-def project(workdir):
+def project(workdir, no_study_figures):
     """A user's folder; modules are imported afresh, as by another command."""
     (workdir / "conf" / "model").mkdir(parents=True)
     (workdir / "conf" / "model" / "stale.yaml").write_text("_target_: stale_model.build\n")

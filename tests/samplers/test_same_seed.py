@@ -81,8 +81,8 @@ def drawn(folder: Path, kind: str, *samplers: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     "samplers",
     [
-        ("nuts", "metropolis", "smc"),
-        pytest.param(("advi", "fullrank_advi", "numpyro", "advi_jax"), marks=pytest.mark.slow),
+        ("nuts",),
+        pytest.param(("metropolis", "smc", "advi", "fullrank_advi", "numpyro", "advi_jax"), marks=pytest.mark.slow),
     ],
 )
 def test_draws_are_the_same_when_code_is_compiled_and_when_it_is_loaded(tmp_path, samplers):

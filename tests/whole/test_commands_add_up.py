@@ -54,7 +54,7 @@ SQUARED = (
 
 
 @pytest.fixture
-def project(workdir):
+def project(workdir, no_study_figures):
     """A user's folder; modules are imported afresh, as by another command."""
     (workdir / "conf" / "model").mkdir(parents=True)
     (workdir / "conf" / "model" / "adding.yaml").write_text("_target_: adding_model.build\n")

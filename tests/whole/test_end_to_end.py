@@ -133,6 +133,7 @@ def test_a_users_model_and_table_through_ray(workdir):
     assert "1 fits, 0 done, 1 to do" in bayesrun(*command, "dry_run=true").out
 
 
+@pytest.mark.slow
 def test_a_sweep_over_formulas_ends_in_a_comparison(workdir):
     formulas = "invest ~ value,invest ~ value + capital,invest ~ value + capital + (1|firm)"
     ran = bayesrun(

@@ -17,6 +17,12 @@ SHORTER = (
 )  # fmt: skip
 STUDIES = ("study.replicates=3", "study.ranks=99", "study.max_failed=1")
 COMMANDS = [command for command in readme_commands() if command.startswith("bayesrun ")]
+LONG = ("data.n=20,50,200", "sampler=nuts,advi,fullrank_advi", "+ (1|firm)")
+"""What the commands have that take half a minute each: only planned, but for the slow tests."""
+
+
+def is_long(command: str) -> bool:
+    return any(word in command for word in LONG)
 
 
 def test_there_are_commands():
@@ -36,8 +42,13 @@ def project(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_readme(project, monkeypatch, command):
+@pytest.mark.usefixtures("no_study_figures")
+@pytest.mark.parametrize(
+    ("command", "planned"),
+    [pytest.param(command, True, id=f"plan of {command}") for command in COMMANDS if is_long(command)]
+    + [pytest.param(c, False, id=c, marks=[pytest.mark.slow] if is_long(c) else []) for c in COMMANDS],
+)
+def test_a_command_of_the_readme(project, monkeypatch, command, planned):
     monkeypatch.chdir(project)
     words = shlex.split(command)[1:]
     own = {word.split("=")[0] for word in words}
@@ -46,7 +57,7 @@ def test_a_command_of_the_readme(project, monkeypatch, command):
     if simulated:
         words = [word for word in words if not word.startswith("study.replicates=")]
         shorter += STUDIES
-    ran = bayesrun(*words, *shorter)
+    ran = bayesrun(*words, *shorter, *(["dry_run=true"] if planned else []))
     # a handful of replicates may look like anything
     assert ran.code in ((0, 1) if simulated or words[0] == "report" else (0,)), ran
     assert ran.err == ""

@@ -39,7 +39,7 @@ TIMES = ["seconds", "sampling_seconds", "ess_per_second"]
 
 
 @pytest.fixture
-def project(workdir):
+def project(workdir, no_study_figures):
     """A user's model of a mean, and four observations."""
     (workdir / "means.py").write_text(textwrap.dedent(MODEL))
     conf = workdir / "conf" / "model"

@@ -284,13 +284,12 @@ STEPS = {
 
 
 @pytest.fixture
-def project(workdir, monkeypatch):
+def project(workdir, monkeypatch, no_study_figures):
     (workdir / "walk_model.py").write_text(textwrap.dedent(MODEL))
     (workdir / "conf" / "model").mkdir(parents=True)
     (workdir / "conf" / "model" / "walk_model.yaml").write_text("_target_: walk_model.build\n")
     (workdir / "y.csv").write_text("y\n0.3\n-0.2\n1.4\n0.9\n")
     monkeypatch.setattr(summaries, "MANY", 3)
-    monkeypatch.setattr("bayesrun.figures.one_study.study_figures", lambda *_: ())
     with pytensor.config.change_flags(mode="FAST_COMPILE"):
         yield workdir
     sys.modules.pop("walk_model", None)

@@ -351,7 +351,9 @@ def test_on_a_terminal_it_is_asked(project, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # MLflow's own use of SQLAlchemy
-@pytest.mark.parametrize(("command", "role"), [(COMMAND, "fit"), (SIMULATED, "cell")])
+@pytest.mark.parametrize(
+    ("command", "role"), [(COMMAND, "fit"), pytest.param(SIMULATED, "cell", marks=pytest.mark.slow)]
+)
 def test_mlflow_is_told_and_loses_nothing(project, command, role):
     from mlflow import MlflowClient
 
