@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Final
 from pymc.data import MinibatchOp
 from pymc.distributions.custom import CustomDistRV
 from pymc.distributions.distribution import PartialObservedRV
+from pymc.distributions.simulator import SimulatorRV
+from pymc.distributions.truncated import TruncatedRV, TruncationCheck
 from pymc.variational.minibatch_rv import MinibatchRandomVariable
 from pytensor.graph.traversal import ancestors
+from pytensor.tensor.random.op import RandomVariable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pymc as pm
-    from pytensor.graph.basic import Variable
+    from pytensor.graph.basic import Apply, Variable
 
-__all__ = ["imputed", "in_graph", "undrawable"]
+__all__ = ["imputed", "in_graph", "refused_by", "undrawable"]
 
 IMPROPER: Final = {"FlatRV": "Flat", "HalfFlatRV": "HalfFlat", "ICARRV": "ICAR"}
 """Distributions that do not integrate to 1, by the class of their op."""
@@ -90,6 +93,45 @@ def undrawable(model: pm.Model, *, given_free: bool) -> list[str]:
         f"{names[0]} {text}" if len(names) == 1 else f"{', '.join(names)}: each {text}"
         for text, names in reasons.items()
     ]
+
+
+def refused_by(model: pm.Model, error: BaseException) -> str:
+    """Name what of a model was being drawn when a distribution of PyMC refused its parameters.
+
+    Parameters
+    ----------
+    model
+        What was drawn from.
+    error
+        What a function of PyTensor's own linker raised, with its node (``exception_verbosity`` medium or high).
+
+    Returns
+    -------
+    str
+        Names of the variables that have such a distribution. Empty where code of the user raised: an op, an assertion,
+        the function by which a CustomDist or a Simulator draws.
+    """
+    op = _raising(error)
+    if not isinstance(op, RandomVariable | TruncationCheck) or isinstance(op, CustomDistRV | SimulatorRV):
+        return ""
+    names = []
+    for rv in model.basic_RVs:
+        others = [other for other in model.basic_RVs if other is not rv]
+        graph = [v for v in ancestors([rv], blockers=others) if v not in others]
+        truncated = isinstance(op, TruncationCheck) and isinstance(rv.owner.op, TruncatedRV)
+        if truncated or any(v.owner is not None and type(v.owner.op) is type(op) for v in graph):
+            names.append(str(rv.name))
+    return " or ".join(names)
+
+
+def _raising(error: BaseException | None) -> object:
+    """Find the op that an error of PyTensor is about: the error that it raises anew has lost it."""
+    while error is not None:
+        node: Apply | None = getattr(error, "__op_instance__", None)
+        if node is not None:
+            return node.op
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _undrawable(rv: Variable, model: pm.Model) -> Iterator[str]:

@@ -16,10 +16,10 @@ import numpy as np
 import xarray as xr
 
 from bayesrun.base.imports import import_target, module_constant
-from bayesrun.base.messages import in_one_line
+from bayesrun.base.messages import first_line, in_one_line
 from bayesrun.base.recent import Recent
 from bayesrun.base.seeds import named_seed
-from bayesrun.samplers.groups import anyhow
+from bayesrun.samplers.groups import anyhow, without_deterministics
 from bayesrun.statistics.prior_sensitivity import log_prior
 from bayesrun.types import LEFT
 from bayesrun.work.attempts import Unguarded
@@ -124,14 +124,12 @@ def _add(tree: xr.DataTree, groups: Mapping[str, xr.Dataset]) -> None:
 
 
 def _prior_predictive(model: pm.Model, spec: FitSpec, tree: xr.DataTree) -> dict[str, xr.Dataset]:
-    import pymc as pm
-
     _refuse_undrawable(model, given_free=False)
     seed = named_seed(spec.fit_seed, "prior_predictive")
     with warnings.catch_warnings():
         # the plan has said that predictive draws do not see it
         warnings.filterwarnings("ignore", message="The effect of Potentials", category=UserWarning)
-        drawn = anyhow(model, lambda: pm.sample_prior_predictive(spec.steps.prior_draws, model=model, random_seed=seed))
+        drawn = _prior_draws(model, spec.steps.prior_draws, seed)
     groups = {name: drawn[name].to_dataset() for name in ("prior", "prior_predictive") if name in drawn.children}
     groups = {name: group for name, group in groups.items() if group.data_vars}
     failed = {}
@@ -142,6 +140,48 @@ def _prior_predictive(model: pm.Model, spec: FitSpec, tree: xr.DataTree) -> dict
             failed[name] = in_one_line(error)
     tree.attrs["prior_without"] = "; ".join(f"{name} ({why})" for name, why in failed.items())
     return groups
+
+
+def _prior_draws(model: pm.Model, count: int, seed: int) -> xr.DataTree:
+    """Draw from the prior.
+
+    Raises
+    ------
+    NotImplementedError
+        If the prior allows parameters at which a distribution of PyMC does not draw.
+    """
+    import pymc as pm
+
+    from bayesrun.simulate.draws import UNDRAWABLE
+
+    def draws(**own: Any) -> xr.DataTree:
+        found: xr.DataTree = pm.sample_prior_predictive(count, model=model, random_seed=seed, **own)
+        return found
+
+    try:
+        return anyhow(model, draws)
+    except (*UNDRAWABLE, pm.exceptions.TruncationError) as error:
+        if name := _refused(model, draws):
+            raise NotImplementedError(
+                f"{name} cannot be drawn at some parameters that the prior allows: {first_line(error)}; narrower "
+                "priors leave these out"
+            ) from error
+        raise
+
+
+def _refused(model: pm.Model, draws: Callable[..., object]) -> str:
+    """Draw the same again by a linker that knows what raised, and name it if it is a distribution of PyMC."""
+    import pytensor
+
+    from bayesrun.simulate.programs import MODE, plain
+    from bayesrun.simulate.refusals import refused_by
+
+    with plain(), pytensor.config.change_flags(exception_verbosity="medium"), without_deterministics(model):
+        try:
+            draws(compile_kwargs={"mode": MODE})
+        except Exception as error:  # noqa: BLE001 - whatever raises in a user's model
+            return refused_by(model, error)
+    return ""
 
 
 def _log_prior(model: pm.Model, tree: xr.DataTree) -> dict[str, xr.Dataset]:
