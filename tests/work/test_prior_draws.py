@@ -42,7 +42,7 @@ def _truncated(theta):
 OUTCOMES = {
     "truncated": _truncated,
     "bounds": lambda theta: pm.DiscreteUniform("z", 0, pm.math.round(5.0 * theta), observed=[0, 0]),
-    "urn": lambda theta: pm.HyperGeometric("z", N=5, k=pm.math.round(6.0 + theta**2), n=3, observed=[1, 2]),
+    "urn": lambda theta: pm.HyperGeometric("z", N=5, k=6 + pt.cast(theta**2, "int64"), n=3, observed=[1, 2]),
     "count": lambda theta: pm.Poisson("z", pm.math.exp(theta), observed=[1, 2]),
     "op": lambda theta: pm.Poisson("z", broken(theta), observed=[1, 2]),
     "assertion": lambda theta: pm.Normal("z", Assert("mine")(theta, pt.lt(theta, 0.1)), observed=[1.0]),
