@@ -175,8 +175,9 @@ def diagnose(
     -------
     Diagnosis
         Of the ``n_scalars`` scalars that vary and are finite, ``n_parameters`` are of parameters. Facts are extremes
-        over these; those whose names end with `DERIVED` are extremes over the others, where there are any. The largest of many R-hats is larger than one R-hat, so read rhat_max with n_parameters. ``n_constant``
-        scalars never vary, ``n_nonfinite`` counts draws that are NaN or infinite.
+        over these; those whose names end with `DERIVED` are extremes over the others, where there are any. The largest
+        of many R-hats is larger than one R-hat, so read rhat_max with n_parameters. ``n_constant`` scalars never vary,
+        ``n_nonfinite`` counts draws that are NaN or infinite.
     """
     do = attempt or (lambda _, part: part())
     basic = do("diagnostics", lambda: _basic(tree, kind, options, parameters))

@@ -111,9 +111,9 @@ class Outcome:
     named
         What some diagnostics are about: ``rhat_max``, ``ess_bulk_min``, ``ess_tail_min``, and the same of
         Deterministics (``rhat_max_derived``), to the worst scalars with their values; ``switching`` to the variables
-        whose components switch labels, from 0 on in the order in which to look at them, and ``switching_rhat`` to the number of
-        ``components`` and R-hat ``before`` and ``after`` they are in order; ``modes`` to the mode of each chain,
-        ``mode_density`` to the median log density of each; ``drifting`` to chains whose halves differ.
+        whose components switch labels, from 0 on in the order in which to look at them, and ``switching_rhat`` to the
+        number of ``components`` and R-hat ``before`` and ``after`` they are in order; ``modes`` to the mode of each
+        chain, ``mode_density`` to the median log density of each; ``drifting`` to chains whose halves differ.
     migrated
         For a fit that was drawn in an older format: its ``schema``, and the ``key`` and ``fit_seed`` that it was drawn
         with, which are not those that its recipe has now; empty for any other.
