@@ -1,6 +1,8 @@
 """A call is over after its time, whatever it does meanwhile, and one in time leaves no trace."""
 
+import importlib
 import signal
+import sys
 import threading
 import time
 
@@ -47,6 +49,47 @@ def test_it_rings_again_when_nobody_heard_it(monkeypatch):
     with pytest.raises(LateError):
         within(0.1, deaf)
     assert len(heard) == 3
+
+
+SLOW_MODULE = """
+import time
+ends = time.monotonic() + {seconds}
+while time.monotonic() < ends:
+    pass
+whole = True
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """A module that is slow to import."""
+    monkeypatch.syspath_prepend(tmp_path)
+    yield lambda seconds: (tmp_path / "slow_module.py").write_text(SLOW_MODULE.format(seconds=seconds))
+    sys.modules.pop("slow_module", None)
+
+
+def test_an_import_is_whole_before_the_call_that_needs_it_is_stopped(module):
+    module(0.6)
+
+    def call():
+        import slow_module
+
+        assert slow_module.whole
+        time.sleep(60)
+
+    with pytest.raises(LateError) as caught:
+        within(0.1, call)
+    assert caught.value.seconds >= 0.6
+    assert sys.modules["slow_module"].whole
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_an_import_that_does_not_end_is_stopped_all_the_same(module, monkeypatch):
+    monkeypatch.setattr("bayesrun.base.time_limit.PATIENCE", 0.2)
+    module(60)
+    with pytest.raises(LateError) as caught:
+        within(0.1, lambda: importlib.import_module("slow_module"))
+    assert 0.3 <= caught.value.seconds < 30
 
 
 @pytest.mark.parametrize("seconds", [None, 60.0])

@@ -1,6 +1,7 @@
 """A bound on the time of a call in this process: an exception when it is over. It stops no process.
 
-Compiled code is not interrupted: the exception comes when that returns to Python.
+Compiled code is not interrupted: the exception comes when that returns to Python. Nor is an import, at first: a package
+that is half imported stays so, and whatever needs it afterwards in this process fails.
 """
 
 from __future__ import annotations
@@ -8,15 +9,21 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 __all__ = ["LateError", "within"]
 
 AGAIN = 5.0
 """Seconds after which it rings again, in case the first time was swallowed, as in a destructor."""
+
+IMPORT = 0.05
+"""Seconds after which it rings again while something is imported."""
+PATIENCE = 60.0
+"""Seconds for which an import is waited for: what runs longer is a module that works while it is imported."""
 
 
 class LateError(Exception):
@@ -55,7 +62,7 @@ def within[T](seconds: float | None, call: Callable[[], T]) -> T:
     if seconds is None or threading.current_thread() is not threading.main_thread():
         return call()
     begin = time.monotonic()
-    before = signal.signal(signal.SIGALRM, lambda *_: _ring())
+    before = signal.signal(signal.SIGALRM, lambda _, frame: _ring(frame, time.monotonic() - begin - seconds))
     try:
         try:
             signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
@@ -68,5 +75,16 @@ def within[T](seconds: float | None, call: Callable[[], T]) -> T:
         signal.signal(signal.SIGALRM, before)
 
 
-def _ring() -> NoReturn:
+def _ring(frame: FrameType | None, over: float) -> None:
+    if over < PATIENCE and _importing(frame):
+        signal.setitimer(signal.ITIMER_REAL, IMPORT, AGAIN)
+        return
     raise _Rung
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code is not within.__code__:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
