@@ -104,6 +104,12 @@ def test_what_a_fit_has_no_loo_of_is_not_read() -> None:
     assert loo_comparisons(fits, {}.__getitem__) == ([], [])
 
 
+def test_cells_that_are_apart_for_one_reason_are_told_together() -> None:
+    fits = [fitted("a", "a", "x"), *(fitted(label, label, label, n_terms=0) for label in ("b", "c"))]
+    _, (apart,) = loo_comparisons(fits, lambda _: loo_tree(np.linspace(-2, -1, 8)))
+    assert str(apart) == "b, c: not compared: it has no LOO"
+
+
 def test_groups_of_other_values_are_compared_among_themselves() -> None:
     trees = {key: loo_tree(np.linspace(-2, -1, 8)) for key in "abcdefg"}
     other = [fitted(f"o{i}", key, key, observed=replace(ABOUT, values="o2")) for i, key in enumerate("defg")]

@@ -192,10 +192,12 @@ def loo_comparisons(
             why = _difference(other[0], near, names[near.key])
             labels = tuple(names[fit.key] for fit in other)
             apart.append(Apart(sampler, labels, f"not compared with {names[near.key]}: {why}"))
+        alone: dict[str, list[str]] = {}
         for fit in group:
             reason = _reason(fit) if fit.n_terms else "it has no LOO"
             if reason:
-                apart.append(Apart(sampler, (names[fit.key],), f"not compared: {reason}"))
+                alone.setdefault(reason, []).append(names[fit.key])
+        apart += [Apart(sampler, tuple(labels), f"not compared: {reason}") for reason, labels in alone.items()]
     return found, apart
 
 
