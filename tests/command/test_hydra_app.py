@@ -21,7 +21,7 @@ def test_each_job_of_a_sweep_is_composed_once(workdir, monkeypatch):
         return load(self, master_config, sweep_overrides)
 
     monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", counted)
-    monkeypatch.setattr(study, "run", lambda settings, cells, console: study.Result(0))
+    monkeypatch.setattr(study, "run", lambda settings, cells, console, apart: study.Result(0))
     ran = bayesrun("-m", "model=linear", "sampler.draws=10,20,30", "dispatch=serial")
     assert ran.code == 0, ran
     assert sorted(composed) == [

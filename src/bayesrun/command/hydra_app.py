@@ -130,6 +130,8 @@ def _study(
     from omegaconf import OmegaConf, open_dict
 
     from bayesrun.planning.config import Composed, as_overridden, generator_target, to_cells, user_shadows
+    from bayesrun.planning.several_datasets import named_after_source, several
+    from bayesrun.types import StudyOptions
 
     folders = [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]
     shadowed = user_shadows(folders)
@@ -150,8 +152,14 @@ def _study(
         chosen = choices[index] if choices is not None else hydra.runtime.choices
         named = {str(k): str(v) for k, v in chosen.items()} | {"config": str(hydra.job.config_name)}
         composed.append(Composed(own, named, tuple(overrides[index])))
-    settings, cells, labels = to_cells(composed)
-    settings = dataclasses.replace(settings, generator=generator_target(settings.study, _with_model))
+    parted = several(composed)
+    settings, cells, labels = to_cells(parted.composed)
+    name = named_after_source(cells, labels, parted.sources, settings.study, StudyOptions().seed)
+    settings = dataclasses.replace(
+        settings,
+        study=dataclasses.replace(settings.study, name=name or settings.study.name),
+        generator=generator_target(settings.study, _with_model),
+    )
 
     from bayesrun.base.imports import make_importable
     from bayesrun.command import study
@@ -160,6 +168,10 @@ def _study(
     if machine.fastmath():
         say("PYTENSOR_FLAGS sets numba__fastmath: the same seed may give other draws when code comes from a cache")
     make_importable(Path.cwd())
-    result = study.run(settings, cells, console())
+    terminal = console()
+    for note in parted.notes:
+        terminal.print(f"note: {note}", markup=False, soft_wrap=True)
+    result = study.run(settings, cells, terminal, apart=frozenset(labels[place] for place in parted.apart))
     _ended.append(result.exit_code)
-    return [result.objective.get(label) for label in labels]
+    # a config of several datasets has no single objective
+    return [result.objective.get(labels[group[0]]) if len(group) == 1 else None for group in parted.places]

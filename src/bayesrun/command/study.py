@@ -46,8 +46,18 @@ class Result:
     objective: Mapping[str, float] = field(default_factory=dict)
 
 
-def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result:
+def run(settings: Settings, cells: tuple[Cell, ...], console: Console, apart: frozenset[str] = frozenset()) -> Result:
     """Run a study: check and plan, then dispatch what is left, record and compare; in rounds if it asks for that.
+
+    Parameters
+    ----------
+    settings, cells
+        As the config states them.
+    console
+        Where people are told.
+    apart
+        Labels of cells of one of several datasets: those that cannot be fitted do not stop the others, and the exit
+        code is then 1.
 
     Raises
     ------
@@ -58,7 +68,8 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
     store = Store(output / (study.name or study_name(cells, study.seed, StudyOptions().seed, study.kind)))
     stored = study_file.read(store)
     whole = study_file.joined_study(stored, study)
-    checked, joined = _checked(settings, cells, stored, whole)
+    checked, joined = _checked(settings, cells, stored, whole, apart)
+    refused = [f"not fitted: {label}: {'; '.join(why.splitlines())}" for label, why in checked.refused.items()]
     for line in (*study_file.older_lines(store, stored), *(f"note: {line}" for line in joined.notes)):
         console.print(line, markup=False, soft_wrap=True)
     settings = dataclasses.replace(settings, study=whole)
@@ -69,6 +80,8 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
         study_file.check_extended(stored, checked.cells, whole)
         if plan.batches:
             preflight.last_checks(plan, checked, settings.dispatch, output, estimate.bytes + estimate.meanwhile)
+        for line in refused:
+            console.print(line, style="yellow", markup=False, soft_wrap=True)
         if settings.dry_run:
             if plan.batches:
                 tracking.check_server(settings.track, output)
@@ -80,17 +93,23 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console) -> Result
         if following.why:
             console.print(following.why, markup=False, soft_wrap=True)
         if following.checked is None:
-            return Result(end.exit_code, joined.of_each(end.objective))
+            for line in refused:
+                console.print(line, style="yellow", markup=False, soft_wrap=True)
+            return Result(max(end.exit_code, int(bool(refused))), joined.of_each(end.objective))
         checked, stored = following.checked, study_file.read(store)
 
 
 def _checked(
-    settings: Settings, cells: tuple[Cell, ...], stored: study_file.Stored, whole: StudyOptions
+    settings: Settings,
+    cells: tuple[Cell, ...],
+    stored: study_file.Stored,
+    whole: StudyOptions,
+    apart: frozenset[str],
 ) -> tuple[preflight.Checked, Together]:
     """Check cells, and add up what they and earlier commands ask; the second value says which are one fit."""
     seed = whole.seed
     own = dataclasses.replace(settings.study, levels=whole.levels)  # the rest may be about another model
-    found = preflight.check(cells, simulated=own.kind != "fit", generator=settings.generator)
+    found = preflight.check(cells, simulated=own.kind != "fit", generator=settings.generator, apart=apart)
     checked = mechanisms(found, dataclasses.replace(settings, study=own))
     kept = with_kept(checked.cells, checked.models.values(), settings.output)
     checked = dataclasses.replace(checked, cells=kept)

@@ -14,14 +14,15 @@ from bayesrun.data.catalogue import nothing, shipped
 from bayesrun.data.checks import check_roles, check_values, conform
 from bayesrun.data.columns import Arrangement, Table, check_kept
 from bayesrun.data.files import read
+from bayesrun.data.levels import levels_of, rows_of
 from bayesrun.data.netcdf import load, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = [
-    "Table", "check_kept", "check_roles", "check_values", "conform", "load", "nothing", "read", "save", "shipped",
-    "table_of",
+    "Table", "check_kept", "check_roles", "check_values", "conform", "levels_of", "load", "nothing", "read", "rows_of",
+    "save", "shipped", "table_of",
 ]  # fmt: skip
 
 

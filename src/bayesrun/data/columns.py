@@ -15,6 +15,7 @@ import numpy as np
 from bayesrun.data.hints import listed, missing, nearest, override, rows
 from bayesrun.data.label_order import set_event, set_order
 from bayesrun.data.left_out import LeftOut, leave_out
+from bayesrun.data.levels import levels_of, rows_of
 from bayesrun.data.parts import OBS, PREDICTOR, Part, Slot, assemble, example, holds_text, is_plain, texts
 from bayesrun.data.transforms import apply, sought, standardise
 from bayesrun.errors import DataError
@@ -52,6 +53,8 @@ class Arrangement:
     keep
         Arrays and columns that are there for quantities, although no model uses them, or ``all``; a column that is not
         chosen is as the file has it.
+    by, level
+        A column, and the level of it whose rows are the dataset.
     """
 
     columns: Mapping[str, str | list[str]] | None = None
@@ -63,6 +66,8 @@ class Arrangement:
     event: Mapping[str, Any] | None = None
     order: Mapping[str, Sequence[Any]] | None = None
     keep: str | Sequence[str] | None = None
+    by: str | None = None
+    level: Any = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,8 @@ def arrange(table: Dataset, how: Arrangement, used: Collection[str] | None = Non
     DataError
         If a column is not there or cannot be used as asked.
     """
+    if how.by is not None:
+        table = _one_level(table, how.by, how.level)
     chosen = _choose(table, how.columns, used)
     strict = [slot for slot in chosen if used is None or _is_used(slot, used, how)]
     checked = {id(part) for slot in strict for part in slot.parts}
@@ -125,6 +132,13 @@ def arrange(table: Dataset, how: Arrangement, used: Collection[str] | None = Non
     found = assemble(table, slots, labels, {id(part) for part in categories}, {slot.name for slot in strict})
     origin = replace(found.origin, gaps=dropped.rows, keep=tuple(kept), read=table.origin.read)
     return replace(found, origin=origin).noted(*table.origin.notes, *dropped.notes, *_scaled(how, strict))
+
+
+def _one_level(table: Dataset, by: str, level: Any) -> Dataset:
+    if level is None:
+        known, _ = levels_of(table, by)
+        raise DataError(f"data.by={by} parts the rows, and data.level says which are wanted: {listed(known)}")
+    return rows_of(table, by, level)
 
 
 def _is_used(slot: Slot, used: Collection[str], how: Arrangement) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 import math
@@ -69,6 +70,8 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
     decimal: str | None = None,
     thousands: str | None = None,
     comment: str | None = None,
+    by: str | None = None,
+    level: Any = None,
 ) -> Dataset:
     """Read a table of the user's; all columns that are chosen count as used.
 
@@ -81,7 +84,7 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
         ``csv``, ``parquet``, ``json`` (a list of records, or an object of columns) or ``netcdf``. None: by suffix.
     separator
         Between the columns of a csv file. None: a tab for .tsv; for others what parts all rows of the file alike.
-    columns, index, categories, transform, standardize, drop_missing, event, order, keep
+    columns, index, categories, transform, standardize, drop_missing, event, order, keep, by, level
         See `bayesrun.data.columns.Arrangement`.
     name
         Of the dataset. None: the file's name without its suffix.
@@ -107,7 +110,7 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
     DataError
         If the file is missing or unreadable, or a column is not there or cannot be used as asked.
     """
-    how = Arrangement(columns, index, categories, transform, standardize, drop_missing, event, order, keep)
+    how = Arrangement(columns, index, categories, transform, standardize, drop_missing, event, order, keep, by, level)
     return opened(path, format, separator, name, missing, encoding, decimal, thousands, comment, how).arrays()
 
 
@@ -126,7 +129,24 @@ def opened(  # noqa: PLR0913 - each parameter is a key of the config
     """Read a table, whose arrays are made when it is known which of them are used; see `read`."""
     written = Written(separator, encoding, decimal, thousands, comment)
     with _local(path) as file:
-        return Table(table(file, format, written, name, missing), how)
+        stated = None if missing is None else (missing,) if isinstance(missing, str) else tuple(missing)
+        state = file.stat() if file.is_file() else None
+        stamp = None if state is None else (state.st_mtime_ns, state.st_size)
+        return Table(_latest(file, stamp, format, written, name, stated), how)
+
+
+@functools.lru_cache(maxsize=1)
+def _latest(
+    path: Path,
+    stamp: tuple[int, int] | None,
+    format: str | None,
+    written: Written,
+    name: str | None,
+    missing: tuple[str, ...] | None,
+) -> Dataset:
+    """Read a file; that of several datasets is read once for all of them."""
+    del stamp  # a file that changed is read again
+    return table(path, format, written, name, missing)
 
 
 @contextmanager
@@ -225,7 +245,9 @@ def _must_be_file(path: Path) -> None:
         return
     if path.is_dir():
         inside = sorted(entry.name for entry in path.iterdir() if entry.suffix in FORMATS)
-        raise DataError(f"data.path: {path} is a folder; wanted a file. It holds {listed(inside)}")
+        suffix = next((Path(name).suffix for name in inside), ".csv")
+        each = f"; for a cell each: 'data.path={path}/*{suffix}'" if len(inside) > 1 else ""
+        raise DataError(f"data.path: {path} is a folder; wanted a file. It holds {listed(inside)}{each}")
     if not path.parent.is_dir():
         there = next(parent for parent in path.parents if parent.is_dir())
         raise DataError(

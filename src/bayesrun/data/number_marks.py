@@ -152,7 +152,7 @@ def applied(
         return Found(frame, words)
     told = " and ".join(f"{_NAMES[sign]} for {_MEANT[key]}" for key, sign in found.items())
     word, plain = next(iter(changed.items()))
-    return Found(frame, words, (f"numbers read with {told}: {word!r} is {plain}",), found)
+    return Found(frame, words, (f"numbers read with {told}, for example {word!r} as {plain}",), found)
 
 
 def _columns(frame: pd.DataFrame, words: pd.DataFrame, gone: frozenset[str], every: bool) -> dict[int, list[str]]:

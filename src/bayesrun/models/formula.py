@@ -105,6 +105,8 @@ def build(
     groups, factors = _labels_meant(formula)
     _check_factors(formula, factors, data)
     frame = _frame(data, names, factors, names - groups - {outcome})
+    if len(frame) == 1:
+        raise DataError(f"model.formula={formula!r}: the data have one row, from which nothing can be learned")
     _check_scale(formula, data, outcome, family)
     if outcome is not None:
         frame[outcome] = (

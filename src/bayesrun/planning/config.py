@@ -38,7 +38,10 @@ from bayesrun.types import (
     canonical_json,
 )
 
-__all__ = ["Composed", "as_overridden", "generator_target", "shipped_conf", "to_cells", "user_shadows"]
+__all__ = [
+    "TARGET", "Composed", "as_overridden", "data_of", "generator_target", "shipped_conf", "to_cells", "user_shadows",
+    "with_data",
+]  # fmt: skip
 
 TARGET = "_target_"
 SECTIONS: Mapping[str, type] = {
@@ -79,11 +82,34 @@ class Composed:
         Which file was chosen from each group.
     typed
         The overrides of the command line, those of its job where it is a sweep.
+    data_name
+        Of its dataset; empty: that of its file, or of what was chosen.
     """
 
     config: DictConfig
     choices: Mapping[str, str]
     typed: Sequence[str] = ()
+    data_name: str = ""
+
+
+def data_of(item: Composed) -> dict[str, Any]:
+    """Return the data config of a composed one, as plain values; empty where it is no mapping."""
+    values = _plain(item.config).get("data")
+    return {str(key): value for key, value in values.items()} if isinstance(values, Mapping) else {}
+
+
+def with_data(item: Composed, **values: Any) -> Composed:
+    """State further values of the data config, as if they were typed."""
+    config = item.config.copy()
+    OmegaConf.set_struct(config, False)
+    for key, value in values.items():
+        OmegaConf.update(config, f"data.{key}", value)
+    keys = [f"data.{key}=null" for key in values if not any(_is_of(word, f"data.{key}") for word in item.typed)]
+    return dataclasses.replace(item, config=config, typed=(*item.typed, *keys))
+
+
+def _is_of(word: str, key: str) -> bool:
+    return word.lstrip("+").partition("=")[0] == key
 
 
 def shipped_conf() -> Path:
@@ -290,6 +316,8 @@ def _settings(values: Mapping[str, Any], found: _Problems) -> Settings:
 
 def _cell(item: Composed, values: Mapping[str, Any], found: _Problems) -> Cell:
     targets: dict[str, Any] = {node: _target(node, values.get(node), item.choices, found) for node in NODES}
+    if item.data_name:
+        targets["data"] = dataclasses.replace(targets["data"], name=item.data_name)
     own = {field.name for field in dataclasses.fields(SamplerOptions)}
     sampler = dict(values.get("sampler") or {})
     sampler.pop(TARGET, None)

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,10 @@ from bayesrun.base.imports import bind, import_target
 from bayesrun.errors import BayesrunError, DataError
 from bayesrun.types import Dataset, Target
 
-__all__ = ["DESIGN", "KEEP", "NOTHING", "Loaded", "given", "load_data", "opened"]
+if TYPE_CHECKING:
+    from bayesrun.data import Table
+
+__all__ = ["DESIGN", "KEEP", "NOTHING", "Loaded", "given", "levels_of", "load_data", "opened"]
 
 DESIGN = "bayesrun.data.design.design"
 """The function that makes covariates up, of which a study keeps all."""
@@ -24,6 +27,9 @@ NOTHING = "bayesrun.data.nothing"
 
 KEEP = "keep"
 """Key of any data config: what is stored although no model uses it."""
+
+PARTS = ("by", "level")
+"""Keys of any data config: a column, and the level of it whose rows are the dataset."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,27 +59,65 @@ def load_data(target: Target) -> Dataset:
     return opened(target).arrays(None)
 
 
+def levels_of(name: str, values: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:
+    """List the levels of the column ``by`` of a data config, and count the rows that have none.
+
+    Parameters
+    ----------
+    name
+        Of the config.
+    values
+        The config, with ``_target_``.
+
+    Raises
+    ------
+    BayesrunError
+        If the data cannot be read, or have no such column.
+    """
+    from bayesrun.data import levels_of as levels
+
+    params = {str(key): value for key, value in values.items() if key != "_target_"}
+    by = params["by"]
+    found, _ = _read(Target(name, str(values.get("_target_")), params | {"level": None}))
+    return levels(found if isinstance(found, Dataset) else found.whole, by)
+
+
 def opened(target: Target) -> Loaded:
     """Read what a data config names, once; see `load_data`."""
+    found, rest = _read(target)
+    if not isinstance(found, Dataset):
+        whole = found
+        return Loaded(lambda used: _named(whole.arrays(used), target), bool(whole.how.drop_missing))
+    dataset = _with_kept(_named(_part(found, rest.get("by"), rest.get("level")), target), rest.get(KEEP))
+    return Loaded(lambda _: dataset)
+
+
+def _read(target: Target) -> tuple[Table | Dataset, dict[str, Any]]:
+    """Read what a data config names: a table, whose arrays are made later, or what a function of the user's gives.
+
+    With it the keys that the function leaves to others.
+    """
     from bayesrun.data import table_of
 
     function = import_target("data", target.path)
-    keep, params = None, dict(target.params)
-    if KEEP not in inspect.signature(function).parameters:
-        keep = params.pop(KEEP, None)
+    own = inspect.signature(function).parameters
+    rest = {key: target.params[key] for key in (KEEP, *PARTS) if key in target.params and key not in own}
+    params = {key: value for key, value in target.params.items() if key not in rest}
     bound = bind("data", function, dataclasses.replace(target, params=params), 0)
     try:
         table = table_of(function, bound.params)
-        if table is not None:
-            whole = table
-            return Loaded(lambda used: _named(whole.arrays(used), target), bool(whole.how.drop_missing))
-        found = function(**bound.params)
+        found = table or _dataset(function(**bound.params), target)
     except BayesrunError:
         raise
     except (Exception, SystemExit) as error:  # a user's reader may raise anything
         raise DataError(f"data={target.name}: {target.path} failed: {type(error).__name__}: {error}") from error
-    dataset = _with_kept(_named(_dataset(found, target), target), keep)
-    return Loaded(lambda _: dataset)
+    return found, rest
+
+
+def _part(dataset: Dataset, by: Any, level: Any) -> Dataset:
+    from bayesrun.data import rows_of
+
+    return dataset if by is None else rows_of(dataset, by, level)
 
 
 def given(dataset: Dataset) -> Loaded:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, Target
 
-__all__ = ["observed_of", "pseudo_likelihoods"]
+__all__ = ["observed_of", "pseudo_likelihoods", "unseen_potentials"]
 
 OBS: Final = "obs"
 
@@ -141,6 +141,24 @@ def pseudo_likelihoods(model: pm.Model) -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if reason}
 
 
+def unseen_potentials(model: pm.Model) -> dict[str, str]:
+    """Say of which observed variables LOO leaves values out that a Potential keeps, or may keep.
+
+    Parameters
+    ----------
+    model
+        Any PyMC model.
+
+    Returns
+    -------
+    dict
+        Name of the observed variable to what there is beside its terms.
+    """
+    fixed = [rv for rv in model.observed_RVs if not _draws([model.rvs_to_values[rv]])] if model.potentials else []
+    found = {str(rv.name): _potentials(model, _numbers(model.rvs_to_values[rv])) for rv in fixed}
+    return {name: text for name, text in found.items() if text}
+
+
 def _draws(outputs: Sequence[Variable]) -> bool:
     return any(isinstance(v.type, RandomType) for v in ancestors(outputs))
 
@@ -224,8 +242,9 @@ def _source(data: Target | None) -> str:
         return digest([data.path, {name: value for name, value in data.params.items() if name != KEEP}])
     where = data.params.get(TABLES[data.path])
     text = str(where)
+    level = [data.params["by"], str(data.params["level"])] if data.params.get("level") is not None else []
     return digest(
-        [data.path, text if "://" in text or data.path == SHIPPED else str(Path(text).expanduser().resolve())]
+        [data.path, text if "://" in text or data.path == SHIPPED else str(Path(text).expanduser().resolve()), *level]
     )
 
 

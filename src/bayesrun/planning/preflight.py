@@ -49,11 +49,14 @@ class Checked:
         The model of each cell as it was built, by cell label.
     datasets
         The dataset of each cell, by cell label, and those that generators draw from (see `generators`).
+    refused
+        Cells of one of several datasets that cannot be fitted, and why, by label.
     """
 
     cells: tuple[CheckedCell, ...]
     models: Mapping[str, pm.Model] = field(default_factory=dict)
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def by_label(self) -> dict[str, Cell]:
         """Cells by their labels."""
@@ -66,6 +69,7 @@ def check(
     *,
     simulated: bool = False,
     generator: Target | None = None,
+    apart: Collection[str] = (),
 ) -> Checked:
     """Load the data, build each model once, and check samplers and parameters.
 
@@ -80,19 +84,23 @@ def check(
         columns, which are those that any of their models or the generator uses.
     generator
         The model that they are simulated from; None: each model itself.
+    apart
+        Labels of cells of one of several datasets: what is wrong with some of them does not stop the others.
 
     Raises
     ------
     ConfigError
         With every problem of every cell, one or a few lines each.
     """
-    problems: dict[str, None] = {}
+    stopping: dict[str, None] = {}
+    refused: dict[str, dict[str, None]] = {}
     ready = _Ready(read)
     shared = ready.shared(cells, generator) if simulated else {}
     observed, lacking = _Once(_observed), _Once(Lacks)
     checked, built, datasets = [], {}, {}
     for cell in cells:
         sampler = loaded = None
+        problems = refused.setdefault(cell.label, {}) if cell.label in apart else stopping
         with _noted(problems):
             sampler = _sampler(cell)
         with _noted(problems):
@@ -120,9 +128,19 @@ def check(
             one = dataclasses.replace(_checked(bound, dataset, found, sampler), observed=terms, left_out=left_out)
             checked.append(one)
             built[cell.label], datasets[cell.label] = found.model, dataset
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return Checked(tuple(checked), built, datasets)
+    reasons = {label: "\n".join(lines) for label, lines in refused.items() if lines}
+    if reasons and not checked:
+        stopping |= dict.fromkeys(_in_all(reasons).splitlines())
+    if stopping:
+        raise ConfigError("\n".join(stopping))
+    return Checked(tuple(checked), built, datasets, reasons)
+
+
+def _in_all(reasons: Mapping[str, str]) -> str:
+    """Say what is wrong with all datasets by the example of the first."""
+    (label, reason), *others = reasons.items()
+    rest = f"\n{label} is one of {len(reasons)} cells, none of which can be fitted" if others else ""
+    return reason + rest
 
 
 class _Ready:

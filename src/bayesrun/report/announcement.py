@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bayesrun.base.messages import few
@@ -9,7 +10,7 @@ from bayesrun.planning.posterior_sbc import originals
 from bayesrun.statistics.gates import unjudged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from bayesrun.store.folder import Store
     from bayesrun.types import CheckedCell, FitSpec, Plan
 
-__all__ = ["announce", "close", "show_plan"]
+__all__ = ["announce", "close", "said_once", "show_plan"]
 
 KEPT = "diagnostics only"
 """What is done for a fit whose draws are stored."""
@@ -25,6 +26,11 @@ KEPT = "diagnostics only"
 MOST_LABELS = 3
 """Cells that a line of the plan names."""
 
+
+OF_DATA = re.compile(r"data=(?P<name>\S+): (?P<rest>.*)", re.DOTALL)
+"""A line about a dataset."""
+
+EXAMPLE = ", for example "
 
 MUCH = 2**30
 """Bytes of a study from which its size is a warning."""
@@ -60,11 +66,11 @@ def announce(
         console.print(f"anew: {len(reasons) - MOST_REASONS} more cells; dry_run=true says why", markup=False)
     for original in originals(cells):
         console.print(f"original: {original}", markup=False, soft_wrap=True)
-    for note in dict.fromkeys(note for cell in cells for note in cell.notes):
+    for note in said_once(note for cell in cells for note in cell.notes):
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     for line in dict.fromkeys(unjudged(cells)):
         console.print(f"note: {line}", markup=False, soft_wrap=True)
-    for warning in dict.fromkeys(warning for cell in cells for warning in cell.warnings):
+    for warning in said_once(warning for cell in cells for warning in cell.warnings):
         console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     if not left:
         console.print("nothing to fit: every fit of this study is done")
@@ -73,6 +79,22 @@ def announce(
         console.print(told, markup=False, soft_wrap=True)
         if estimate.bytes > MUCH:
             console.print(f"warning: {_much(estimate)}", style="yellow", markup=False, soft_wrap=True)
+
+
+def said_once(lines: Iterable[str]) -> list[str]:
+    """Give each line once; what is the same of several datasets with their names, and the example of the first."""
+    names: dict[str, dict[str, None]] = {}
+    texts: dict[str, str] = {}
+    for line in lines:
+        of_data = OF_DATA.fullmatch(line)
+        text = of_data["rest"] if of_data else line
+        key = text.partition(EXAMPLE)[0] if of_data else text
+        names.setdefault(key, {})[of_data["name"] if of_data else ""] = None
+        texts.setdefault(key, text)
+    return [
+        texts[key] if own.keys() == {""} else f"data={few([name for name in own if name], MOST_LABELS)}: {texts[key]}"
+        for key, own in names.items()
+    ]
 
 
 def show_plan(console: Console, plan: Plan, reasons: Mapping[str, str]) -> None:
