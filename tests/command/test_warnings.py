@@ -17,6 +17,7 @@ def test_each_is_said_once_and_a_users_file_is_named(tmp_path: Path, capsys: pyt
         plain_warnings()
         for line in (3, 4):
             warnings.warn_explicit("values are\nimputed", UserWarning, LIBRARY, line)
+            warnings.warn_explicit("Numba will use object mode to run f's perform method.", UserWarning, LIBRARY, line)
             warnings.warn_explicit("will change", FutureWarning, LIBRARY, line)
             warnings.warn_explicit("overflow in exp", RuntimeWarning, LIBRARY, line)
         warnings.warn_explicit("odd", RuntimeWarning, str(tmp_path / "model.py"), 7)

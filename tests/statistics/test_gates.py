@@ -215,7 +215,9 @@ def test_variational_is_judged_by_khat_alone():
     assert verdict.remedies[0].startswith("sampler.iterations")
     assert "use sampler=nuts" in verdict.remedies
     unknown = dataclasses.replace(fit, diagnostics={k: v for k, v in fit.diagnostics.items() if k != "khat"})
-    assert not judge(GATE, unknown, kind="variational").passed
+    verdict = judge(GATE, dataclasses.replace(unknown, absent={"khat": "the density is random"}), kind="variational")
+    assert verdict.failures == ("khat is absent: the density is random",)
+    assert verdict.remedies == ("gate.khat=null, where it is judged otherwise",)
 
 
 def test_metropolis_is_told_of_nuts():

@@ -37,6 +37,9 @@ YAML_REMEDIES = {
 }
 """What to do about each kind of mistake in a YAML file."""
 
+NO_NEWS = ("Numba will use object mode to run",)
+"""What warnings begin with that say how a library does something, about which nobody has to do anything."""
+
 
 def reported(action: Callable[[], Any]) -> int:
     """Do something that ends with an exit code, and word its errors."""
@@ -82,7 +85,7 @@ def plain_warnings() -> None:
         del file, line
         users = _is_users(filename)
         text = " ".join(str(message).split()) + (f" ({Path(filename).name}, line {lineno})" if users else "")
-        if text not in said and (users or issubclass(category, UserWarning)):
+        if text not in said and (users or (issubclass(category, UserWarning) and not text.startswith(NO_NEWS))):
             said.add(text)
             say(f"warning: {text}")
 

@@ -16,6 +16,7 @@ import xarray as xr
 
 from bayesrun.errors import FitError
 from bayesrun.samplers import groups
+from bayesrun.types import NO_DENSITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,6 +37,9 @@ NOISE: Final = 3.0
 
 SHORTEST: Final = 1000
 """Iterations below which no optimisation is called converged: its windows would be noise."""
+
+AGAIN: Final = 8
+"""Draws whose density is worked out twice, to see whether it is the same."""
 
 BLOCKS: Final = 20
 """Batches of a window, from which the standard error of its mean is computed."""
@@ -95,7 +99,8 @@ def draws(
     ------
     xarray.DataTree
         Groups ``posterior`` (chain of length 1), ``sample_stats`` (``lp``: log density of the model with the
-        Jacobian, ``log_q``: log density of the approximation, both in the unconstrained space),
+        Jacobian, ``log_q``: log density of the approximation, both in the unconstrained space; no ``lp`` where the
+        model's density is another one each time, and the attribute `NO_DENSITY` says why),
         ``observed_data`` and ``optimization`` (``elbo`` by iteration, one noisy value each, in nats).
         Attributes: ``converged`` (0 or 1, `elbo_converged`), ``elbo`` and ``elbo_se`` of the kept
         approximation, ``sampling_seconds``, ``compile_seconds``.
@@ -130,9 +135,10 @@ def _draw(method: str, version: int, model: pm.Model, seed: int, options: Sample
     unconstrained, log_q = _independent_draws(fitted, watch, seed, options.draws * options.chains)
     compiling = time.perf_counter()
     evaluate = groups.evaluator(model)
-    evaluate({name: values[:, :1] for name, values in unconstrained.items()})
+    _, first = evaluate({name: values[:, :AGAIN] for name, values in unconstrained.items()})
     compile_seconds = watch.compile_seconds + time.perf_counter() - compiling
     posterior, lp = evaluate(unconstrained)
+    stats = {"lp": lp, "log_q": log_q}
     seconds = time.perf_counter() - start
     elbo = -np.asarray(fitted.hist, dtype=np.float64)
     attrs: groups.Attributes = {
@@ -142,7 +148,12 @@ def _draw(method: str, version: int, model: pm.Model, seed: int, options: Sample
         "compile_seconds": compile_seconds,
         **judgement(elbo, lp, log_q),
     }
-    return with_elbo(groups.tree(model, posterior, {"lp": lp, "log_q": log_q}, attrs), elbo, attrs)
+    if not np.allclose(first, lp[:, :AGAIN], equal_nan=True):
+        del stats["lp"]
+        attrs[NO_DENSITY] = (
+            "the model's density is another one each time that it is worked out, as that of a random batch of rows is"
+        )
+    return with_elbo(groups.tree(model, posterior, stats, attrs), elbo, attrs)
 
 
 def _backend(options: SamplerOptions) -> str | None:

@@ -23,6 +23,7 @@ from bayesrun.statistics.loo import LOO_FACTS, Predictive, cross_validate
 from bayesrun.statistics.modes import DISAGREE, MOST, chain_modes, drifting, switching
 from bayesrun.statistics.prior_sensitivity import disagreements
 from bayesrun.statistics.psis import smooth
+from bayesrun.types import NO_DENSITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
@@ -461,7 +462,7 @@ def _approximation(found: _Findings, tree: xr.DataTree, stats: xr.Dataset) -> No
     if {"lp", "log_q"} <= set(stats):
         found.add("khat", psis_khat((stats["lp"] - stats["log_q"]).values), "too few draws, or a density is not finite")
     else:
-        found.lack("the densities lp and log_q are missing", "khat")
+        found.lack(str(attrs.get(NO_DENSITY, "the densities lp and log_q are missing")), "khat")
     for fact, name in (("elbo", "elbo"), ("elbo_converged", "converged")):
         found.add(fact, float(attrs.get(name, np.nan)), "the sampler did not report it")
     if found.facts.get("elbo_converged") == 0:

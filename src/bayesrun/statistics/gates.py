@@ -482,7 +482,8 @@ def _khat(case: _Case) -> Iterator[_Finding]:
     if value is None or value > bound:
         more = ("sampler.iterations: its ELBO had not settled",) if case.fact("elbo_converged") == 0 else ()
         text = case.missing("khat") if value is None else f"khat {_above(value, bound)} > {exact(bound)}"
-        yield text, (*more, "use sampler=fullrank_advi, which keeps correlations", "use sampler=nuts")
+        other = ("use sampler=fullrank_advi, which keeps correlations", "use sampler=nuts")
+        yield text, (*more, *(other if value is not None else ("gate.khat=null, where it is judged otherwise",)))
 
 
 def _pareto(case: _Case) -> Iterator[_Finding]:

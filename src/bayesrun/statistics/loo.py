@@ -6,7 +6,7 @@ It computes no log-likelihood, and gives a reason instead of a number where the 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from scipy.special import logsumexp
 
 from bayesrun.base.large_arrays import columns, parts
 from bayesrun.statistics.psis import good_k, leave_one_out
+from bayesrun.types import BESIDE, NO_DENSITY, PSEUDO
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -79,6 +80,9 @@ def cross_validate(tree: xr.DataTree, kind: str, options: DiagnosticsOptions, re
     if terms is None:
         return Predictive(absent=dict.fromkeys(wanted, reason))
     found = _loo(tree, terms, kind, reff)
+    if found.facts and (beside := _by_name(tree["log_likelihood"].dataset, BESIDE).get(terms.name)):
+        told = f"elpd_loo leaves out values of {terms.name} one at a time, and nothing else: {beside}"
+        found = replace(found, warnings=(*found.warnings, told))
     if not options.waic:
         return found
     waic = _waic(terms, kind)
@@ -90,12 +94,27 @@ def cross_validate(tree: xr.DataTree, kind: str, options: DiagnosticsOptions, re
     )
 
 
+def _by_name(group: xr.Dataset, attribute: str) -> dict[str, str]:
+    """Read what an attribute says of observed variables, one a line, by name."""
+    lines = str(group.attrs.get(attribute, "")).split("\n")
+    return {name: text for name, _, text in (line.partition("\t") for line in lines) if name}
+
+
 def _terms(tree: xr.DataTree, wanted: str | None) -> tuple[_Terms | None, str]:
     """Find the pointwise log-likelihood, or the reason why there is none."""
     if "log_likelihood" not in tree.children:
         return None, "no log-likelihood was computed (steps.log_likelihood)"
     group = tree["log_likelihood"].dataset
     names = sorted(str(name) for name in group.data_vars)
+    pseudo = _by_name(group, PSEUDO)
+    if wanted in pseudo:
+        return None, pseudo[str(wanted)]
+    if wanted is None and pseudo:
+        all_names = ", ".join(sorted((*names, *pseudo)))
+        return None, (
+            f"{len(names) + len(pseudo)} observed variables ({all_names}), and {'; '.join(pseudo.values())}: LOO of "
+            f"another one is that with diagnostics.loo_var={names[0]}"
+        )
     if wanted is not None and wanted not in names:
         return None, f"diagnostics.loo_var={wanted} is not observed; observed are {', '.join(names)}"
     if wanted is None and len(names) != 1:
@@ -127,7 +146,8 @@ def _loo(tree: xr.DataTree, terms: _Terms, kind: str, reff: float) -> Predictive
     if kind == "variational":
         stats = tree["sample_stats"].dataset if "sample_stats" in tree.children else xr.Dataset()
         if not {"lp", "log_q"} <= set(stats):
-            reason = "the densities lp and log_q, which correct an approximation's draws, are missing"
+            missing = "the densities lp and log_q, which correct an approximation's draws, are missing"
+            reason = str(tree.attrs.get(NO_DENSITY, missing))
             return Predictive(absent=dict.fromkeys(LOO_FACTS, reason))
         correction = (stats["lp"] - stats["log_q"]).transpose("chain", "draw").values.ravel()
         reff = 1.0

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from bayesrun.base.large_arrays import let_go, steps
+from bayesrun.types import PSEUDO
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -130,10 +131,12 @@ def disagreements(tree: xr.DataTree) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        One line, or none where nothing disagrees or a group is not there.
+        One line, or none where nothing disagrees, or a group or a part of the likelihood is not there.
     """
     if not {"prior", "log_prior", "log_likelihood"} <= set(tree.children):
         return ()
+    if PSEUDO in tree["log_likelihood"].attrs:
+        return ()  # of a part of the likelihood
     names = [name for name in tree["log_prior"].dataset.data_vars if _is_small(tree["posterior"].dataset[name])]
     parts = {
         "posterior": tree["posterior"].to_dataset()[names],

@@ -11,15 +11,18 @@ from bayesrun.types.fits import Batch, FitSpec, Plan, Try
 from bayesrun.types.kept import Kept
 from bayesrun.types.options import ALL_OPTIONS, Asked, DiagnosticsOptions, Gate, Resources, SamplerOptions, Steps
 from bayesrun.types.outcomes import DIAGNOSTICS, Absent, Drawn, Outcome, Verdict
-from bayesrun.types.protocols import LEFT, Builder, SampleFunction
+from bayesrun.types.protocols import BESIDE, LEFT, NO_DENSITY, PSEUDO, Builder, SampleFunction
 from bayesrun.types.settings import DispatchOptions, OutputOptions, Settings, StudyOptions, TrackOptions
 from bayesrun.types.simulations import Original, Simulation
 from bayesrun.types.targets import Target
 
 __all__ = [
     "ALL_OPTIONS",
+    "BESIDE",
     "DIAGNOSTICS",
     "LEFT",
+    "NO_DENSITY",
+    "PSEUDO",
     "SCHEMA_VERSION",
     "Absent",
     "Asked",

@@ -13,10 +13,19 @@ if TYPE_CHECKING:
     from bayesrun.types.data import Dataset
     from bayesrun.types.options import SamplerOptions
 
-__all__ = ["LEFT", "Builder", "SampleFunction"]
+__all__ = ["BESIDE", "LEFT", "NO_DENSITY", "PSEUDO", "Builder", "SampleFunction"]
 
 LEFT = "deterministics_left"
 """Attribute of a tree with the names of Deterministics that are still to be worked out from its draws, one a line."""
+
+NO_DENSITY = "no_density"
+"""Attribute of a tree: why the density of its draws is not there, by which an approximation is judged."""
+PSEUDO = "pseudo_likelihoods"
+"""Attribute of a log-likelihood: a line for each observed variable that it lacks since its terms are no log densities,
+its name and after a tab the reason."""
+BESIDE = "beside"
+"""Attribute of a log-likelihood: a line for each observed variable, its name and after a tab what the likelihood has
+beside its terms."""
 
 
 class Builder(Protocol):

@@ -21,7 +21,7 @@ from bayesrun.base.recent import Recent
 from bayesrun.base.seeds import named_seed
 from bayesrun.samplers.groups import anyhow, without_deterministics
 from bayesrun.statistics.prior_sensitivity import log_prior
-from bayesrun.types import LEFT
+from bayesrun.types import BESIDE, LEFT, PSEUDO, canonical_json
 from bayesrun.work.attempts import Unguarded
 from bayesrun.work.building import builder_of, sharing
 from bayesrun.work.by_draw import collected
@@ -41,7 +41,7 @@ POINTWISE = "__pointwise"
 """What the names of a hook's terms end with while they are variables of the model."""
 
 
-_judged: Recent[tuple[str, str], bool] = Recent(64)
+_judged: Recent[str, tuple[dict[str, str], dict[str, str]]] = Recent(64)
 
 
 def do_steps(found: Fitted, case: Case, steps: Steps, attempt: Attempts | Unguarded | None = None) -> Fitted:
@@ -66,8 +66,8 @@ def each_step(found: Fitted, case: Case, steps: Steps, attempt: Attempts | Ungua
     spec, tree = case.spec, found.tree
     hook = module_constant(import_target("model", spec.model.path), "pointwise", None)
     model = functools.cache(lambda: builder_of(spec)(case.dataset))
-    if hook is None and "log_likelihood" in tree.children and _pseudo(spec, model):
-        del tree["log_likelihood"]  # which a batched sampler has worked out
+    if hook is None and "log_likelihood" in tree.children:  # which a batched sampler has worked out
+        _keep_densities(tree, *_judgement(spec, model))
     terms = steps.log_likelihood and (hook is not None or "log_likelihood" not in tree.children)
     wanted: list[tuple[str, str, Callable[[], Mapping[str, xr.Dataset]]]] = [
         (f"deterministic {name}", "deterministics", functools.partial(_with_deterministic, model, tree, name))
@@ -217,18 +217,31 @@ def _refuse_unobserved(model: pm.Model) -> None:
         raise NotImplementedError("the model observes nothing")
 
 
-def _refuse_pseudo(model: pm.Model) -> None:
-    from bayesrun.planning.loo_comparable import pseudo_likelihoods
+def _judgement(spec: FitSpec, model: Callable[[], pm.Model]) -> tuple[dict[str, str], dict[str, str]]:
+    """Find terms that are no log densities, and what there is beside terms: once for all fits of one meaning."""
+    from bayesrun.planning.loo_comparable import pseudo_likelihoods, unseen_potentials
 
-    if reasons := pseudo_likelihoods(model):
-        raise NotImplementedError("; ".join(reasons.values()))
+    return _judged.get(
+        canonical_json([spec.model, spec.fingerprint]),
+        lambda: (pseudo_likelihoods(model()), unseen_potentials(model())),
+    )
 
 
-def _pseudo(spec: FitSpec, model: Callable[[], pm.Model]) -> bool:
-    """Whether a model has terms that are no log densities: looked at once for all fits of one meaning."""
-    from bayesrun.planning.loo_comparable import pseudo_likelihoods
+def _keep_densities(tree: xr.DataTree, pseudo: Mapping[str, str], beside: Mapping[str, str]) -> None:
+    """Leave out of a log-likelihood what are no log densities, and say so; one of nothing else goes."""
+    terms = tree["log_likelihood"].to_dataset()
+    left = terms.drop_vars([name for name in pseudo if name in terms])
+    if left.data_vars:
+        tree["log_likelihood"] = xr.DataTree(_told(left, pseudo, beside))
+    else:
+        del tree["log_likelihood"]
 
-    return _judged.get((spec.model.path, spec.fingerprint), lambda: bool(pseudo_likelihoods(model())))
+
+def _told(terms: xr.Dataset, pseudo: Mapping[str, str], beside: Mapping[str, str]) -> xr.Dataset:
+    said = {
+        name: "\n".join(f"{v}\t{why}" for v, why in of.items()) for name, of in ((PSEUDO, pseudo), (BESIDE, beside))
+    }
+    return terms.assign_attrs({name: text for name, text in said.items() if text})
 
 
 def _observed(model: pm.Model) -> list[str]:
@@ -252,10 +265,15 @@ def _log_likelihood(case: Case, tree: xr.DataTree) -> xr.Dataset:
     posterior = _free(model, tree)
     if hook is None:
         _refuse_unobserved(model)
-        _refuse_pseudo(model)
+        pseudo, beside = _judgement(case.spec, lambda: model)
+        proper = [str(rv.name) for rv in model.observed_RVs if rv.name not in pseudo]
+        if not proper:
+            raise NotImplementedError("; ".join(pseudo.values()))
         draws = xr.DataTree.from_dict({"posterior": posterior})
-        found: xr.Dataset = pm.compute_log_likelihood(draws, model=model, extend_inferencedata=False, progressbar=False)
-        return found
+        found: xr.Dataset = pm.compute_log_likelihood(
+            draws, model=model, var_names=proper, extend_inferencedata=False, progressbar=False
+        )
+        return _told(found, pseudo, beside)
     names = [name for name in model.named_vars if name.endswith(POINTWISE)]
     terms = pm.compute_deterministics(posterior, model=model, var_names=names, progressbar=False)
     terms = terms.rename({name: name.removesuffix(POINTWISE) for name in names}).assign_attrs(pointwise="hook")

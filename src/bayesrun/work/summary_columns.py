@@ -21,6 +21,7 @@ from bayesrun.errors import BayesrunError, FitError
 from bayesrun.statistics.calibration import probability_below, rank_truth
 from bayesrun.statistics.fit_summary import Scalars, scalars, summary_of
 from bayesrun.statistics.measures.decisions import decided_columns, derived, parse_decisions
+from bayesrun.types import PSEUDO
 from bayesrun.work.attempts import Unguarded
 from bayesrun.work.building import own_builder
 from bayesrun.work.not_kept import NotKeptError, telling
@@ -172,7 +173,8 @@ def _further(
 ) -> list[tuple[str, np.ndarray, float]]:
     """Quantities that are no variables of the model: label, draws (chain, draw), and value at the truth."""
     found = []
-    if case.spec.simulation is not None and "log_likelihood" in tree.children:
+    whole = "log_likelihood" in tree.children and PSEUDO not in tree["log_likelihood"].attrs
+    if case.spec.simulation is not None and whole:
         found.append(attempt("summary", lambda: _joint_log_likelihood(tree, case)))
     for name, path in (case.spec.diagnostics.quantities or {}).items():
         found.append(attempt(f"quantity {name}", functools.partial(_quantity, name, path, posterior, case)))
