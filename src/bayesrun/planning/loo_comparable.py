@@ -159,24 +159,6 @@ def unseen_potentials(model: pm.Model) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def unseen_potentials(model: pm.Model) -> dict[str, str]:
-    """Say of which observed variables LOO leaves values out that a Potential keeps, or may keep.
-
-    Parameters
-    ----------
-    model
-        Any PyMC model.
-
-    Returns
-    -------
-    dict
-        Name of the observed variable to what there is beside its terms.
-    """
-    fixed = [rv for rv in model.observed_RVs if not _draws([model.rvs_to_values[rv]])] if model.potentials else []
-    found = {str(rv.name): _potentials(model, _numbers(model.rvs_to_values[rv])) for rv in fixed}
-    return {name: text for name, text in found.items() if text}
-
-
 def _draws(outputs: Sequence[Variable]) -> bool:
     return any(isinstance(v.type, RandomType) for v in ancestors(outputs))
 
