@@ -5,26 +5,36 @@ It builds no model.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import inspect
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from bayesrun.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bayesrun.types import Dataset
 
 __all__ = [
+    "WIDE",
     "censoring_bounds",
     "events_and_bounds",
+    "normals",
     "number",
     "obs_labels",
     "positive",
+    "spread",
     "standard_scores",
+    "uses_scaled",
     "without_planned_ends",
 ]
+
+WIDE: Final = 2.5
+"""Standard deviation of priors that are scaled, in standard deviations of the outcome over those of a predictor: the
+default of rstanarm (Goodrich et al. 2020, https://mc-stan.org/rstanarm/articles/priors.html), after Gelman et al.
+(2008, doi:10.1214/08-AOAS191)."""
 
 
 def number(name: str, value: float) -> np.float64:
@@ -66,6 +76,59 @@ def positive(name: str, value: float) -> np.float64:
     if result <= 0.0:
         raise ConfigError(f"model.{name}={value!r}: want a number above 0, because it is a scale, a rate or a shape")
     return result
+
+
+def uses_scaled(build: Callable[..., Any], priors: str, given: Mapping[str, float]) -> bool:
+    """Say whether the priors of a model are to be worked out from the scales of its data.
+
+    Parameters
+    ----------
+    build
+        The model's builder, whose arguments have the defaults.
+    priors
+        ``default`` or ``scaled``.
+    given
+        The numbers of the priors, which count for ``default`` alone.
+
+    Raises
+    ------
+    ConfigError
+        If the word is another one, or ``scaled`` comes with numbers of its own.
+    """
+    if priors == "default":
+        return False
+    if priors != "scaled":
+        raise ConfigError(f"model.priors={priors!r}: want default or scaled")
+    parameters = inspect.signature(build).parameters
+    if own := [name for name, value in given.items() if value != parameters[name].default]:
+        raise ConfigError(
+            f"model.priors=scaled works its numbers out from the data, and model.{own[0]}={given[own[0]]!r} would not "
+            f"count; leave {', '.join(own)} out, or choose model.priors=default"
+        )
+    return True
+
+
+def spread(values: np.ndarray, role: str) -> np.ndarray:
+    """Return the standard deviation of each column (with n - 1).
+
+    Raises
+    ------
+    DataError
+        If one has no spread.
+    """
+    found = np.asarray(np.std(values, axis=0, ddof=1), dtype=np.float64)
+    if not (found > 0.0).all():
+        raise DataError(f"model.priors=scaled: {role} has one value only, by whose spread nothing can be scaled")
+    return found
+
+
+def normals(name: str, mean: float, sigmas: np.ndarray, labels: Sequence[Any] = ()) -> str:
+    """Write normal priors for people, such as ``beta[age] ~ Normal(0, 1.2)``."""
+    if not labels:
+        return f"{name} ~ Normal({mean:.4g}, {float(sigmas):.4g})"
+    return ", ".join(
+        f"{name}[{label}] ~ Normal({mean:.4g}, {sigma:.4g})" for label, sigma in zip(labels, sigmas, strict=True)
+    )
 
 
 def obs_labels(data: Dataset, role: str) -> Sequence[Any]:

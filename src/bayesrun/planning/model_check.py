@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesrun.base.imports import import_target, module_constant, module_files
+from bayesrun.base.messages import SCALED_PRIORS
 from bayesrun.base.source_code import executed, source_digest
 from bayesrun.errors import BayesrunError, ConfigError, DataError
 from bayesrun.planning.casts import casts, is_masked, masked, watched
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from bayesrun.types import Cell, Dataset, Target
 
 __all__ = ["Built", "build", "build_model", "check_discrete", "check_other", "probe", "source_of", "undoable"]
-
 
 type Gaps = Sequence[np.ma.MaskedArray[Any, Any]]
 """Arrays with gaps that a builder handed over as such."""
@@ -94,6 +94,7 @@ def build(
         shown_by,
     )
     from bayesrun.planning.hidden_code import ops_with_code
+    from bayesrun.planning.predictor_scales import scale_warnings
 
     builder = import_target("model", target.path)
     model, dataset, read = _first(builder, target, dataset, view, frozenset(known))
@@ -137,6 +138,7 @@ def build(
         *_without_terms(model, target.name),
         *_unread(target.name, dataset, read),
         *_imputed(model, target.name),
+        *_scaled(builder, target, own),
     )
     warnings = [
         f"model={target.name}: {name} computes with a narrow integer, which overflows silently; write the number "
@@ -146,6 +148,7 @@ def build(
     if model.potentials and model.observed_RVs:
         names = ", ".join(str(p.name) for p in model.potentials)
         warnings.append(f"model={target.name}: LOO and predictive checks do not see the Potential {names}")
+    warnings += [f"model={target.name}: {line}" for line in scale_warnings(model, own)]
     centred = {name: tuple(parents) for name, parents in centred_variables(model).items()}
     return Built(
         model,
@@ -222,6 +225,13 @@ def _unread(name: str, dataset: Dataset, read: Read) -> list[str]:
     if not dataset.arrays or read.arrays or read.coords:
         return []
     return [f"model={name} reads nothing of data={dataset.name}; data=none leaves it out of the study"]
+
+
+def _scaled(builder: Callable[..., Any], target: Target, dataset: Dataset) -> list[str]:
+    """Say which priors a model works out from the data, where its module has a function `scaled_priors`."""
+    told = module_constant(builder, "scaled_priors", None)
+    found = list(told(dataset, **target.params)) if told is not None else []
+    return [f"model={target.name}: {SCALED_PRIORS}{', '.join(found)}"] if found else []
 
 
 def _imputed(model: pm.Model, name: str) -> list[str]:

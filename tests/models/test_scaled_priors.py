@@ -1,0 +1,110 @@
+"""Priors from the scales of the data: as rstanarm states them, against SciPy, least squares and changes of unit."""
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from scipy import stats
+
+from bayesrun.errors import ConfigError, DataError
+from bayesrun.models import linear, logistic, multiple_regression
+from bayesrun.types import Dataset
+from model_oracles import assert_density, mode
+
+SCALED = {"priors": "scaled"}
+
+
+def table(n=50, *, binary=False, unit=1.0, shift=0.0):
+    """Predictors in raw units, far from 0 and from each other, and an outcome."""
+    rng = np.random.default_rng(5)
+    X = np.column_stack([2000.0 + 10.0 * rng.standard_normal(n), 0.2 * rng.standard_normal(n)])
+    y = 118.0 + 0.5 * (X[:, 0] - 2000.0) + 20.0 * X[:, 1] + 10.7 * rng.standard_normal(n)
+    y = (y > 118.0).astype(np.int64) if binary else unit * y + shift
+    return Dataset({"y": y, "X": X}, coords={"predictor": ("year", "acid")})
+
+
+def test_the_densities_are_those_that_rstanarm_states():
+    d = table()
+    m, s, of = d["y"].mean(), d["y"].std(ddof=1), d["X"].std(axis=0, ddof=1)
+
+    def expected(v):
+        mu = v["alpha_at_mean"] + (d["X"] - d["X"].mean(axis=0)) @ v["beta"]
+        return (
+            stats.norm.logpdf(v["alpha_at_mean"], m, 2.5 * s)
+            + stats.norm.logpdf(v["beta"], 0.0, 2.5 * s / of).sum()
+            + stats.expon.logpdf(v["sigma"], scale=s)
+            + stats.norm.logpdf(d["y"], mu, v["sigma"]).sum()
+        )
+
+    assert_density(linear.build(d, **SCALED), expected)
+
+    def standard(v):
+        z = (d["X"] - d["X"].mean(axis=0)) / of
+        return (
+            stats.norm.logpdf(v["a"], m, 2.5 * s)
+            + stats.norm.logpdf(v["beta"], 0.0, 2.5 * s).sum()
+            + stats.expon.logpdf(v["sigma"], scale=s)
+            + stats.norm.logpdf(d["y"], v["a"] + z @ v["beta"], v["sigma"]).sum()
+        )
+
+    assert_density(multiple_regression.build(d, **SCALED), standard)
+    b = table(binary=True)
+
+    def binary(v):
+        log_odds = v["alpha_at_mean"] + (b["X"] - b["X"].mean(axis=0)) @ v["beta"]
+        return (
+            stats.norm.logpdf(v["alpha_at_mean"], 0.0, 2.5)
+            + stats.norm.logpdf(v["beta"], 0.0, 2.5 / of).sum()
+            - np.logaddexp(0.0, np.where(b["y"] == 1, -log_odds, log_odds)).sum()
+        )
+
+    assert_density(logistic.build(b, **SCALED), binary)
+
+
+def test_raw_units_are_estimated_as_by_least_squares():
+    """The mode is near least squares (sigma too, which the default prior of an outcome near 1 pulls down)."""
+    d = table()
+    fit = sm.OLS(d["y"], sm.add_constant(d["X"])).fit()
+    found = mode(linear.build(d, **SCALED))
+    np.testing.assert_allclose(found["alpha"], fit.params[0], rtol=0.03)
+    np.testing.assert_allclose(found["beta"], fit.params[1:], atol=0.15 * fit.bse[1:].max(), rtol=0.03)
+    assert abs(found["sigma"] / np.sqrt(fit.scale) - 1.0) < 0.05
+    assert mode(linear.build(d))["sigma"] < 0.9 * found["sigma"]
+
+
+def test_a_change_of_unit_changes_nothing_else():
+    one, other = (
+        mode(linear.build(table(unit=unit, shift=shift), **SCALED)) for unit, shift in ((1.0, 0.0), (50.0, -7.0))
+    )
+    for name in ("beta", "sigma"):
+        np.testing.assert_allclose(other[name], 50.0 * one[name], rtol=1e-3)
+    np.testing.assert_allclose(other["alpha_at_mean"], 50.0 * one["alpha_at_mean"] - 7.0, rtol=1e-3)
+
+
+def test_what_is_worked_out_is_written_for_people():
+    d = table()
+    s, of = d["y"].std(ddof=1), d["X"].std(axis=0, ddof=1)
+    assert linear.scaled_priors(d, **SCALED) == [
+        f"alpha_at_mean ~ Normal({d['y'].mean():.4g}, {2.5 * s:.4g})",
+        f"beta[year] ~ Normal(0, {2.5 * s / of[0]:.4g}), beta[acid] ~ Normal(0, {2.5 * s / of[1]:.4g})",
+        f"sigma ~ Exponential(rate {1 / s:.4g})",
+    ]
+    assert logistic.scaled_priors(table(binary=True), **SCALED)[0] == "alpha_at_mean ~ Normal(0, 2.5)"
+    assert multiple_regression.scaled_priors(d, **SCALED)[1] == f"every beta ~ Normal(0, {2.5 * s:.4g})"
+    for module in (linear, logistic, multiple_regression):
+        assert module.scaled_priors(d) == []
+
+
+@pytest.mark.parametrize("module", [linear, logistic, multiple_regression])
+def test_other_words_and_numbers_beside_scaled_priors_are_refused(module):
+    d = table(binary=module is logistic)
+    with pytest.raises(ConfigError, match=r"model\.priors='wide': want default or scaled"):
+        module.build(d, priors="wide")
+    with pytest.raises(ConfigError, match=r"model\.beta_sigma=3\.0 would not count; leave beta_sigma out"):
+        module.build(d, beta_sigma=3.0, priors="scaled")
+
+
+def test_an_outcome_of_one_value_is_refused():
+    d = table()
+    still = Dataset({"y": np.full(50, 3.0), "X": d["X"]}, coords=d.coords)
+    with pytest.raises(DataError, match="y has one value only"):
+        linear.build(still, **SCALED)
