@@ -15,7 +15,7 @@ from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.samplers import variational
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pymc as pm
     import xarray as xr
@@ -118,8 +118,13 @@ def _fit_group(
     density: Density,
     members: Sequence[Member],
     seconds: float,
+    spent: Mapping[int, float] | None = None,
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
-    """Fit datasets that share a density, which took some seconds to derive."""
+    """Fit datasets that share a density, which took some seconds to derive.
+
+    A gradient that is not finite makes the ELBO NaN. Datasets of which it became so are fitted again, from the same
+    seeds, by the guarded form of the density; `spent` are the seconds that such datasets took before.
+    """
     from bayesrun.samplers.lanes.ascent import Schedule, Task, ascent, climb
     from bayesrun.samplers.lanes.starts import drawn_start
     from bayesrun.samplers.lanes.to_xarray import Moulds
@@ -132,6 +137,8 @@ def _fit_group(
     averaged = max(1, int(options.iterations * variational.AVERAGED))
     schedule = Schedule(options.iterations, averaged, options.learning_rate)
     moulds = Moulds()
+    again: dict[Member, float] = {}
+    before = spent or {}
     for first in range(0, len(members), program.width):
         block = members[first : first + program.width]
         tasks = [
@@ -141,10 +148,17 @@ def _fit_group(
         for member, found in zip(block, climb(program, tasks, schedule, timeout), strict=True):
             if found.late:
                 yield member.index, _late(found, timeout or 0.0, options)
+            elif found.failed and density.second:
+                again[member] = found.seconds
             elif found.failed:
                 yield member.index, variational.became_nan(f" in iteration {found.elbo.size + 1}.", options)
             else:
-                yield member.index, _settled(program, moulds, member, found, options, compile_seconds)
+                whole = found._replace(seconds=found.seconds + before.get(member.index, 0.0))
+                yield member.index, _settled(program, moulds, member, whole, options, compile_seconds)
+    if again and density.second:
+        begin = time.perf_counter()
+        other, gone = density.second(), {member.index: seconds for member, seconds in again.items()}
+        yield from _fit_group(options, timeout, other, list(again), time.perf_counter() - begin, gone)
 
 
 def _late(found: Found, timeout: float, options: SamplerOptions) -> FitTimeoutError:

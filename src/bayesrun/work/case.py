@@ -101,6 +101,13 @@ class Fitted:
                 f"begun again from another start, since the log density was so far below another chain's that no mode "
                 f"of any mass can be there: {restarts}; sampler.restart=false keeps such chains as they are"
             )
+        blind = int(self.tree.attrs.get("no_gradient", 0))
+        if blind:
+            found.append(
+                f"the gradient in JAX was not finite where the log density is, at {blind} leapfrog steps, warm-up "
+                "included; each ends a trajectory as a divergence does, and the draws may miss what is beyond: "
+                "sampler=nuts computes the gradient by PyTensor"
+            )
         failed = str(self.tree.attrs.get("log_prior_failed", ""))
         if failed:
             found.append(f"whether prior and likelihood disagree is not known: the log density of the prior: {failed}")

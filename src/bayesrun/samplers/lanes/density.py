@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -31,6 +32,7 @@ from pytensor.tensor.random.type import RandomGeneratorType, RandomType
 from bayesrun.errors import FitError
 from bayesrun.samplers import groups
 from bayesrun.samplers.lanes.graphs import Survey, replace_leaves, survey
+from bayesrun.samplers.lanes.guards import guarded, may_be_guarded
 from bayesrun.samplers.lanes.rewrites import simplify, substitute
 
 if TYPE_CHECKING:
@@ -80,6 +82,9 @@ class Density:
         ``(jitter, arguments)`` to the initial point, z moved by jitter (n,); None if starts are drawn from a prior.
     deterministics
         Names of those of the variables that are Deterministics.
+    second
+        Gives the same density in the form of `guards`, for fits that met a gradient that is not finite; None: there is
+        no such form, or this is it.
     """
 
     size: int
@@ -92,6 +97,7 @@ class Density:
     log_likelihood: Callable[[jax.Array, Arrays], Named]
     start: Callable[[jax.Array, Arrays], jax.Array] | None
     deterministics: tuple[str, ...] = ()
+    second: Callable[[], Density] | None = None
 
     def without_deterministics(self) -> Density:
         """Return the same density with its free variables alone."""
@@ -142,7 +148,8 @@ def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] =
     terms = model.logp(model.observed_RVs, sum=False) if model.observed_RVs else []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Skipping .* Op")
-        prepare, log_density = _split(_optimised([position], arguments, _placed([model.logp()], parts)), 1)
+        graph = _optimised([position], arguments, _placed([model.logp()], parts))
+        prepare, log_density = _split(graph, 1)
         names, constrain = groups.anyhow(model, lambda: _constrain(model, position, arguments, parts))
         pointwise = _function([position], arguments, _placed(terms, parts))
         start = _start(model, arguments, shapes, lengths)
@@ -167,7 +174,22 @@ def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] =
         except UNTRACEABLE as error:
             raise FitError(f"the model cannot be put into JAX ({_first_line(error)}); {OTHER_SAMPLERS}") from error
         _compare(found, expected)
-    return density
+    return replace(density, second=_second(density, graph))
+
+
+def _second(density: Density, graph: FunctionGraph) -> Callable[[], Density] | None:
+    """Return what makes the guarded form of a density from its graph, once."""
+
+    @cache
+    def second() -> Density:
+        prepare, log_density = _split(guarded(graph), 1)
+        return replace(
+            density,
+            prepare=lambda given: tuple(prepare(*given)),
+            log_density=lambda z, prepared: log_density(z, *prepared)[0],
+        )
+
+    return second if may_be_guarded(graph) else None
 
 
 def density_alone(model: pm.Model) -> tuple[Callable[[jax.Array], jax.Array], int]:

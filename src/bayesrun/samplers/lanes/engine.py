@@ -24,7 +24,7 @@ from bayesrun.samplers.lanes.state import CUT_OFF, DIVERGING
 from bayesrun.samplers.lanes.to_xarray import Moulds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pymc as pm
     import xarray as xr
@@ -87,7 +87,9 @@ def fits(
         ``compile_seconds``, its part: wall-clock seconds of the batch, by the lanes that worked for this fit and in
         equal parts; ``useful_steps``: share of the batch's leapfrog steps until then that belonged to a trajectory;
         ``effort``, where a dataset took many times the leapfrog steps of its batch: how many times their median;
-        ``restarts``, where chains were begun again: which, after which transition, and how far below the others.
+        ``restarts``, where chains were begun again: which, after which transition, and how far below the others;
+        ``guarded`` of a fit that was drawn again by the guarded form of its density, and ``no_gradient``: how many
+        trajectories ended for want of a gradient, where that could not be helped.
     """
     prepare_jax()
     yield from fit_groups(build, datasets, seeds, partial(_fit_group, options, timeout), like=like)
@@ -120,19 +122,36 @@ def prepare_jax() -> None:
 
 
 def _fit_group(
-    options: SamplerOptions, timeout: float | None, density: Density, members: Sequence[Member], seconds: float
+    options: SamplerOptions,
+    timeout: float | None,
+    density: Density,
+    members: Sequence[Member],
+    seconds: float,
+    spent: Mapping[int, float] | None = None,
 ) -> Iterator[tuple[int, xr.DataTree | FitError]]:
-    """Fit datasets that share a density, which took some seconds to derive."""
+    """Fit datasets that share a density, which took some seconds to derive.
+
+    Those that a gradient failed where the density was finite are fitted again, from the same seeds, by the guarded form
+    of the density; `spent` are the seconds that such datasets took before.
+    """
     begin = time.perf_counter()
     compiled = program(density, _settings(density, options, len(members)), density.shapes(members[0].surveyed))
     compile_seconds = (seconds + time.perf_counter() - begin) / len(members)
     by_index = {member.index: member for member in members}
     moulds = Moulds()
-    work = (Work(m.index, m.seed, density.arguments(m.surveyed), _start(density, m)) for m in members)
-    for chains, share in draw(compiled, work, timeout, restart=options.restart):
+    before = spent or {}
+    work = (
+        Work(m.index, m.seed, density.arguments(m.surveyed), _start(density, m), before.get(m.index, 0.0))
+        for m in members
+    )
+    again: dict[int, float] = {}
+    for chains, share in draw(compiled, work, timeout, restart=options.restart, leave=density.second is not None):
         member = by_index[chains.work.index]
+        if chains.no_gradient and density.second and not chains.late:
+            again[member.index] = chains.seconds
+            continue
         if not chains.started:
-            yield member.index, _no_start(member.surveyed)
+            yield member.index, _no_start(member.surveyed, blind=chains.no_gradient > 0)
             continue
         if chains.late:
             yield member.index, _late(chains, timeout or 0.0)
@@ -144,14 +163,15 @@ def _fit_group(
             "sampling_seconds": float(chains.seconds) + compile_seconds,
             "compile_seconds": compile_seconds,
             "useful_steps": share,
+            **_told(chains, guarded=bool(spent)),
         }
-        if chains.effort:
-            attrs["effort"] = chains.effort
-        if chains.restarts:
-            attrs["restarts"] = _begun_again(chains.restarts)
         if options.precision == "float32":
             attrs["lp_error"] = _rounding(density, member, chains)
         yield member.index, _tree(compiled, moulds, member, chains, attrs)
+    if again and density.second:
+        begin = time.perf_counter()
+        other, left = density.second(), [by_index[index] for index in again]
+        yield from _fit_group(options, timeout, other, left, time.perf_counter() - begin, again)
 
 
 def _start(density: Density, member: Member) -> Callable[[int, int], np.ndarray] | None:
@@ -163,6 +183,17 @@ def _start(density: Density, member: Member) -> Callable[[int, int], np.ndarray]
         return drawn_start(member.surveyed, (member.seed, chain, *([begun] if begun else [])), jittered=True)
 
     return start
+
+
+def _told(chains: Chains, *, guarded: bool) -> groups.Attributes:
+    """Say what happened to a dataset that does not happen to every one."""
+    told: groups.Attributes = {
+        "effort": chains.effort,
+        "restarts": _begun_again(chains.restarts),
+        "guarded": int(guarded),
+        "no_gradient": chains.no_gradient,
+    }
+    return {name: what for name, what in told.items() if what}
 
 
 def _begun_again(restarts: Sequence[Restart]) -> str:
@@ -185,8 +216,13 @@ def _late(chains: Chains, timeout: float) -> FitTimeoutError:
     )
 
 
-def _no_start(surveyed: Survey) -> FitError:
+def _no_start(surveyed: Survey, *, blind: bool) -> FitError:
     names = ", ".join(rv.name for rv in surveyed.model.free_RVs)
+    if blind:
+        return FitError(
+            f"the log density is finite around the initial point of {names}, and its gradient in JAX is not; use "
+            "sampler=nuts, whose gradients are PyTensor's, or give the variables an initval"
+        )
     return FitError(
         f"no start with a finite log density and gradient in {ATTEMPTS} attempts around the initial point of {names}; "
         "check that the priors allow the data, or give the variables an initval"

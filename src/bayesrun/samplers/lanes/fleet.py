@@ -18,6 +18,7 @@ import numpy as np
 
 from bayesrun.base.seeds import named_seed
 from bayesrun.samplers.lanes.restarts import MOST, Look, hopeless, look
+from bayesrun.samplers.lanes.state import NO_GRADIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,13 +46,14 @@ class Work:
     """One dataset to draw for: its place in the batch, the seed of its fit, and its arguments.
 
     `start` gives the initial point of a chain by its number, and by how often it was begun again, for a density that
-    cannot.
+    cannot. `spent`: seconds that it took before.
     """
 
     index: int
     seed: int
     arguments: tuple[np.ndarray, ...]
     start: Callable[[int, int], np.ndarray] | None = None
+    spent: float = 0.0
 
 
 class Restart(NamedTuple):
@@ -116,6 +118,9 @@ class Chains:
         For a dataset that took many times the steps of the others of its queue: how many times their median; else 0.
     late
         Whether it was given up, because `seconds` came to more than it may take.
+    blind
+        Trajectories of each chain that ended for want of a gradient, (chain, 2); the second ones are no more if the
+        chain is begun again. Of chains that found no start: whether that was for want of a gradient.
     watched
         What decides whether chains are begun again; None where none are.
     restarts
@@ -126,6 +131,7 @@ class Chains:
     z: np.ndarray
     stats: dict[str, np.ndarray]
     missing: int
+    blind: np.ndarray
     started: bool = True
     seconds: float = 0.0
     steps: int = 0
@@ -133,6 +139,11 @@ class Chains:
     late: bool = False
     watched: _Watched | None = None
     restarts: list[Restart] = field(default_factory=list)
+
+    @property
+    def no_gradient(self) -> int:
+        """How many trajectories ended for want of a gradient, as far as that is known in every batch."""
+        return int((self.blind if self.watched is None else self.blind[:, 0]).sum())
 
 
 class _Chain(NamedTuple):
@@ -146,7 +157,12 @@ class _Chain(NamedTuple):
 
 
 def draw(
-    program: Program, queue: Iterable[Work], timeout: float | None = None, *, restart: bool = True
+    program: Program,
+    queue: Iterable[Work],
+    timeout: float | None = None,
+    *,
+    restart: bool = True,
+    leave: bool = False,
 ) -> Iterator[tuple[Chains, float]]:
     """Draw for the datasets of a queue.
 
@@ -161,12 +177,14 @@ def draw(
     restart
         Whether chains that are hopeless early in their warm-up are begun again, see `restarts`. That is decided by what
         the chains of one dataset did in the same transitions, whatever the batch.
+    leave
+        Whether a dataset is left unfinished when a trajectory of it ended for want of a gradient.
 
     Yields
     ------
     Chains
-        One for each dataset, in the order in which they are done; one that cannot start at once, one that is late as
-        soon as that is seen.
+        One for each dataset, in the order in which they are done; one that cannot start at once, one that is late or
+        left as soon as that is seen.
     float
         Share of the leapfrog steps so far that belonged to a trajectory; the rest were made by idle lanes.
     """
@@ -188,9 +206,9 @@ def draw(
             known.append(finished.steps)
             yield finished, fleet.share
         waiting.extendleft(fleet.taken_out())
-        for late in fleet.give_up(timeout):
-            waiting = deque(chain for chain in waiting if chain.chains is not late)
-            yield late, fleet.share
+        for given_up in fleet.give_up(timeout, leave=leave):
+            waiting = deque(chain for chain in waiting if chain.chains is not given_up)
+            yield given_up, fleet.share
         if not waiting:
             fleet.narrow()
 
@@ -213,12 +231,16 @@ def _opened(program: Program, work: Work, *, restart: bool) -> tuple[Chains, lis
     """Find the starts of the chains of a dataset."""
     settings, size = program.settings, program.density.size
     numbers = range(settings.chains)
-    starts, good, keys, prepared = _starts(program, work)
+    starts, good, keys, prepared, blind = _starts(program, work)
     shape = (settings.chains, settings.draws)
     kinds = {"n_steps": np.int64, "flags": np.int8}
     stats: dict[str, np.ndarray] = {name: np.empty(shape, kinds.get(name, np.float64)) for name in REPORTED}
     stats["step_size"] = np.empty(settings.chains)
-    chains = Chains(work, np.empty((*shape, size)), stats, settings.chains, started=bool(good.all()))
+    met = np.zeros((settings.chains, 2), np.int64)
+    if (good | blind).all():
+        met[~good, 0] = 1
+    z, started = np.empty((*shape, size)), bool(good.all())
+    chains = Chains(work, z, stats, settings.chains, met, started=started, seconds=work.spent)
     deciding = look(settings.tune) if restart and settings.chains > 1 else None
     if deciding is not None:
         chains.watched = _watched(deciding, settings.chains, size)
@@ -239,8 +261,8 @@ def _watched(deciding: Look, chains: int, size: int) -> _Watched:
     )
 
 
-def _starts(program: Program, work: Work, begun: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
-    """Return starts (chain, n), whether they are good (chain,), keys (chain,) and the prepared arguments.
+def _starts(program: Program, work: Work, begun: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any, np.ndarray]:
+    """Return starts (chain, n), whether they are good, keys, prepared arguments, and whether one had no gradient.
 
     Chains that are begun again have streams of their own, of a seed that follows from the fit's.
     """
@@ -248,7 +270,7 @@ def _starts(program: Program, work: Work, begun: int = 0) -> tuple[np.ndarray, n
     none = np.zeros((len(numbers), program.density.size))
     own = none if work.start is None else np.stack([work.start(i, begun) for i in numbers])
     seed = named_seed(work.seed, "restart", begun) if begun else work.seed
-    found: tuple[np.ndarray, np.ndarray, np.ndarray, Any] = jax.tree.map(
+    found: tuple[np.ndarray, np.ndarray, np.ndarray, Any, np.ndarray] = jax.tree.map(
         np.asarray, program.open(np.uint64(seed), own, work.arguments)
     )
     return found
@@ -265,6 +287,7 @@ def _renewed(program: Program, chains: Chains, watched: _Watched) -> dict[int, _
         if new is not None:
             chains.restarts.append(Restart(number, watched.look.last, float(below)))
             watched.known[number] = False
+            chains.blind[number, 1] = 0
             found[number] = new
     return found
 
@@ -272,7 +295,7 @@ def _renewed(program: Program, chains: Chains, watched: _Watched) -> dict[int, _
 def _another(program: Program, chains: Chains, number: int, watched: _Watched) -> _Chain | None:
     """Return a chain at its next start; None where the last one is the best that it had."""
     for begun in range(int(watched.starts[number]) + 1, MOST + 1):
-        starts, good, keys, prepared = _starts(program, chains.work, begun)
+        starts, good, keys, prepared, _ = _starts(program, chains.work, begun)
         if good[number]:
             watched.starts[number] = begun
             return _Chain(chains, number, starts[number], keys[number], prepared)
@@ -281,7 +304,8 @@ def _another(program: Program, chains: Chains, number: int, watched: _Watched) -
     if best == watched.starts[number]:
         return None
     watched.starts[number] = best
-    starts, _, keys, prepared = _starts(program, chains.work, best)  # of the same streams, so that it goes the same way
+    # of the same streams, so that it goes the same way
+    starts, _, keys, prepared, _ = _starts(program, chains.work, best)
     return _Chain(chains, number, starts[number], keys[number], prepared)
 
 
@@ -364,6 +388,7 @@ class _Fleet:
             rows = np.flatnonzero(ended[:, lane])
             if chain is not None:
                 chain.chains.steps += int(report.n_steps[rows, lane].sum())
+                self._count(chain, lane, rows, report)
                 self._watch(chain, lane, rows, report)
             first, self.done[lane] = self.done[lane], self.done[lane] + len(rows)
             rows = rows[max(tune - first, 0) :]
@@ -373,6 +398,16 @@ class _Fleet:
             chain.chains.z[chain.number, where] = report.z[rows, :, lane]
             for name in REPORTED:
                 chain.chains.stats[name][chain.number, where] = getattr(report, name)[rows, lane]
+
+    def _count(self, chain: _Chain, lane: int, rows: np.ndarray, report: Transition) -> None:
+        """Count the trajectories that ended for want of a gradient, those apart that may belong to no draw."""
+        met = rows[(report.flags[rows, lane] & NO_GRADIENT) > 0]
+        if not met.size:
+            return
+        watched = chain.chains.watched
+        at = self.done[lane] + np.searchsorted(rows, met)
+        early = len(met) if watched is None else int((at < watched.look.last).sum())
+        chain.chains.blind[chain.number] += (early, len(met) - early)
 
     def _watch(self, chain: _Chain, lane: int, rows: np.ndarray, report: Transition) -> None:
         """Keep what decides whether a chain is begun again."""
@@ -414,17 +449,15 @@ class _Fleet:
             tree=tree._replace(direction=jnp.where(lanes, 0.0, tree.direction)),
         )
 
-    def give_up(self, timeout: float | None) -> list[Chains]:
-        """Take the datasets off that took longer than they may; their lanes come to rest."""
-        if timeout is None:
-            return []
-        late = {id(c.chains): c.chains for c in self.lanes if c is not None and c.chains.seconds > timeout}
-        if not late:
-            return []
-        self._rest(np.array([chain is not None and id(chain.chains) in late for chain in self.lanes]))
-        for chains in late.values():
-            chains.late = True
-        return list(late.values())
+    def give_up(self, timeout: float | None, *, leave: bool) -> list[Chains]:
+        """Take the datasets off that took longer than they may, or that are left; their lanes come to rest."""
+        under_way = {id(c.chains): c.chains for c in self.lanes if c is not None}
+        for chains in under_way.values():
+            chains.late = timeout is not None and chains.seconds > timeout
+        given_up = {i: c for i, c in under_way.items() if c.late or (leave and c.no_gradient)}
+        if given_up:
+            self._rest(np.array([chain is not None and id(chain.chains) in given_up for chain in self.lanes]))
+        return list(given_up.values())
 
     def narrow(self) -> None:
         """Move to fewer lanes if that is compiled, or if rest has cost as much as compiling it will."""

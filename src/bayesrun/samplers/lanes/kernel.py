@@ -18,7 +18,7 @@ from jax import lax
 
 from bayesrun.samplers.lanes import streams
 from bayesrun.samplers.lanes.adaptation import Metric, Schedule, adapt, initial, momentum, velocity
-from bayesrun.samplers.lanes.state import CUT_OFF, DIVERGING, End, Lanes, Point, Transition, Tree
+from bayesrun.samplers.lanes.state import CUT_OFF, DIVERGING, NO_GRADIENT, End, Lanes, Point, Transition, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,6 +198,7 @@ def _leapfrog(kernel: Kernel, state: Lanes, random: jax.Array, data: tuple[jax.A
     energy = potential + 0.5 * _dot(r, velocity(metric, r))
     error = energy - tree.start_energy
     error = jnp.where(jnp.isnan(error), jnp.inf, error)
+    blind = lax.optimization_barrier(_blind(potential, gradient, tree.start_energy))
     diverging = error > LARGEST_ENERGY_ERROR
     accept = jnp.exp(jnp.minimum(0.0, -error))
 
@@ -254,8 +255,17 @@ def _leapfrog(kernel: Kernel, state: Lanes, random: jax.Array, data: tuple[jax.A
         saved=saved,
         saved_sum=saved_sum,
     )
-    flags = (diverging * DIVERGING + cut_off * CUT_OFF).astype(jnp.int8)
+    flags = (diverging * DIVERGING + cut_off * CUT_OFF + blind * NO_GRADIENT).astype(jnp.int8)
     return tree, _Verdict(over & working, flags, coin)
+
+
+def _blind(potential: jax.Array, gradient: jax.Array, start_energy: jax.Array) -> jax.Array:
+    """Whether a lane could go on by its density and cannot for want of a gradient, (L,): its trajectory ends there.
+
+    Where the density alone makes the energy error too large, it ends anyhow.
+    """
+    near = jnp.isfinite(potential) & (potential - start_energy <= LARGEST_ENERGY_ERROR)
+    return near & ~jnp.isfinite(gradient).all(0)
 
 
 def _check_subtrees(

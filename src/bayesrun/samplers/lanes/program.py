@@ -110,8 +110,9 @@ class Program:
     density, settings
         What it is compiled for.
     open
-        ``(seed, own, arguments)`` to starts (chain, n), whether they are finite (chain,), keys (chain,), and the
-        prepared arguments; `own` are the starts (chain, n) of a density that cannot make them.
+        ``(seed, own, arguments)`` to starts (chain, n), whether they are finite (chain,), keys (chain,), the prepared
+        arguments, and whether of a start that was tried only the gradient is not finite (chain,); `own` are the starts
+        (chain, n) of a density that cannot make them.
     describe
         ``(z (draw, n), arguments)`` to the values of the density's variables, and to the pointwise log-likelihood
         of its observed ones, in their order; of its free variables alone, if a Deterministic raises at these draws.
@@ -266,9 +267,10 @@ def _open(density: Density, chains: int, seed: jax.Array, own: jax.Array, argume
         jitter = streams.uniforms(stream[:, None], counter).reshape(-1, density.size)
         starts = jax.vmap(density.start, in_axes=(0, None))(jitter, arguments)
     values, gradients = jax.vmap(jax.value_and_grad(density.log_density), in_axes=(0, None))(starts, prepared)
-    good = (jnp.isfinite(values) & jnp.isfinite(gradients).all(1)).reshape(chains, -1)
+    known, sloped = jnp.isfinite(values), jnp.isfinite(gradients).all(1)
+    good, blind = ((known & one).reshape(chains, -1) for one in (sloped, ~sloped))
     first = starts.reshape(chains, -1, density.size)[jnp.arange(chains), good.argmax(1)]
-    return first, good.any(1), streams.chain_key(seed, jnp.arange(chains), TRANSITIONS), prepared
+    return first, good.any(1), streams.chain_key(seed, jnp.arange(chains), TRANSITIONS), prepared, blind.any(1)
 
 
 def describer(

@@ -9,10 +9,11 @@ if TYPE_CHECKING:
 
     from bayesrun.samplers.lanes.adaptation import Adaptation
 
-__all__ = ["CUT_OFF", "DIVERGING", "End", "Lanes", "Point", "Transition", "Tree"]
+__all__ = ["CUT_OFF", "DIVERGING", "NO_GRADIENT", "End", "Lanes", "Point", "Transition", "Tree"]
 
-DIVERGING, CUT_OFF = 1, 2
-"""Flags of a transition: its energy error was too large; its tree reached the largest depth without a U-turn."""
+DIVERGING, CUT_OFF, NO_GRADIENT = 1, 2, 4
+"""Flags of a transition: its energy error was too large; its tree reached the largest depth without a U-turn; it ended
+because the gradient was not finite where the density was."""
 
 
 class End(NamedTuple):
@@ -109,7 +110,7 @@ class Transition(NamedTuple):
     n_steps
         Leapfrog steps of the trajectory, int32 (L,).
     flags
-        DIVERGING, CUT_OFF or 0, int8 (L,).
+        Sum of DIVERGING, CUT_OFF and NO_GRADIENT, or 0, int8 (L,).
     """
 
     z: jax.Array
