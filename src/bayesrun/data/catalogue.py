@@ -64,6 +64,7 @@ def shipped(  # noqa: PLR0913 - each parameter is a key of the config
     event: Mapping[str, Any] | None = None,
     order: Mapping[str, list[Any]] | None = None,
     keep: str | list[str] | None = None,
+    dates: Mapping[str, Any] | None = None,
     by: str | None = None,
     level: Any = None,
 ) -> Dataset:
@@ -73,7 +74,7 @@ def shipped(  # noqa: PLR0913 - each parameter is a key of the config
     ----------
     table
         Which of the shipped tables (`CATALOGUE`); its columns have lower-case names.
-    columns, index, categories, transform, standardize, drop_missing, event, order, keep, by, level
+    columns, index, categories, transform, standardize, drop_missing, event, order, keep, dates, by, level
         See `bayesrun.data.columns.Arrangement`; ``conf/data/TABLE.yaml`` has the values for the model that uses
         the table by default.
 
@@ -87,7 +88,9 @@ def shipped(  # noqa: PLR0913 - each parameter is a key of the config
     DataError
         If there is no such table, its file is not there, or a column cannot be used as asked.
     """
-    how = Arrangement(columns, index, categories, transform, standardize, drop_missing, event, order, keep, by, level)
+    how = Arrangement(
+        columns, index, categories, transform, standardize, drop_missing, event, order, keep, dates, by, level
+    )
     return opened(table, how).arrays()
 
 

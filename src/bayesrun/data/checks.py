@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesrun.base.dates import choices, look_like_dates
 from bayesrun.base.spelling import known_order
 from bayesrun.data.hints import event_key, listed, missing, nearest, override, rows
 from bayesrun.data.parts import OBS, PREDICTOR, codes, is_plain
@@ -327,6 +328,8 @@ def _numbers(dataset: Dataset, name: str, role: Role) -> np.ndarray:
     if not odd.any():
         odd[:] = True
     example = f"{str(texts[odd][0])!r} in {rows(odd)}"
+    if look_like_dates(texts):
+        raise DataError(f"{name} must be {_kind(role)}, and {choices(name, str(texts[0]), labels=False)}")
     if role.kind == "binary":
         remedy = f"State which of two labels is 1: {event_key(name)}" if len(set(texts)) == 2 else _other(name)
     elif odd.all():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesrun.base.dates import CATEGORY, as_time
 from bayesrun.data.hints import listed, missing, nearest, override, rows
 from bayesrun.data.label_order import set_event, set_order
 from bayesrun.data.left_out import LeftOut, leave_out
@@ -53,6 +54,9 @@ class Arrangement:
     keep
         Arrays and columns that are there for quantities, although no model uses them, or ``all``; a column that is not
         chosen is as the file has it.
+    dates
+        Array (or column) of dates to the unit in which time since the first of them is counted (days, years, ...), or
+        to ``category``.
     by, level
         A column, and the level of it whose rows are the dataset.
     """
@@ -66,6 +70,7 @@ class Arrangement:
     event: Mapping[str, Any] | None = None
     order: Mapping[str, Sequence[Any]] | None = None
     keep: str | Sequence[str] | None = None
+    dates: Mapping[str, Any] | None = None
     by: str | None = None
     level: Any = None
 
@@ -114,6 +119,7 @@ def arrange(table: Dataset, how: Arrangement, used: Collection[str] | None = Non
     kept = _kept(table, chosen, how.keep)
     slots = [*chosen, *(Slot(name, [_part(table, name)]) for name in kept if not _is_among(name, chosen))]
     labels = _index(table, how.index)
+    counted = _count_time(chosen, how, checked)
     dropped = LeftOut()
     if how.drop_missing and strict:
         labels, dropped = leave_out(table, slots, strict, labels, None if used is None else how.index)
@@ -131,7 +137,7 @@ def arrange(table: Dataset, how: Arrangement, used: Collection[str] | None = Non
         part.scaled, part.changed = True, (*part.changed, "standardize")
     found = assemble(table, slots, labels, {id(part) for part in categories}, {slot.name for slot in strict})
     origin = replace(found.origin, gaps=dropped.rows, keep=tuple(kept), read=table.origin.read)
-    return replace(found, origin=origin).noted(*table.origin.notes, *dropped.notes, *_scaled(how, strict))
+    return replace(found, origin=origin).noted(*table.origin.notes, *counted, *dropped.notes, *_scaled(how, strict))
 
 
 def _one_level(table: Dataset, by: str, level: Any) -> Dataset:
@@ -203,6 +209,23 @@ def _cells(part: Part, label: str) -> np.ndarray:
     """Give the cells as the file writes them where it writes this label: 1.1 is another one than 1.10."""
     written = None if part.changed else part.written
     return written if written is not None and label in written.tolist() else texts(part)
+
+
+def _count_time(slots: list[Slot], how: Arrangement, checked: set[int]) -> list[str]:
+    """Make time of dates, or note that they are labels; return what is said of them."""
+    notes = []
+    for name, wanted in (how.dates or {}).items():
+        for part in _resolve(slots, name, "dates"):
+            if wanted == CATEGORY:
+                part.meant = True
+                continue
+            with _doubtful(part, checked):
+                if not holds_text(part):
+                    raise DataError(f"data.dates: {part.column} holds numbers; wanted a column of dates")
+                part.values, told = as_time(part.column, texts(part), wanted)
+                part.levels, part.written, part.changed = None, None, (*part.changed, told)
+                notes += [f"{part.column}: {told}"] if id(part) in checked else []
+    return notes
 
 
 def _rank(slots: list[Slot], how: Arrangement, checked: set[int]) -> None:

@@ -70,6 +70,7 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
     decimal: str | None = None,
     thousands: str | None = None,
     comment: str | None = None,
+    dates: Mapping[str, Any] | None = None,
     by: str | None = None,
     level: Any = None,
 ) -> Dataset:
@@ -84,7 +85,7 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
         ``csv``, ``parquet``, ``json`` (a list of records, or an object of columns) or ``netcdf``. None: by suffix.
     separator
         Between the columns of a csv file. None: a tab for .tsv; for others what parts all rows of the file alike.
-    columns, index, categories, transform, standardize, drop_missing, event, order, keep, by, level
+    columns, index, categories, transform, standardize, drop_missing, event, order, keep, dates, by, level
         See `bayesrun.data.columns.Arrangement`.
     name
         Of the dataset. None: the file's name without its suffix.
@@ -110,7 +111,9 @@ def read(  # noqa: PLR0913 - each parameter is a key of the config
     DataError
         If the file is missing or unreadable, or a column is not there or cannot be used as asked.
     """
-    how = Arrangement(columns, index, categories, transform, standardize, drop_missing, event, order, keep, by, level)
+    how = Arrangement(
+        columns, index, categories, transform, standardize, drop_missing, event, order, keep, dates, by, level
+    )
     return opened(path, format, separator, name, missing, encoding, decimal, thousands, comment, how).arrays()
 
 

@@ -43,6 +43,7 @@ def save(dataset: Dataset, path: Path) -> None:
         "ordered": list(dataset.ordered),
         "notes": list(dataset.origin.notes),
         "changed": dict(dataset.origin.changed),
+        "meant": list(dataset.origin.meant),
         "coords": {dim: [_label(label) for label in labels] for dim, labels in dataset.coords.items()},
     }
     variables: dict[str, xr.Variable] = {}
@@ -89,7 +90,11 @@ def load(path: Path) -> Dataset:
         description["name"],
         description["citation"],
         tuple(description.get("ordered", ())),
-        Origin(tuple(description.get("notes", ())), description.get("changed", {})),
+        Origin(
+            tuple(description.get("notes", ())),
+            description.get("changed", {}),
+            meant=tuple(description.get("meant", ())),
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesrun.base.dates import choices, dates_key, look_like_dates
 from bayesrun.base.spelling import EXACT, known_order
 from bayesrun.data.hints import missing, override
 from bayesrun.data.number_marks import doubt, looks_like_number
@@ -29,7 +30,7 @@ class Part:
     """One column on its way into an array.
 
     `levels` are the labels of a column that came already coded, `written` the cells of a column of numbers as the file
-    has them, and `changed` names what was done to its numbers.
+    has them, `changed` names what was done to its numbers, and `meant` says that the user wants labels of it.
     """
 
     column: str
@@ -42,6 +43,7 @@ class Part:
     mean: float = 0.0
     scale: float = 1.0
     scaled: bool = False
+    meant: bool = False
 
 
 @dataclass
@@ -224,7 +226,7 @@ def assemble(
         dims=dims,
         coords=coords,
         ordered=ordered,
-        origin=_origin(table, slots, arrays, levels, used),
+        origin=_origin(table, slots, arrays, levels, used, coded),
     )
 
 
@@ -234,6 +236,7 @@ def _origin(
     arrays: Mapping[str, np.ndarray],
     levels: Mapping[str, tuple[Any, ...]],
     used: Collection[str],
+    coded: set[int],
 ) -> Origin:
     """Carry from columns to arrays how they came about."""
     told = {name: labels for name, labels in levels.items() if name in used}
@@ -260,10 +263,16 @@ def _origin(
         notes=(
             *(_alike(name, labels, arrays[name]) for name, labels in told.items() if _doubtful(labels)),
             *(note for name, labels in told.items() for note in _near(name, labels)),
+            *(
+                _dated(name, labels)
+                for name, labels in told.items()
+                if not single[name].meant and look_like_dates(labels)
+            ),
         ),
         changed={name: text for name, text in changed.items() if text},
         absent={name: text for name, text in absent.items() if text},
         written=words,
+        meant=tuple(slot.name for slot in slots if any(part.meant or id(part) in coded for part in slot.parts)),
     )
 
 
@@ -284,6 +293,11 @@ def _alike(name: str, labels: tuple[Any, ...], coded: np.ndarray) -> str:
     told = ", ".join(f"{label!r} in {int((coded == labels.index(label)).sum())} rows" for label in _doubtful(labels))
     words = ",".join(f'"{word}"' for word in ("", *_doubtful(labels)))
     return f"{name}: {told} taken as a label; if it stands for a missing value: 'data.missing=[{words}]'"
+
+
+def _dated(name: str, labels: tuple[Any, ...]) -> str:
+    """Say that dates are taken as labels."""
+    return f"{name}: {len(labels)} dates are labels here; as time since the first: {dates_key(name, 'days')}"
 
 
 def _near(name: str, labels: tuple[Any, ...]) -> list[str]:
@@ -329,6 +343,10 @@ def _stacked(slot: Slot, used: bool) -> np.ndarray:
 
 def _stack(slot: Slot) -> np.ndarray:
     text = [part for part in slot.parts if holds_text(part)]
+    dates = next((part for part in text if look_like_dates(part.levels or part.values)), None)
+    if dates is not None:
+        way = "model=formula takes labels too"
+        raise DataError(f"{slot.name} takes numbers, and {choices(dates.column, example(dates), labels=False)}; {way}")
     if text:
         rest: list[str] = [part.column for part in slot.parts if not holds_text(part)]
         raise DataError(

@@ -17,6 +17,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from pymc.util import treelist
 
+from bayesrun.base.dates import choices, look_like_dates
 from bayesrun.base.spelling import EXACT, known_order
 from bayesrun.errors import ConfigError, DataError
 
@@ -34,6 +35,9 @@ _REAL_FAMILIES: Final = {"gaussian", "t", "laplace", "asymmetriclaplace", "exgau
 
 _LARGEST: Final = 2**31 - 1
 """PyMC keeps whole numbers in 32 bits, and larger ones would wrap."""
+
+MANY_ROWS: Final = 10
+"""Fewer rows may well have a label each."""
 
 DATA: Final[dict[str, Role]] = {}
 """Empty: the formula names the columns it needs, and `build` checks that the dataset has them."""
@@ -104,6 +108,7 @@ def build(
     _check_columns(formula, names, data)
     groups, factors = _labels_meant(formula)
     _check_factors(formula, factors, data)
+    _check_labels(formula, names - factors - {outcome}, data)
     frame = _frame(data, names, factors, names - groups - {outcome})
     if len(frame) == 1:
         raise DataError(f"model.formula={formula!r}: the data have one row, from which nothing can be learned")
@@ -234,6 +239,23 @@ def _check_factors(formula: str, factors: set[str], data: Dataset) -> None:
             raise DataError(
                 f"model.formula={formula!r} takes {name} as labels, and its numbers are as large as "
                 f"{abs(data[name]).max():.17g}: fractions of that size do not tell neighbours apart. Write them as text"
+            )
+
+
+def _check_labels(formula: str, covariates: set[str], data: Dataset) -> None:
+    """Refuse dates as labels, and labels that hardly two rows share, unless that is what the user says."""
+    for name in sorted(covariates - set(data.origin.meant)):
+        levels = _levels(data, name)
+        if levels is None:
+            continue
+        if look_like_dates(levels):
+            raise DataError(f"model.formula={formula!r}: {choices(name, str(levels[0]))}")
+        count = len(data[name])
+        if count >= MANY_ROWS and 2 * len(levels) > count:
+            raise DataError(
+                f"model.formula={formula!r}: {name} has {len(levels)} labels in {count} rows, such as "
+                f"{str(levels[0])!r}, and each would have a coefficient. Let intercepts vary: (1|{name}); leave it "
+                f"out; or say that it is meant: 'data.categories=[{name}]'"
             )
 
 

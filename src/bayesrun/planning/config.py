@@ -56,7 +56,7 @@ NUMBERS: Mapping[type, tuple[str, ...]] = {
 }
 """Fields that are numbers: pydantic would take true for 1."""
 
-REPLACED = ("columns", "transform", "event", "order")
+REPLACED = ("columns", "transform", "event", "order", "dates")
 """Mappings of the data config that a mapping on the command line replaces."""
 
 SAFE_NAME = re.compile(r"[\w+-][\w+.-]*")

@@ -68,6 +68,8 @@ class Origin:
         Column name to the headers of the file that all come down to it.
     keep
         Arrays that are stored whether a model uses them or not.
+    meant
+        Arrays that the user says are labels.
     read
         Keys of the data config, and the values that they would have, if what was found in the file were stated.
     """
@@ -79,6 +81,7 @@ class Origin:
     gaps: tuple[str, ...] = ()
     twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep: tuple[str, ...] = ()
+    meant: tuple[str, ...] = ()
     read: Mapping[str, str] = field(default_factory=dict)
 
 
