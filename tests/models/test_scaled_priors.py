@@ -5,12 +5,10 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from bayesrun.errors import ConfigError, DataError
+from bayesrun.errors import DataError
 from bayesrun.models import linear, logistic, multiple_regression
 from bayesrun.types import Dataset
 from model_oracles import assert_density, mode
-
-SCALED = {"priors": "scaled"}
 
 
 def table(n=50, *, binary=False, unit=1.0, shift=0.0):
@@ -35,7 +33,7 @@ def test_the_densities_are_those_that_rstanarm_states():
             + stats.norm.logpdf(d["y"], mu, v["sigma"]).sum()
         )
 
-    assert_density(linear.build(d, **SCALED), expected)
+    assert_density(linear.scaled(d), expected)
 
     def standard(v):
         z = (d["X"] - d["X"].mean(axis=0)) / of
@@ -46,7 +44,7 @@ def test_the_densities_are_those_that_rstanarm_states():
             + stats.norm.logpdf(d["y"], v["a"] + z @ v["beta"], v["sigma"]).sum()
         )
 
-    assert_density(multiple_regression.build(d, **SCALED), standard)
+    assert_density(multiple_regression.scaled(d), standard)
     b = table(binary=True)
 
     def binary(v):
@@ -57,14 +55,14 @@ def test_the_densities_are_those_that_rstanarm_states():
             - np.logaddexp(0.0, np.where(b["y"] == 1, -log_odds, log_odds)).sum()
         )
 
-    assert_density(logistic.build(b, **SCALED), binary)
+    assert_density(logistic.scaled(b), binary)
 
 
 def test_raw_units_are_estimated_as_by_least_squares():
     """The mode is near least squares (sigma too, which the default prior of an outcome near 1 pulls down)."""
     d = table()
     fit = sm.OLS(d["y"], sm.add_constant(d["X"])).fit()
-    found = mode(linear.build(d, **SCALED))
+    found = mode(linear.scaled(d))
     np.testing.assert_allclose(found["alpha"], fit.params[0], rtol=0.03)
     np.testing.assert_allclose(found["beta"], fit.params[1:], atol=0.15 * fit.bse[1:].max(), rtol=0.03)
     assert abs(found["sigma"] / np.sqrt(fit.scale) - 1.0) < 0.05
@@ -72,9 +70,7 @@ def test_raw_units_are_estimated_as_by_least_squares():
 
 
 def test_a_change_of_unit_changes_nothing_else():
-    one, other = (
-        mode(linear.build(table(unit=unit, shift=shift), **SCALED)) for unit, shift in ((1.0, 0.0), (50.0, -7.0))
-    )
+    one, other = (mode(linear.scaled(table(unit=unit, shift=shift))) for unit, shift in ((1.0, 0.0), (50.0, -7.0)))
     for name in ("beta", "sigma"):
         np.testing.assert_allclose(other[name], 50.0 * one[name], rtol=1e-3)
     np.testing.assert_allclose(other["alpha_at_mean"], 50.0 * one["alpha_at_mean"] - 7.0, rtol=1e-3)
@@ -83,28 +79,17 @@ def test_a_change_of_unit_changes_nothing_else():
 def test_what_is_worked_out_is_written_for_people():
     d = table()
     s, of = d["y"].std(ddof=1), d["X"].std(axis=0, ddof=1)
-    assert linear.scaled_priors(d, **SCALED) == [
+    assert linear.scaled_priors(d) == [
         f"alpha_at_mean ~ Normal({d['y'].mean():.4g}, {2.5 * s:.4g})",
         f"beta[year] ~ Normal(0, {2.5 * s / of[0]:.4g}), beta[acid] ~ Normal(0, {2.5 * s / of[1]:.4g})",
         f"sigma ~ Exponential(rate {1 / s:.4g})",
     ]
-    assert logistic.scaled_priors(table(binary=True), **SCALED)[0] == "alpha_at_mean ~ Normal(0, 2.5)"
-    assert multiple_regression.scaled_priors(d, **SCALED)[1] == f"every beta ~ Normal(0, {2.5 * s:.4g})"
-    for module in (linear, logistic, multiple_regression):
-        assert module.scaled_priors(d) == []
-
-
-@pytest.mark.parametrize("module", [linear, logistic, multiple_regression])
-def test_other_words_and_numbers_beside_scaled_priors_are_refused(module):
-    d = table(binary=module is logistic)
-    with pytest.raises(ConfigError, match=r"model\.priors='wide': want default or scaled"):
-        module.build(d, priors="wide")
-    with pytest.raises(ConfigError, match=r"model\.beta_sigma=3\.0 would not count; leave beta_sigma out"):
-        module.build(d, beta_sigma=3.0, priors="scaled")
+    assert logistic.scaled_priors(table(binary=True))[0] == "alpha_at_mean ~ Normal(0, 2.5)"
+    assert multiple_regression.scaled_priors(d)[1] == f"every beta ~ Normal(0, {2.5 * s:.4g})"
 
 
 def test_an_outcome_of_one_value_is_refused():
     d = table()
     still = Dataset({"y": np.full(50, 3.0), "X": d["X"]}, coords=d.coords)
     with pytest.raises(DataError, match="y has one value only"):
-        linear.build(still, **SCALED)
+        linear.scaled(still)

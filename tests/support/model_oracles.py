@@ -13,6 +13,8 @@ from pytensor.compile.mode import Mode
 from scipy.optimize import minimize
 
 from bayesrun.data import conform, shipped
+from bayesrun.planning.prior_choice import with_priors
+from bayesrun.types import Target
 from places import CONF
 
 if TYPE_CHECKING:
@@ -28,10 +30,11 @@ Values = dict[str, np.ndarray]
 
 
 def model_config(name: str) -> tuple[str, str, dict[str, Any]]:
-    """The default data, the target and the parameters that conf/model/NAME.yaml states."""
+    """The default data, the target and the parameters that conf/model/NAME.yaml states, with default priors."""
     config = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text())
     first = config.pop("defaults")[0]
-    return first["override /data@_global_.data"], config.pop("_target_"), config
+    chosen = with_priors("model", Target(name, config.pop("_target_"), config))
+    return first["override /data@_global_.data"], chosen.path, dict(chosen.params)
 
 
 def default_data(name: str) -> Dataset:

@@ -5,7 +5,6 @@ It builds no model.
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from bayesrun.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from bayesrun.types import Dataset
 
@@ -27,7 +26,6 @@ __all__ = [
     "positive",
     "spread",
     "standard_scores",
-    "uses_scaled",
     "without_planned_ends",
 ]
 
@@ -78,38 +76,8 @@ def positive(name: str, value: float) -> np.float64:
     return result
 
 
-def uses_scaled(build: Callable[..., Any], priors: str, given: Mapping[str, float]) -> bool:
-    """Say whether the priors of a model are to be worked out from the scales of its data.
-
-    Parameters
-    ----------
-    build
-        The model's builder, whose arguments have the defaults.
-    priors
-        ``default`` or ``scaled``.
-    given
-        The numbers of the priors, which count for ``default`` alone.
-
-    Raises
-    ------
-    ConfigError
-        If the word is another one, or ``scaled`` comes with numbers of its own.
-    """
-    if priors == "default":
-        return False
-    if priors != "scaled":
-        raise ConfigError(f"model.priors={priors!r}: want default or scaled")
-    parameters = inspect.signature(build).parameters
-    if own := [name for name, value in given.items() if value != parameters[name].default]:
-        raise ConfigError(
-            f"model.priors=scaled works its numbers out from the data, and model.{own[0]}={given[own[0]]!r} would not "
-            f"count; leave {', '.join(own)} out, or choose model.priors=default"
-        )
-    return True
-
-
 def spread(values: np.ndarray, role: str) -> np.ndarray:
-    """Return the standard deviation of each column (with n - 1).
+    """Return the standard deviation of each column (with n - 1), by which priors are scaled.
 
     Raises
     ------
@@ -122,12 +90,13 @@ def spread(values: np.ndarray, role: str) -> np.ndarray:
     return found
 
 
-def normals(name: str, mean: float, sigmas: np.ndarray, labels: Sequence[Any] = ()) -> str:
+def normals(name: str, mean: float, sigmas: np.ndarray | float, labels: Sequence[Any] = ()) -> str:
     """Write normal priors for people, such as ``beta[age] ~ Normal(0, 1.2)``."""
     if not labels:
         return f"{name} ~ Normal({mean:.4g}, {float(sigmas):.4g})"
     return ", ".join(
-        f"{name}[{label}] ~ Normal({mean:.4g}, {sigma:.4g})" for label, sigma in zip(labels, sigmas, strict=True)
+        f"{name}[{label}] ~ Normal({mean:.4g}, {sigma:.4g})"
+        for label, sigma in zip(labels, np.atleast_1d(sigmas), strict=True)
     )
 
 

@@ -18,6 +18,7 @@ from bayesrun.planning.misspecification import check_compared, check_pair
 from bayesrun.planning.model_check import build, build_model, check_other, source_of
 from bayesrun.planning.option_types import shell
 from bayesrun.planning.posterior_sbc import check_same_model, doubts, facts_of
+from bayesrun.planning.prior_choice import with_priors
 from bayesrun.types import Cell, CheckedCell, DiagnosticsOptions, Original, Simulation, StudyOptions, Target, digest
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
 
     problems: dict[str, None] = dict.fromkeys(_refused(study, checked.cells))
     notes = _noted_rules(checked, study, problems)
-    generator = settings.generator
+    generator = settings.generator and with_priors("study.generator", settings.generator)
     if generator is None and study.kind != "sbc":
         problems |= dict.fromkeys(_unpaired(checked.cells))
     if problems:

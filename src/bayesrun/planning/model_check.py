@@ -18,6 +18,7 @@ from bayesrun.base.source_code import executed, source_digest
 from bayesrun.errors import BayesrunError, ConfigError, DataError
 from bayesrun.planning.casts import casts, is_masked, masked, watched
 from bayesrun.planning.columns_read import Read, noted, with_scales
+from bayesrun.planning.prior_choice import SCALED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -228,10 +229,9 @@ def _unread(name: str, dataset: Dataset, read: Read) -> list[str]:
 
 
 def _scaled(builder: Callable[..., Any], target: Target, dataset: Dataset) -> list[str]:
-    """Say which priors a model works out from the data, where its module has a function `scaled_priors`."""
-    told = module_constant(builder, "scaled_priors", None)
-    found = list(told(dataset, **target.params)) if told is not None else []
-    return [f"model={target.name}: {SCALED_PRIORS}{', '.join(found)}"] if found else []
+    """Say which priors a model takes from the data, where its module has a function `scaled_priors`."""
+    told = module_constant(builder, "scaled_priors", None) if target.path.endswith(f".{SCALED}") else None
+    return [] if told is None else [f"model={target.name}: {SCALED_PRIORS}{', '.join(told(dataset))}"]
 
 
 def _imputed(model: pm.Model, name: str) -> list[str]:

@@ -23,6 +23,7 @@ from bayesrun.planning.columns_read import noted
 from bayesrun.planning.keys import of_data
 from bayesrun.planning.loaded_data import DESIGN, NOTHING, Loaded, given, load_data, opened
 from bayesrun.planning.model_check import Built, build, build_model, check_discrete, probe, undoable
+from bayesrun.planning.prior_choice import with_priors
 from bayesrun.planning.sampler_needs import Lacks, check_needs
 from bayesrun.types import Cell, CheckedCell, DispatchOptions, Observed, Plan, Role, Target, canonical_json
 
@@ -263,8 +264,9 @@ class _Once:
 
 
 def _bound(node: str, target: Target) -> tuple[Callable[..., Any], Target]:
-    function = import_target(node, target.path)
-    return function, bind(node, function, target, int(takes_data(function)))
+    chosen = with_priors(node, target)
+    function = import_target(node, chosen.path)
+    return function, bind(node, function, chosen, int(takes_data(function)))
 
 
 def _check_roles(roles: Mapping[str, Role], data: Target, name: str) -> None:
@@ -442,10 +444,9 @@ def last_checks(plan: Plan, checked: Checked, dispatch: DispatchOptions, folder:
     problems: dict[str, None] = {}
     by_label = checked.by_label()
     probed: dict[int, str] = {}
-    for batch in plan.batches:
-        if all(spec.key in plan.kept for spec in batch.specs):
-            continue  # nothing is drawn
-        model, name = checked.models[batch.label], by_label[batch.label].model.name
+    drawn = (spec.cell for batch in plan.batches for spec in batch.specs if spec.key not in plan.kept)
+    for label in dict.fromkeys(drawn):
+        model, name = checked.models[label], by_label[label].model.name
         try:
             if id(model) not in probed:
                 probed[id(model)] = name
