@@ -125,6 +125,7 @@ def _fit_group(
     A gradient that is not finite makes the ELBO NaN. Datasets of which it became so are fitted again, from the same
     seeds, by the guarded form of the density; `spent` are the seconds that such datasets took before.
     """
+    from bayesrun.samplers.lanes.agreement import by_itself
     from bayesrun.samplers.lanes.ascent import Schedule, Task, ascent, climb
     from bayesrun.samplers.lanes.starts import drawn_start
     from bayesrun.samplers.lanes.to_xarray import Moulds
@@ -133,6 +134,8 @@ def _fit_group(
     program = ascent(
         density, density.shapes(members[0].surveyed), options.extra.get("obj_n_mc", 1), options.draws * options.chains
     )
+    in_jax = partial(by_itself, density)
+    density.agreement.at_start(in_jax)
     compile_seconds = (seconds + time.perf_counter() - begin) / len(members)
     averaged = max(1, int(options.iterations * variational.AVERAGED))
     schedule = Schedule(options.iterations, averaged, options.learning_rate)
@@ -153,12 +156,19 @@ def _fit_group(
             elif found.failed:
                 yield member.index, variational.became_nan(f" in iteration {found.elbo.size + 1}.", options)
             else:
+                density.agreement.where_visited(_around(found), in_jax)
                 whole = found._replace(seconds=found.seconds + before.get(member.index, 0.0))
                 yield member.index, _settled(program, moulds, member, whole, options, compile_seconds)
     if again and density.second:
         begin = time.perf_counter()
         other, gone = density.second(), {member.index: seconds for member, seconds in again.items()}
         yield from _fit_group(options, timeout, other, list(again), time.perf_counter() - begin, gone)
+
+
+def _around(found: Found) -> np.ndarray:
+    """Return positions of the approximation: its mean, and all coordinates two standard deviations to one side."""
+    scale = np.logaddexp(0.0, found.rho)
+    return np.stack([found.mu, found.mu - 2.0 * scale, found.mu + 2.0 * scale])
 
 
 def _late(found: Found, timeout: float, options: SamplerOptions) -> FitTimeoutError:

@@ -54,6 +54,7 @@ def density(logp, size):
         constrain=lambda z, arguments: {"z": z},
         log_likelihood=lambda z, arguments: {},
         start=lambda jitter, arguments: jitter,
+        agreement=None,
     )
 
 

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import pytensor.tensor as pt
 from pymc.initial_point import make_initial_point_expression
-from pytensor.compile.mode import Mode, get_mode
+from pytensor.compile.mode import get_mode
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant
 from pytensor.graph.fg import FunctionGraph
@@ -31,6 +31,7 @@ from pytensor.tensor.random.type import RandomGeneratorType, RandomType
 
 from bayesrun.errors import FitError
 from bayesrun.samplers import groups
+from bayesrun.samplers.lanes.agreement import AGREEMENT, REFERENCE, REMEDY, Agreement, quick
 from bayesrun.samplers.lanes.graphs import Survey, replace_leaves, survey
 from bayesrun.samplers.lanes.guards import guarded, may_be_guarded
 from bayesrun.samplers.lanes.rewrites import simplify, substitute
@@ -43,10 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Density", "density_alone", "derive"]
 
-PLAIN = Mode(linker="py", optimizer="fast_compile")
-"""How a few values are computed for comparison: in Python, because compiling would cost more."""
-AGREEMENT = 1e-6
-"""Largest relative difference from PyMC's own log density that is put down to rounding."""
 OTHER_SAMPLERS = "sampler=metropolis and sampler=smc take it, and sampler=nuts if all free variables are continuous"
 
 UNTRACEABLE = (jax.errors.JAXTypeError, jax.errors.JAXIndexError, NotImplementedError, TypeError, ValueError)
@@ -80,6 +77,8 @@ class Density:
         ``(z, arguments)`` to the pointwise log-likelihood by observed variable.
     start
         ``(jitter, arguments)`` to the initial point, z moved by jitter (n,); None if starts are drawn from a prior.
+    agreement
+        What is known of it against PyMC's own.
     deterministics
         Names of those of the variables that are Deterministics.
     second
@@ -96,6 +95,7 @@ class Density:
     constrain: Callable[[jax.Array, Arrays], Named]
     log_likelihood: Callable[[jax.Array, Arrays], Named]
     start: Callable[[jax.Array, Arrays], jax.Array] | None
+    agreement: Agreement
     deterministics: tuple[str, ...] = ()
     second: Callable[[], Density] | None = None
 
@@ -126,7 +126,8 @@ def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] =
     varying
         Indices of the leaves that become arguments. The rest stay constants.
     others
-        Models of other datasets of equal form, with which the result is checked against PyMC at random points.
+        Models of other datasets of equal form, with which the result is held against PyMC at a random point each; for
+        its own dataset that is done later, at many (`Density.agreement`).
 
     Raises
     ------
@@ -136,10 +137,10 @@ def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] =
     """
     _refuse_discrete(model)
     surveyed = survey(model)
-    points = [_oracle(one, seed) for seed, one in enumerate((model, *others))]
-    shapes = [np.shape(value) for value in points[0][0].values()]
-    lengths = {name: tuple(map(int, shape)) for name, shape in model.eval_rv_shapes().items()}
     values = tuple(surveyed.leaves[index].value for index in varying)
+    agreement = Agreement(model, values, lambda terms: _function([position], [], _placed(terms, parts)))
+    shapes = agreement.shapes
+    lengths = {name: tuple(map(int, shape)) for name, shape in model.eval_rv_shapes().items()}
     arguments = [pt.tensor(f"argument{i}", dtype=a.dtype, shape=a.shape) for i, a in enumerate(values)]
     replace_leaves(surveyed, dict(zip(varying, arguments, strict=True)))
 
@@ -165,15 +166,9 @@ def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] =
         log_likelihood=lambda z, given: dict(zip(observed, pointwise(z, *given), strict=True)),
         start=start,
         deterministics=tuple(name for name in names if name not in {rv.name for rv in model.free_RVs}),
+        agreement=agreement,
     )
-    value = jax.jit(lambda z, given: density.log_density(z, density.prepare(given)))
-    for one, (point, expected) in zip((surveyed, *map(survey, others)), points, strict=True):
-        z = np.concatenate([np.ravel(part) for part in point.values()])
-        try:
-            found = float(value(z, density.arguments(one)))
-        except UNTRACEABLE as error:
-            raise FitError(f"the model cannot be put into JAX ({_first_line(error)}); {OTHER_SAMPLERS}") from error
-        _compare(found, expected)
+    _check(density, surveyed, others)
     return replace(density, second=_second(density, graph))
 
 
@@ -238,23 +233,37 @@ def _refuse_discrete(model: pm.Model) -> None:
         )
 
 
-def _oracle(model: pm.Model, seed: int) -> tuple[dict[str, np.ndarray], float]:
-    """Return a random point near the initial one and PyMC's own log density there."""
+def _check(density: Density, surveyed: Survey, others: Sequence[pm.Model]) -> None:
+    """Trace the density, and hold its value for other datasets against PyMC's own."""
+
+    def value(z: jax.Array, given: Arrays) -> jax.Array:
+        return density.log_density(z, density.prepare(given))
+
+    try:
+        jax.eval_shape(value, jax.ShapeDtypeStruct((density.size,), np.float64), density.arguments(surveyed))
+    except UNTRACEABLE as error:
+        raise FitError(f"the model cannot be put into JAX ({_first_line(error)}); {OTHER_SAMPLERS}") from error
+    compiled = jax.jit(value, compiler_options=quick())
+    for seed, other in enumerate(others, start=1):
+        z, expected = _oracle(other, seed)
+        _compare(float(compiled(z, density.arguments(survey(other)))), expected)
+
+
+def _oracle(model: pm.Model, seed: int) -> tuple[np.ndarray, float]:
+    """Return a random point near the initial one, and PyMC's own log density there."""
     rng = np.random.default_rng(seed)
     point = {
         name: np.asarray(value + 0.2 * rng.standard_normal(np.shape(value)), dtype=np.float64)
         for name, value in model.initial_point(seed).items()
     }
+    z = np.concatenate([np.ravel(part) for part in point.values()])
     with np.errstate(all="ignore"):
-        return point, float(model.compile_logp(mode=PLAIN)(point))
+        return z, float(model.compile_logp(mode=REFERENCE)(point))
 
 
 def _compare(found: float, expected: float) -> None:
     if not np.isclose(found, expected, rtol=AGREEMENT, atol=AGREEMENT, equal_nan=True):
-        raise FitError(
-            f"the log density in JAX is {found:.10g} where PyMC's own is {expected:.10g}; "
-            "use sampler=nuts for this model, or sampler.engine=numpyro"
-        )
+        raise FitError(f"the log density in JAX is {found:.10g} where PyMC's own is {expected:.10g}; {REMEDY}")
 
 
 def _first_line(error: Exception) -> str:

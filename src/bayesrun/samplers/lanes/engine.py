@@ -16,6 +16,7 @@ import numpy as np
 
 from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.samplers import groups
+from bayesrun.samplers.lanes.agreement import by_itself, by_program
 from bayesrun.samplers.lanes.fleet import SQUARE, Chains, Restart, Work, draw, whole
 from bayesrun.samplers.lanes.program import ATTEMPTS, Program, Settings, program
 from bayesrun.samplers.lanes.same_form import fit_groups
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
+    from bayesrun.samplers.lanes.agreement import Evaluate
     from bayesrun.samplers.lanes.density import Density
     from bayesrun.samplers.lanes.graphs import Survey
     from bayesrun.samplers.lanes.sharing import Member
@@ -136,6 +138,8 @@ def _fit_group(
     """
     begin = time.perf_counter()
     compiled = program(density, _settings(density, options, len(members)), density.shapes(members[0].surveyed))
+    in_jax = partial(_in_jax, density, compiled)
+    density.agreement.at_start(in_jax)
     compile_seconds = (seconds + time.perf_counter() - begin) / len(members)
     by_index = {member.index: member for member in members}
     moulds = Moulds()
@@ -156,6 +160,7 @@ def _fit_group(
         if chains.late:
             yield member.index, _late(chains, timeout or 0.0)
             continue
+        density.agreement.where_visited(chains.z, in_jax)
         attrs: groups.Attributes = {
             "sampler": "numpyro",
             "sampler_version": VERSION,
@@ -172,6 +177,12 @@ def _fit_group(
         begin = time.perf_counter()
         other, left = density.second(), [by_index[index] for index in again]
         yield from _fit_group(options, timeout, other, left, time.perf_counter() - begin, again)
+
+
+def _in_jax(density: Density, compiled: Program) -> Evaluate:
+    """Return what is held against PyMC: what the program computes, in single precision what it is made of."""
+    double = compiled.settings.precision == "float64"
+    return by_program(compiled, density.agreement.arguments) if double else by_itself(density)
 
 
 def _start(density: Density, member: Member) -> Callable[[int, int], np.ndarray] | None:

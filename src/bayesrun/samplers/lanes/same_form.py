@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from bayesrun.errors import FitError
+from bayesrun.samplers.lanes.agreement import AnotherDensity
 from bayesrun.samplers.lanes.sharing import Member, member, reference, shared_density, sharing
 
 if TYPE_CHECKING:
@@ -90,7 +91,14 @@ def _fit_group(
         for one in members if len(members) > 1 else ():
             yield from _fit_group(build, [one], fit)
         return
-    yield from fit(density, members, time.perf_counter() - begin)
+    waiting = {member.index for member in members}
+    try:
+        for index, result in fit(density, members, time.perf_counter() - begin):
+            waiting.remove(index)
+            yield index, result
+    except AnotherDensity as error:
+        for index in sorted(waiting):
+            yield index, FitError(*error.args)
 
 
 def in_turn(found: Results) -> Iterator[xr.DataTree]:
