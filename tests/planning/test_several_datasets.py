@@ -115,6 +115,15 @@ def test_rows_of_a_level_are_those_of_a_file_of_its_own(folder):
         read("all.csv", by="site")
 
 
+def test_a_number_that_two_labels_are_is_no_level(folder):
+    (folder / "codes.csv").write_text("site,y\n01,0\n01,1\n1,2\n1,3\n1,4\n2.5,5\n")
+    for level in (1, 1.0):
+        with pytest.raises(DataError, match=r"data.level: .* is a number, and site has 01, 1, which are this number"):
+            read("codes.csv", by="site", level=level)
+    sizes = [len(read("codes.csv", by="site", level=level)["y"]) for level in ("01", "1", 2.5, "2.5")]
+    assert sizes == [2, 3, 1, 1]
+
+
 def test_a_dim_with_labels_parts_a_matrix():
     table = Dataset(
         {"y": np.arange(6.0).reshape(2, 3), "x": np.arange(3.0), "altitude": np.array([5.0, 6.0])},

@@ -68,7 +68,14 @@ def rows_of(table: Dataset, by: str, level: Any) -> Dataset:
         If the column or the level is not there.
     """
     labels, coded, dim = _coded(table, by)
-    code = next((code for code, label in enumerate(labels) if same_label(label, level)), None)
+    same = [code for code, label in enumerate(labels) if same_label(label, level)]
+    if len(same) > 1:
+        twins = [str(labels[code]) for code in same]
+        raise DataError(
+            f"data.level: {level!r} is a number, and {by} has {listed(twins)}, which are this number; say which as "
+            f"text, such as \"data.level='{twins[0]}'\""
+        )
+    code = same[0] if same else None
     if code is None or not (coded == code).any():
         near = nearest(str(level), map(str, labels))
         hint = f"did you mean data.level={near}? " if near else ""
