@@ -43,6 +43,7 @@ def test_a_value_arrives_as_it_was_meant(typed, meant):
     ("typed", "meant"),
     [
         ("model.formula=y ~ a,y ~ a + (b|c, d)", ["y ~ a", "y ~ a + (b|c, d)"]),
+        ("model.formula=y ~ `a, b`,y ~ a", ["y ~ `a, b`", "y ~ a"]),
         ("model.link=null,(x)", [None, "(x)"]),
         ("model.formula='y ~ a, b','y ~ c'", ["y ~ a, b", "y ~ c"]),
         ("sampler.draws=10,20", [10, 20]),

@@ -106,7 +106,7 @@ def test_rows_of_a_level_are_those_of_a_file_of_its_own(folder):
     assert part.digest() == own.digest()
     assert part.coords["site"] == ("s2",)
     with pytest.raises(
-        DataError, match=r"site has no level 'bad homburgh'; did you mean data.level=Bad Homburg\? There are"
+        DataError, match=r"site has no level 'bad homburgh'; did you mean 'data.level=Bad Homburg'\? There are"
     ):
         read("all.csv", by="site", level="bad homburgh")
     with pytest.raises(

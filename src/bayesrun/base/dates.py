@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -136,7 +137,7 @@ def _ways(words: Sequence[str]) -> dict[str, list[int]]:
     forms = ["ISO8601"] if ISO.fullmatch(words[0]) else [day + time for day in DAYS for time in TIMES]
     found: dict[str, list[int]] = {}
     for form in forms:
-        if form != "ISO8601" and _read(words[:1], form)[0] is None:
+        if form != "ISO8601" and not _is_written(words[0], form):
             continue
         if form == "ISO8601" and not all(ISO.fullmatch(word) for word in words):
             continue
@@ -144,6 +145,15 @@ def _ways(words: Sequence[str]) -> dict[str, list[int]]:
         if all(stamp is not None for stamp in stamps):
             found[form] = [stamp for stamp in stamps if stamp is not None]
     return found
+
+
+def _is_written(word: str, form: str) -> bool:
+    """Whether one word is written in a way: quick, before all are read."""
+    try:
+        datetime.strptime(word, form)
+    except ValueError:
+        return False
+    return True
 
 
 def _read(words: Sequence[str], form: str) -> list[int | None]:

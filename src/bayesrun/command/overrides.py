@@ -34,6 +34,8 @@ MARKS = ("data.separator", "data.decimal", "data.thousands", "data.comment")
 """Keys whose value is a sign, of which the shell may have taken the quotes: ``data.decimal=,``."""
 
 OPENING, CLOSING, QUOTES = "([{", ")]}", "'\""
+NAMING = f"{QUOTES}`"
+"""What encloses a text, or in a formula the name of a column."""
 
 NAMED = re.compile(
     r"^(?P<key>(?!hydra\.)\+{0,2}[A-Za-z_]\w*(?:\.[\w-]+)*)\."
@@ -246,10 +248,10 @@ def _parsed(override: str) -> Any:
 
 
 def _split(value: str) -> list[str]:
-    """Split at commas that are outside brackets and quotes: the values of a sweep."""
+    """Split at commas that are outside brackets, quotes and backticks: the values of a sweep."""
     parts, depth, start, quote = [], 0, 0, ""
     for position, character in enumerate(value):
-        if character in QUOTES and quote in ("", character):
+        if character in NAMING and quote in ("", character):
             quote = "" if quote else character
         depth += 0 if quote else (character in OPENING) - (character in CLOSING)
         if character == "," and depth == 0 and not quote:

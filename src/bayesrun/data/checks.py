@@ -265,7 +265,10 @@ def _formed(dataset: Dataset, name: str, role: Role) -> tuple[np.ndarray, tuple[
     if role.kind == "predictors":
         return _predictors(dataset, name)
     if values.ndim != 1:
-        raise DataError(f"{name} has dims ({', '.join(along)}); wanted one value for each observation. {_other(name)}")
+        raise DataError(
+            f"{name} has dims ({', '.join(along)}); wanted one value for each observation. {_other(name)}"
+            + (f", or take a cell for each label of a dim: data.by={along[-1]}" if values.ndim > 1 else "")
+        )
     if role.kind == "category":
         return _category(dataset, name)
     if role.kind == "binary" and (dataset.labels(name) or values.dtype.kind in "OSUT"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesrun.base.dates import CATEGORY, as_time
-from bayesrun.data.hints import listed, missing, nearest, override, rows
+from bayesrun.data.hints import listed, missing, nearest, override, rows, typed
 from bayesrun.data.label_order import set_event, set_order
 from bayesrun.data.left_out import LeftOut, leave_out
 from bayesrun.data.levels import levels_of, rows_of
@@ -116,6 +116,7 @@ def arrange(table: Dataset, how: Arrangement, used: Collection[str] | None = Non
     chosen = _choose(table, how.columns, used)
     strict = [slot for slot in chosen if used is None or _is_used(slot, used, how)]
     checked = {id(part) for slot in strict for part in slot.parts}
+    _refuse_nested(table, [part.column for slot in strict for part in slot.parts])
     kept = _kept(table, chosen, how.keep)
     slots = [*chosen, *(Slot(name, [_part(table, name)]) for name in kept if not _is_among(name, chosen))]
     labels = _index(table, how.index)
@@ -300,6 +301,15 @@ def _refuse_twins(table: Dataset, chosen: Iterable[str]) -> None:
             )
 
 
+def _refuse_nested(table: Dataset, used: Iterable[str]) -> None:
+    for column in used:
+        if column in table.origin.nested:
+            raise DataError(
+                f"column {column} holds {table.origin.nested[column]} in its cells; wanted one value in each. "
+                f"Write a row or a column for each of their values, or choose others: {override({'y': 'COLUMN'})}"
+            )
+
+
 def _replaced(value: str | list[str], near: Mapping[str, str | None]) -> str | list[str]:
     fixed = [near.get(column) or column for column in _names(value)]
     return fixed[0] if isinstance(value, str) else fixed
@@ -330,7 +340,7 @@ def _index(table: Dataset, index: str | None) -> np.ndarray | None:
         return None
     if not _has(table, index):
         near = nearest(index, _known(table))
-        hint = f"did you mean data.index={near}? " if near else ""
+        hint = f"did you mean {typed('data.index', near)}? " if near else ""
         raise DataError(f"data.index: the data have no column {index!r}; {hint}There are {listed(_known(table))}")
     _refuse_twins(table, [index])
     part = _part(table, index)

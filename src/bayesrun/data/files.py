@@ -48,6 +48,8 @@ FORMATS: Mapping[str, str] = {
 MOST_LABELS = 10_000
 """A column of fractions with more distinct cells is a measurement: how its cells are written is not kept."""
 
+SECONDS_A_DAY = 86400.0
+
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 
 
@@ -358,7 +360,11 @@ def _parquet(path: Path, missing: str | Sequence[str] | None) -> Dataset:
 
     frame = pd.read_parquet(path, engine="pyarrow")
     named = [level for level in frame.index.names if level is not None]
-    return _from_frame(frame.reset_index() if named else frame, missing)
+    if not named:
+        return _from_frame(frame, missing)
+    taken = {str(column).strip() for column in frame.columns}
+    names = [f"{name}_index" if str(name).strip() in taken else name for name in frame.index.names]
+    return _from_frame(frame.reset_index(names=[name or f"level_{i}" for i, name in enumerate(names)]), missing)
 
 
 def _json(path: Path, missing: str | Sequence[str] | None) -> Dataset:
@@ -431,10 +437,16 @@ def _from_frame(
     coords: dict[str, tuple[Any, ...]] = {}
     absent: dict[str, str] = {}
     written: dict[str, np.ndarray] = {}
-    ordered = []
+    nested: dict[str, str] = {}
+    ordered, notes = [], []
     headers = headers or [str(column) for column in frame.columns]
     for position, header in enumerate(headers):
         series, name = frame.iloc[:, position], header.strip()
+        if series.dtype.kind == "m":
+            series = series.dt.total_seconds() / SECONDS_A_DAY
+            notes.append(f"{name}: a length of time, read in days")
+        if series.dtype == object and (kinds := _nested(series)):
+            nested[name] = kinds
         if series.dtype.name == "category":
             arrays[name] = series.cat.codes.to_numpy().astype(np.int64)
             coords[name] = tuple(str(label) for label in series.cat.categories)
@@ -447,8 +459,16 @@ def _from_frame(
             written |= {} if spelt is None else {name: spelt}
             told = counted(word for word, gap in zip(words.iloc[:, position], series.isna(), strict=True) if gap)
         absent |= {name: told} if told else {}
-    origin = Origin(absent=absent, written=written, twins=_twins(headers))
+    origin = Origin(tuple(notes), absent=absent, written=written, twins=_twins(headers), nested=nested)
     return Dataset(arrays, dict.fromkeys(arrays, ("obs",)), coords, ordered=tuple(ordered), origin=origin)
+
+
+def _nested(series: pd.Series[Any]) -> str:
+    """Name what the cells of a column hold where they are no single values; empty where they are."""
+    cell = next((cell for cell in series if isinstance(cell, (list, tuple, set, Mapping, np.ndarray, bytes))), None)
+    if cell is None:
+        return ""
+    return "bytes" if isinstance(cell, bytes) else "mappings" if isinstance(cell, Mapping) else "lists"
 
 
 def _spelt(words: pd.Series[Any], values: np.ndarray) -> np.ndarray | None:

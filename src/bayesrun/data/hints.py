@@ -13,7 +13,18 @@ from bayesrun.base.messages import few
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["event_key", "keep_key", "listed", "missing", "nearest", "order_key", "override", "rows"]
+__all__ = [
+    "event_key",
+    "keep_key",
+    "labels_key",
+    "listed",
+    "missing",
+    "nearest",
+    "order_key",
+    "override",
+    "rows",
+    "typed",
+]
 
 # A message is a few lines: beyond this many names or rows it says how many there are
 _SHOWN_NAMES = 20
@@ -91,6 +102,17 @@ def event_key(name: str) -> str:
 def keep_key(names: Iterable[str]) -> str:
     """Write how columns are kept that no model uses: ``'data.keep=[age,sex]'``, quotes included."""
     return f"'data.keep=[{','.join(map(_word, names))}]'"
+
+
+def labels_key(name: str) -> str:
+    """Write how a column is said to hold labels: ``'data.categories=[age]'``, quotes included."""
+    return f"'data.categories=[{_word(name)}]'"
+
+
+def typed(key: str, name: object) -> str:
+    """Write a key and a name as they are typed; one with blanks and the like needs quotes for the shell."""
+    text = f"{key}={name}"
+    return text if re.fullmatch(r"[\w.=-]+", text) else f"'{text}'"
 
 
 def order_key(name: str, labels: Iterable[object]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bayesrun.data.hints import listed, missing, nearest
+from bayesrun.data.hints import listed, missing, nearest, typed
 from bayesrun.data.parts import OBS, codes
 from bayesrun.data.words import same_label
 from bayesrun.errors import DataError
@@ -78,7 +78,7 @@ def rows_of(table: Dataset, by: str, level: Any) -> Dataset:
     code = same[0] if same else None
     if code is None or not (coded == code).any():
         near = nearest(str(level), map(str, labels))
-        hint = f"did you mean data.level={near}? " if near else ""
+        hint = f"did you mean {typed('data.level', near)}? " if near else ""
         raise DataError(f"data.level: {by} has no level {str(level)!r}; {hint}There are {listed(labels)}")
     keep = coded == code
     single = by not in table.arrays  # of a dim with labels, one place is left
@@ -128,10 +128,18 @@ def _coded(table: Dataset, by: str) -> tuple[tuple[Any, ...], np.ndarray, str]:
         raise DataError(f"data.by: got {by!r}; wanted the name of one column: data.by=COLUMN")
     if by not in table.arrays and by in table.coords:
         return tuple(table.coords[by]), np.arange(len(table.coords[by])), by
+    if by not in table.arrays and by in table.dim_names():
+        sizes = [
+            size
+            for name, array in table.arrays.items()
+            for dim, size in zip(table.dims.get(name, (OBS,)), array.shape, strict=False)
+            if dim == by
+        ]
+        return tuple(range(max(sizes, default=0))), np.arange(max(sizes, default=0)), by
     if by not in table.arrays:
         known = [*table.arrays, *(dim for dim in table.coords if dim not in table.arrays)]
         near = nearest(by, known)
-        hint = f"did you mean data.by={near}? " if near else ""
+        hint = f"did you mean {typed('data.by', near)}? " if near else ""
         raise DataError(f"data.by: the data have no column {by!r}; {hint}There are {listed(known)}")
     if same := table.origin.twins.get(by):
         raise DataError(f"data.by: the file has {len(same)} columns that all come down to {by!r}; rename them")

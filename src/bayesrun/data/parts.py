@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesrun.base.dates import choices, dates_key, look_like_dates
 from bayesrun.base.spelling import EXACT, known_order
-from bayesrun.data.hints import missing, override
+from bayesrun.data.hints import labels_key, missing, override
 from bayesrun.data.number_marks import doubt, looks_like_number
 from bayesrun.data.words import ABSENT, is_number
 from bayesrun.errors import DataError
@@ -122,7 +122,7 @@ def _refuse_mixed(part: Part, used: bool = True) -> None:
     words = [(row, value) for row, value in there if not looks_like_number(value)]
     if not there or 2 * len(words) > len(there):
         return
-    labels = f"say that they are labels: 'data.categories=[{part.column}]'"
+    labels = f"say that they are labels: {labels_key(part.column)}"
     told = None if words else doubt(value for _, value in there)
     if told is not None:
         raise DataError(f"column {part.column} holds numbers whose marks are in doubt: {told}. Say which, or {labels}")
@@ -353,6 +353,11 @@ def _stack(slot: Slot) -> np.ndarray:
             f"{slot.name} takes numbers, and column {text[0].column!r} holds text such as {example(text[0])!r}. "
             f"Leave it out: add {override({slot.name: rest or ['COLUMN']})}, "
             "give it to the model as a group, or use model=formula"
+        )
+    if matrix := next((part for part in slot.parts if part.values.ndim > 1), None):
+        raise DataError(
+            f"{slot.name}: {matrix.column} has dims ({', '.join(matrix.dims)}); wanted one value for each observation. "
+            f"A cell for each label of one of them: data.by={matrix.dims[0]}; all in one: write them as one long dim"
         )
     if len({part.dims for part in slot.parts}) > 1:
         told = ", ".join(f"{part.column} ({', '.join(part.dims)})" for part in slot.parts)

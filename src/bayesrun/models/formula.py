@@ -406,6 +406,12 @@ def _check_names(names: set[str], spec: Any) -> None:
 
 
 def _check_columns(formula: str, names: set[str], data: Dataset) -> None:
+    if wrong := sorted(name for name in names if "/" in name):
+        raise DataError(
+            f"model.formula={formula!r} names {wrong[0]!r}, and no variable of PyMC may have '/' in its name; give the "
+            f"column another one, beside the others that are used: 'data.columns={{{wrong[0].replace('/', '_per_')}: "
+            f'"{wrong[0]}", OUTCOME: OUTCOME}}\''
+        )
     missing = sorted(name for name in names if name not in data or not _is_column(data, name))
     if not missing:
         return

@@ -70,6 +70,8 @@ class Origin:
         Arrays that are stored whether a model uses them or not.
     meant
         Arrays that the user says are labels.
+    nested
+        Column to what it holds in its cells, where that is no single value.
     read
         Keys of the data config, and the values that they would have, if what was found in the file were stated.
     """
@@ -82,6 +84,7 @@ class Origin:
     twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep: tuple[str, ...] = ()
     meant: tuple[str, ...] = ()
+    nested: Mapping[str, str] = field(default_factory=dict)
     read: Mapping[str, str] = field(default_factory=dict)
 
 
