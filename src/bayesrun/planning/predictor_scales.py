@@ -86,8 +86,8 @@ def scale_warnings(model: pm.Model, dataset: Dataset) -> list[str]:
     if wide is not None and narrow is not None and wide.sd > SPREAD * narrow.sd:
         lines.append(
             f"predictors are on very different scales: the standard deviation of {wide.name} is {_plain(wide.sd)}, "
-            f"that of {narrow.name} {_plain(narrow.sd)}, so that one prior of all slopes means different things and "
-            f"NUTS adapts slowly: {_remedy([wide, narrow])}other units"
+            f"that of {narrow.name} {_plain(narrow.sd)}, so that NUTS adapts slowly, and a prior that is the same for "
+            f"all slopes means different things: {_remedy([wide, narrow])}other units"
         )
     if far := sorted((p for p in found if p.beside and _offset(p) > OFFSET), key=lambda p: -_offset(p)):
         first = far[0]
