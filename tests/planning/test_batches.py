@@ -282,3 +282,51 @@ def test_simulated_data_have_a_seed_of_generator_and_replicate_alone():
         None,
     ):
         assert fit_key(one, 1, 0) != fit_key(dataclasses.replace(one, simulation=changed), 1, 0)
+
+
+def sites(n: int, sampler: str = "numpyro", **changes) -> list[CheckedCell]:
+    """Cells of one builder on several real datasets, each of which makes a model of its own meaning."""
+    own = [
+        {"label": f"linear/site{i}", "data_hash": f"d{i}", "conditioned": f"y{i}", "fingerprint": f"print of {i}"}
+        for i in range(n)
+    ]
+    return [checked("linear", sampler, batched=sampler == "numpyro", **one, **changes) for one in own]
+
+
+@pytest.mark.parametrize(("workers", "expected"), [(1, [12]), (2, [6, 6]), (5, [3, 3, 3, 3]), (40, [1] * 12)])
+def test_one_builder_on_many_real_datasets_is_one_batch_for_each_worker(workers, expected):
+    plan = expand(sites(12), 7, lambda key: None, workers=workers)
+    assert [len(batch.specs) for batch in plan.batches] == expected
+    assert sorted(spec.cell for batch in plan.batches for spec in batch.specs) == sorted(s.cell for s in plan.specs)
+    assert [(spec.key, spec.fit_seed) for spec in plan.specs] == [
+        (spec.key, spec.fit_seed) for one in sites(12) for spec in expand([one], 7, lambda key: None).specs
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"timeout": 60.0},
+        {"resources": Resources(num_gpus=1)},
+        {"options": SamplerOptions(draws=999)},
+        {"steps": Steps(posterior_predictive=False)},
+        {"gate": Gate(n_divergent=3)},
+        {"model": Target("linear", "models.linear.build", {"scale": 1.0})},
+        {"model": Target("linear", "mine.build", {"scale": 2.5})},
+        {"sampler": Target("advi_jax", "samplers.advi_jax.sample")},
+    ],
+)
+def test_real_datasets_that_are_fitted_otherwise_are_another_batch(change):
+    assert sizes([*sites(3), sites(4, **change)[3]]) in ([3, 1], [1, 3])
+
+
+def test_samplers_that_draw_one_by_one_take_real_datasets_one_by_one_unless_more_are_asked_for():
+    assert sizes(sites(4, "nuts")) == [1] * 4
+    assert sizes(sites(4, "nuts", options=SamplerOptions(batch_size=3))) == [3, 1]
+
+
+def test_replicates_of_models_that_mean_something_else_stay_apart():
+    simulation = Simulation(Target("g", "models.g.build", {"scale": 1.0}), "print of g", base_hash="b" * 16)
+    cells = [dataclasses.replace(one, simulation=simulation, replicates=2) for one in sites(2)]
+    for batch in expand(cells, 7, lambda key: None).batches:
+        assert len({spec.cell for spec in batch.specs}) == 1

@@ -77,12 +77,17 @@ def _batches(
     workers: int,
     seconds: Mapping[str, float],
 ) -> list[Batch]:
-    """Cut what is left of each group of fits that can go together into batches."""
+    """Cut what is left of each group of fits that can go together into batches.
+
+    These are the replicates of a cell, and the cells that fit one builder to real data, each to a dataset of its own.
+    """
     groups: dict[str, list[tuple[FitSpec, CheckedCell]]] = {}
     for spec, checked in specs:
         cell = checked.cell
         same = [spec.model, spec.sampler, spec.options, spec.steps, spec.diagnostics, spec.divergence_limit]
-        name = canonical_json([*same, spec.simulation, checked.fingerprint, cell.resources, cell.timeout])
+        # one builder on several real datasets: what of it they share, the sampler finds
+        meaning = checked.fingerprint if spec.simulation else ""
+        name = canonical_json([*same, spec.simulation, meaning, cell.resources, cell.timeout])
         groups.setdefault(name, []).append((spec, checked))
     batches = []
     for name in sorted(groups):  # fits of one model stay adjacent, so that compiled functions are used again

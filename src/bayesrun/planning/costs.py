@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
+from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -138,16 +139,13 @@ def estimate(
         "meanwhile": min(workers(dispatch), len(left)) * 2 * each * (each > LARGE),
     }
     facts = known(store)
-    basis = {batch.label: _basis(batch.specs[0], facts) for batch in plan.batches}
+    basis = {label: _basis(spec, facts) for label, spec in _first(left).items()}
     unknown = tuple(label for label, (found, _) in basis.items() if not found)
     if unknown:
         return Estimate(size, None, unknown, **room)
     loose = tuple(label for label, (_, same) in basis.items() if not same)
     many = workers(dispatch)
-    calls = [
-        _call(batch, plan.kept, there[batch.label], counted[batch.label], basis[batch.label][0])
-        for batch in plan.batches
-    ]
+    calls = [_call(batch, plan.kept, there, counted, basis) for batch in plan.batches]
     cores_used = [max(1.0, batch.resources.num_cpus) for batch in plan.batches]
     work = sum(seconds * wide for seconds, wide in zip(calls, cores_used, strict=True))
     start = START_SECONDS if dispatch.kind == "ray" else 0.0
@@ -253,18 +251,36 @@ def _basis(spec: FitSpec, facts: Known) -> tuple[Sequence[Fact], bool]:
     return same or facts.get(wide, ()), bool(same)
 
 
+def _first(specs: Iterable[FitSpec]) -> dict[str, FitSpec]:
+    """Return the first fit of each cell."""
+    found: dict[str, FitSpec] = {}
+    for spec in specs:
+        found.setdefault(spec.cell, spec)
+    return found
+
+
 def _call(
-    batch: Batch, kept: Mapping[str, Steps], checked: CheckedCell, numbers: Numbers, facts: Sequence[Fact]
+    batch: Batch,
+    kept: Mapping[str, Steps],
+    cells: Mapping[str, CheckedCell],
+    numbers: Mapping[str, Numbers],
+    basis: Mapping[str, tuple[Sequence[Fact], bool]],
 ) -> float:
     """Predict the seconds of one worker call; of a fit whose draws are kept, those of what is done on them."""
-    drawn = [spec for spec in batch.specs if spec.key not in kept]
-    total = SIMULATED_FIT * (checked.simulation is not None) * len(batch.specs)
-    if drawn:
-        together = len(drawn) if checked.batched else 1
-        total += len(drawn) * predicted(facts, drawn[0], checked, numbers, together)
-    added = (kept[spec.key] for spec in batch.specs if spec.key in kept)
-    options = batch.specs[0].options
-    return total + sum(statistics.median(_stages(fact, options, steps, numbers) for fact in facts) for steps in added)
+    simulated = [spec for spec in batch.specs if cells[spec.cell].simulation is not None]
+    drawn = Counter(spec.cell for spec in batch.specs if spec.key not in kept)
+    first = _first(batch.specs)
+    total = SIMULATED_FIT * len(simulated)
+    for label, count in drawn.items():
+        together = drawn.total() if cells[label].batched else 1
+        total += count * predicted(basis[label][0], first[label], cells[label], numbers[label], together)
+    for spec in batch.specs:
+        if spec.key in kept:
+            facts = basis[spec.cell][0]
+            total += statistics.median(
+                _stages(fact, spec.options, kept[spec.key], numbers[spec.cell]) for fact in facts
+            )
+    return total
 
 
 def _compiled(facts: Sequence[Fact], checked: CheckedCell) -> float:

@@ -22,7 +22,7 @@ from bayesrun.work.case import Case, Fitted
 from bayesrun.work.steps import do_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     import pymc as pm
 
@@ -136,12 +136,13 @@ def resumed(tree: xr.DataTree, missing: Steps, case: Case) -> Fitted:
 
 
 def _alike(cases: Sequence[Case]) -> list[list[Case]]:
-    """Put cases together that one call of a sampler can take."""
+    """Put cases together that one call of a sampler can take; of real data each has a model of its own meaning."""
     groups: dict[str, list[Case]] = {}
     for case in cases:
         spec = case.spec
         many = module_constant(import_target("sampler", spec.sampler.path), "fits", None)
-        same = [spec.model, spec.sampler, spec.options, spec.divergence_limit, spec.simulation, spec.fingerprint]
+        meaning = spec.fingerprint if spec.simulation else ""
+        same = [spec.model, spec.sampler, spec.options, spec.divergence_limit, spec.simulation, meaning]
         groups.setdefault(canonical_json(same if many else [spec.key]), []).append(case)
     return list(groups.values())
 
@@ -223,14 +224,30 @@ def _effort(case: Case, tree: xr.DataTree, together: int, seconds: float) -> dic
     return effort(case.spec, kind, together=together, compile_seconds=max(0.0, seconds - stepping))
 
 
+def _as_planned(cases: Sequence[Case]) -> Generator[tuple[Case, FitError, float], None, list[Case]]:
+    """Refuse those whose model is another one here, and return the others."""
+    planned = []
+    for case in cases:
+        begin = time.perf_counter()
+        try:
+            _refuse_other_model(case)
+        except FitError as error:
+            yield case, error, time.perf_counter() - begin
+        else:
+            planned.append(case)
+    return planned
+
+
 def _sample(cases: Sequence[Case], target_accept: float) -> Iterator[tuple[Case, xr.DataTree | FitError, float]]:
     """Call the sampler; with each tree the wall-clock seconds that it took, or its share of a batch's."""
     if not cases:
         return
     spec = cases[0].spec
     builder = builder_of(spec)
-    for case in cases:
-        _refuse_other_model(case)
+    planned = yield from _as_planned(cases)
+    if not planned:
+        return
+    cases = planned
     sample = import_target("sampler", spec.sampler.path)
     options = replace(spec.options, target_accept=target_accept)
     datasets, seeds = [case.dataset for case in cases], [case.spec.fit_seed for case in cases]

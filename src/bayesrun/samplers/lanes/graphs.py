@@ -12,12 +12,13 @@ import hashlib
 import inspect
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 from pymc.distributions.custom import CustomDistRV, CustomSymbolicDistRV
 from pymc.distributions.distribution import SymbolicRandomVariable, _support_point
 from pymc.logprob.abstract import _logprob
@@ -32,7 +33,7 @@ from pytensor.tensor.type import TensorType
 from bayesrun.base.source_code import is_library
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from pytensor.graph.basic import Apply
 
@@ -45,8 +46,15 @@ WRITTEN = 6
 """Significant digits of the numbers that people write into a model: a prior's scale is 2.5, and one that was worked out
 of the data is 2.4898273."""
 
+MOST_ELEMENTS = 2**14
+"""Elements of an array of real data that is an argument. A larger one is a constant that all lanes read: its steps take
+longer than compiling does."""
+
 UNREAD = ("__dict__", "__weakref__", "__doc__", "__slotnames__", "_abc_impl")
 """Attributes of a class that say nothing of what it does; some appear when it is first used."""
+
+START: Final = ("start", "given")
+"""What a form says of an initial value that is among the leaves."""
 
 type Form = tuple[Hashable, ...]
 
@@ -68,6 +76,8 @@ class Leaf:
     lone
         Whether it is one number that was worked out and not written: it has more digits than people write
         (`WRITTEN`). Not so a power, which is a product while it is known.
+    start
+        Whether it is where chains begin, as the user set it, and nothing else.
     """
 
     variable: Variable
@@ -75,28 +85,39 @@ class Leaf:
     digest: bytes
     observed: bool
     lone: bool = False
+    start: bool = False
 
     @property
     def infinite(self) -> int:
         """The sign of a value that is infinite everywhere, else 0: PyMC chooses transforms and bounds by it."""
         return _infinite(self.value)
 
+    @property
+    def is_array(self) -> bool:
+        """Whether it is one of those arrays that differ between real datasets, as covariates do."""
+        return 1 < self.value.size <= MOST_ELEMENTS and not self.infinite
+
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """A model as its form and its leaves; models of equal form have the same leaves in the same order."""
+    """A model as its form and its leaves; models of equal form have the same leaves in the same order.
+
+    `starts` are the initial values of its free variables; None: those that PyMC finds by itself.
+    """
 
     model: pm.Model
     form: Form
     leaves: tuple[Leaf, ...]
+    starts: tuple[Variable | None, ...] = ()
 
 
 def survey(model: pm.Model) -> Survey:
     """Read the form and the leaves of a model.
 
     Integers that lengths and axes are made of belong to the form, because a compiled program has fixed shapes. So
-    does whether a bound is infinite, because PyMC chooses the transform by it. What is not understood belongs to the
-    form too: then models that might be alike are taken to be different, never the other way round.
+    does whether a bound is infinite, because PyMC chooses the transform by it. Where chains begin are leaves: that
+    changes no density. What is not understood belongs to the form too: then models that might be alike are taken to be
+    different, never the other way round.
 
     Parameters
     ----------
@@ -109,8 +130,11 @@ def survey(model: pm.Model) -> Survey:
         Two of one builder can be compared: ``a.form == b.form``.
     """
     values = [model.rvs_to_values[rv] for rv in model.observed_RVs]
-    outputs = [*model.basic_RVs, *model.deterministics, *model.potentials, *values]
+    starts = [_given_start(rv, model.rvs_to_initial_values.get(rv)) for rv in model.free_RVs]
+    given = [start for start in starts if start is not None]
+    outputs = [*model.basic_RVs, *model.deterministics, *model.potentials, *values, *given]
     nodes = list(_in_order(outputs))
+    starting = set(given) - {leaf for node in nodes for leaf in node.inputs}
     observed = {leaf for node in _in_order(values) for leaf in node.inputs} | set(values)
     sizes = {_size(node) for node in nodes}
     parameters = {variable for node in nodes for variable in _parameters(node)}
@@ -123,9 +147,9 @@ def survey(model: pm.Model) -> Survey:
         if variable not in numbers:
             numbers[variable] = len(numbers)
             leaf = _leaf(variable, variable in observed, variable not in powers)
-            free = leaf is not None and variable not in sizes and (_is_number(leaf) or variable in parameters)
-            if leaf is not None and free:
-                leaves.append(leaf)
+            number_of_model = leaf is not None and (_is_number(leaf) or variable in parameters | starting)
+            if leaf is not None and number_of_model and variable not in sizes:
+                leaves.append(replace(leaf, start=variable in starting))
                 form.append((_shape(leaf), leaf.infinite))
             else:
                 form.append(leaf.digest if leaf is not None else _other(variable))
@@ -137,8 +161,8 @@ def survey(model: pm.Model) -> Survey:
         numbers.update({output: first + i for i, output in enumerate(node.outputs)})
         form.append((_op(node.op), inputs, first))
     form.append(tuple(number(variable) for variable in outputs))
-    form.extend(_names(model))
-    return Survey(model, tuple(form), tuple(leaves))
+    form.extend(_names(model, starts))
+    return Survey(model, tuple(form), tuple(leaves), tuple(starts))
 
 
 def replace_leaves(surveyed: Survey, replacements: dict[int, Variable]) -> None:
@@ -154,7 +178,8 @@ def replace_leaves(surveyed: Survey, replacements: dict[int, Variable]) -> None:
     model = surveyed.model
     new = {surveyed.leaves[index].variable: variable for index, variable in replacements.items()}
     values = [model.rvs_to_values[rv] for rv in model.observed_RVs]
-    for node in _in_order([*model.basic_RVs, *model.deterministics, *model.potentials, *values]):
+    given = [start for start in surveyed.starts if start is not None]
+    for node in _in_order([*model.basic_RVs, *model.deterministics, *model.potentials, *values, *given]):
         for i, variable in enumerate(node.inputs):
             if variable in new:
                 node.inputs[i] = new[variable]
@@ -162,6 +187,19 @@ def replace_leaves(surveyed: Survey, replacements: dict[int, Variable]) -> None:
         if value in new:
             model.rvs_to_values[rv] = new[value]
             model.values_to_rvs[new[value]] = model.values_to_rvs.pop(value)
+    for rv, start in zip(model.free_RVs, surveyed.starts, strict=False):
+        if start in new:
+            model.rvs_to_initial_values[rv] = new[start]
+
+
+def _given_start(rv: Variable, value: Any) -> Variable | None:
+    """Return an initial value of the user's as a variable; None for what is no number."""
+    if value is None or isinstance(value, (str, Variable)):
+        return value if isinstance(value, Variable) else None
+    try:
+        return pt.constant(np.array(value, dtype=rv.type.dtype))
+    except (TypeError, ValueError):
+        return None
 
 
 def _in_order(outputs: list[Variable]) -> Iterator[Apply]:
@@ -256,11 +294,12 @@ def _other(variable: Variable) -> Hashable:
     return kind
 
 
-def _names(model: pm.Model) -> Iterator[Hashable]:
+def _names(model: pm.Model, starts: Sequence[Variable | None]) -> Iterator[Hashable]:
     yield from (variable.name for variable in (*model.basic_RVs, *model.deterministics, *model.potentials))
     yield tuple(model.basic_RVs.index(rv) for rv in model.observed_RVs)
     yield from (_described(model.rvs_to_transforms[rv]) for rv in model.basic_RVs)
-    yield from (_described(model.rvs_to_initial_values.get(rv)) for rv in model.free_RVs)
+    own = (model.rvs_to_initial_values.get(rv) for rv in model.free_RVs)
+    yield from (_described(one) if start is None else START for one, start in zip(own, starts, strict=True))
 
 
 def _op(op: Op) -> Hashable:

@@ -81,15 +81,17 @@ def _fit_group(
     members: Sequence[Member],
     fit: Callable[[Density, Sequence[Member], float], Results],
 ) -> Results:
-    """Fit datasets that are to share a density, one by one if there is no such density."""
+    """Fit datasets that are to share a density, by fewer arguments if there is no such density."""
     begin = time.perf_counter()
     try:
         density = shared_density(build, members)
     except FitError as error:
-        if len(members) == 1:
-            yield members[0].index, error
-        for one in members if len(members) > 1 else ():
-            yield from _fit_group(build, [one], fit)
+        narrower = [one.narrower for one in members]
+        for one, fewer in zip(members, narrower, strict=True):
+            if fewer is None:
+                yield one.index, FitError(*error.args)
+        for group in sharing([fewer for fewer in narrower if fewer is not None]):
+            yield from _fit_group(build, group, fit)
         return
     waiting = {member.index for member in members}
     try:

@@ -14,11 +14,13 @@ import pytensor
 from bayesrun.samplers.lanes.graphs import Leaf, replace_leaves, survey
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pymc as pm
 
     from bayesrun.samplers.lanes.graphs import Survey
 
-__all__ = ["share_data"]
+__all__ = ["share_arrays", "share_data"]
 
 
 def share_data(model: pm.Model, reference: Survey) -> pm.Model:
@@ -42,18 +44,38 @@ def share_data(model: pm.Model, reference: Survey) -> pm.Model:
         The same one.
     """
     own = survey(model)
-    if own.form != reference.form:
-        return model
-    shared = {
-        i: pytensor.shared(leaf.value, name=leaf.variable.name, shape=leaf.value.shape)
-        for i, (leaf, other) in enumerate(zip(own.leaves, reference.leaves, strict=True))
-        if leaf.digest != other.digest and _can_be_shared(leaf)
-    }
-    replace_leaves(own, shared)
+    if own.form == reference.form:
+        pairs = enumerate(zip(own.leaves, reference.leaves, strict=True))
+        _share(own, [i for i, (leaf, other) in pairs if leaf.digest != other.digest and _can_be_shared(leaf)])
     return model
 
 
+def share_arrays(model: pm.Model) -> pm.Model:
+    """Put shared variables in the place of the arrays of a model of real data, which is compared with no other one.
+
+    Parameters
+    ----------
+    model
+        Built for this alone, because its graph is changed.
+
+    Returns
+    -------
+    pm.Model
+        The same one.
+    """
+    own = survey(model)
+    _share(own, [i for i, leaf in enumerate(own.leaves) if leaf.is_array and _can_be_shared(leaf)])
+    return model
+
+
+def _share(own: Survey, leaves: Iterable[int]) -> None:
+    chosen = ((i, own.leaves[i]) for i in leaves)
+    shared = {i: pytensor.shared(leaf.value, name=leaf.variable.name, shape=leaf.value.shape) for i, leaf in chosen}
+    replace_leaves(own, shared)
+
+
 def _can_be_shared(leaf: Leaf) -> bool:
-    """Whether an array is a constant that nothing is decided by: PyMC sees an infinite bound by its value."""
+    """Whether a value is a constant that nothing is decided by: PyMC sees an infinite bound by its value."""
     decided = leaf.value.dtype.kind == "f" and np.isinf(leaf.value).all()
-    return leaf.value.ndim > 0 and isinstance(leaf.variable, pytensor.graph.basic.Constant) and not decided
+    known = isinstance(leaf.variable, pytensor.graph.basic.Constant) and not decided
+    return known and (leaf.value.ndim > 0 or leaf.start)

@@ -6,7 +6,7 @@ does not occur, work numbers out. What is shared is what was compiled for anothe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytensor
@@ -39,15 +39,25 @@ class Member:
         Its place, itself, and the seed of its fit.
     surveyed
         Its own model.
-    varying
-        The leaves of the model that are arguments of its density.
+    choices
+        Leaves of the model that are to be arguments of its density, and what is tried where there is no such density.
     """
 
     index: int
     dataset: Dataset
     seed: int
     surveyed: Survey
-    varying: tuple[int, ...]
+    choices: tuple[tuple[int, ...], ...]
+
+    @property
+    def varying(self) -> tuple[int, ...]:
+        """The leaves that are arguments."""
+        return self.choices[0]
+
+    @property
+    def narrower(self) -> Member | None:
+        """The same with fewer arguments; None: there is nothing left to try."""
+        return replace(self, choices=self.choices[1:]) if len(self.choices) > 1 else None
 
     @property
     def program(self) -> Hashable:
@@ -89,12 +99,12 @@ def member(
     """Build the model of one dataset, and say what of it are arguments.
 
     These are the observed values, lone numbers that were worked out, and all that differs from the model that it is
-    compared with; each argument takes its part of the time of a gradient. They follow from the dataset and that model
-    alone: what is a constant is rounded otherwise than what is an argument, and the draws of a fit must not depend on
-    which others came before it.
+    compared with; of real data, which are compared with none, every array, and where chains begin. Each argument takes
+    its part of the time of a gradient. They follow from the dataset and that model alone: what is a constant is rounded
+    otherwise than what is an argument, and the draws of a fit must not depend on which others came before it.
     """
     surveyed = survey(_built(build, dataset))
-    return Member(index, dataset, seed, surveyed, _varying(surveyed, compared))
+    return Member(index, dataset, seed, surveyed, _choices(surveyed, compared))
 
 
 def _built(build: Callable[[Dataset], pm.Model], dataset: Dataset) -> pm.Model:
@@ -103,18 +113,26 @@ def _built(build: Callable[[Dataset], pm.Model], dataset: Dataset) -> pm.Model:
         return build(dataset)
 
 
-def _varying(own: Survey, compared: Survey | None) -> tuple[int, ...]:
-    always = {i for i, leaf in enumerate(own.leaves) if leaf.observed or leaf.lone}
-    if compared is None:
-        return tuple(sorted(always))
-    if own.form == compared.form:
-        differing = {
-            i for i, (a, b) in enumerate(zip(own.leaves, compared.leaves, strict=True)) if a.digest != b.digest
-        }
+def _choices(own: Survey, compared: Survey | None) -> tuple[tuple[int, ...], ...]:
+    """Return the sets of leaves that may be arguments, the widest first, the observed values alone as the last."""
+    observed = {i for i, leaf in enumerate(own.leaves) if leaf.observed}
+    always = observed | {i for i, leaf in enumerate(own.leaves) if leaf.lone}
+    if compared is not None:
+        found = [always | _differing(own, compared), observed]
     else:
-        known = {leaf.digest for leaf in compared.leaves}
-        differing = {i for i, leaf in enumerate(own.leaves) if leaf.digest not in known and not leaf.infinite}
-    return tuple(sorted(always | differing))
+        arrays = {i for i, leaf in enumerate(own.leaves) if leaf.is_array}
+        whole = {i for i in arrays if own.leaves[i].value.dtype.kind in "iu"}  # which may be lengths and axes
+        starts = {i for i, leaf in enumerate(own.leaves) if leaf.start}
+        found = [always | starts | arrays, always | starts | (arrays - whole), always | starts, observed]
+    return tuple(dict.fromkeys(tuple(sorted(one)) for one in found))
+
+
+def _differing(own: Survey, compared: Survey) -> set[int]:
+    if own.form == compared.form:
+        pairs = enumerate(zip(own.leaves, compared.leaves, strict=True))
+        return {i for i, (a, b) in pairs if a.digest != b.digest}
+    known = {leaf.digest for leaf in compared.leaves}
+    return {i for i, leaf in enumerate(own.leaves) if leaf.digest not in known and not leaf.infinite}
 
 
 def sharing(members: Sequence[Member]) -> list[list[Member]]:
@@ -129,7 +147,7 @@ _densities: Recent[Hashable, Density | FitError] = Recent(REMEMBERED)
 
 
 def shared_density(build: Callable[[Dataset], pm.Model], members: Sequence[Member]) -> Density:
-    """Return the density of datasets that share one.
+    """Return the density of datasets that share one, or what came of it before.
 
     It is derived from the first dataset, and checked against PyMC on it and on the second.
 
@@ -138,37 +156,27 @@ def shared_density(build: Callable[[Dataset], pm.Model], members: Sequence[Membe
     build
         Builds the model of one dataset.
     members
-        At least one, with the same `Member.program`. A model that stands alone keeps everything but its observed values
-        constant if it has to.
+        At least one, with the same `Member.program`.
 
     Raises
     ------
     FitError
         If there is no such density.
     """
-    own = members[0]
-    try:
-        return _density(build, members, own.varying)
-    except FitError:
-        observed = tuple(i for i, leaf in enumerate(own.surveyed.leaves) if leaf.observed)
-        if len(members) > 1 or own.varying == observed:
-            raise
-        return _density(build, members, observed)
-
-
-def _density(build: Callable[[Dataset], pm.Model], members: Sequence[Member], varying: tuple[int, ...]) -> Density:
-    """Derive a density, or find what came of it before."""
-    found = _densities.get(_program(members[0].surveyed, varying), lambda: _derived(build, members, varying))
+    found = _densities.get(members[0].program, lambda: _derived(build, members))
     if isinstance(found, FitError):
         raise FitError(*found.args) from found
     return found
 
 
-def _derived(
-    build: Callable[[Dataset], pm.Model], members: Sequence[Member], varying: tuple[int, ...]
-) -> Density | FitError:
+def _derived(build: Callable[[Dataset], pm.Model], members: Sequence[Member]) -> Density | FitError:
+    own = members[0]
     try:
         others = [_built(build, one.dataset) for one in members[1:2]]
-        return derive(_built(build, members[0].dataset), varying, others)
+        return derive(_built(build, own.dataset), own.varying, others)
     except FitError as error:
         return error
+    except Exception as error:
+        if own.narrower is None:
+            raise
+        return FitError(f"{type(error).__name__}: {error}")  # PyMC may want to know a number to write a density down
