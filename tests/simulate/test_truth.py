@@ -8,6 +8,7 @@ import xarray as xr
 from bayesrun.errors import ConfigError
 from bayesrun.simulate.truth import PRIOR, Truth, identity, parse_truth, posterior_draws
 from bayesrun.simulate.values import fixed_values, given_names
+from bayesrun.types import LEFT
 from stored_posteriors import write_posterior
 
 
@@ -105,6 +106,18 @@ def test_draws_are_pooled_over_chains(tmp_path):
     (tmp_path / "text.nc").write_text("no")
     with pytest.raises(ConfigError, match=r"text\.nc cannot be read as a posterior"):
         posterior_draws(tmp_path / "text.nc", ["mu"])
+
+
+def test_a_variable_that_was_left_out_is_told_as_such(tmp_path):
+    tree = xr.DataTree.from_dict({"posterior": xr.Dataset({"mu": (("chain", "draw"), np.zeros((2, 4)))})})
+    tree.attrs[LEFT] = "slope\ntheta"
+    tree.to_netcdf(tmp_path / "posterior.nc")
+    with pytest.raises(
+        ConfigError, match=r"does not hold theta, which output\.keep left out; .*output\.keep=\[theta\]"
+    ):
+        posterior_draws(tmp_path / "posterior.nc", ["mu", "theta"])
+    with pytest.raises(ConfigError, match="has no tau; "):
+        posterior_draws(tmp_path / "posterior.nc", ["mu", "tau"])
 
 
 def test_a_name_may_stand_in_backticks():

@@ -18,7 +18,7 @@ from bayesrun.base.netcdf_names import decoded
 from bayesrun.base.spelling import did_you_mean, nearest
 from bayesrun.errors import ConfigError
 from bayesrun.statistics.measures.expressions import plain_name
-from bayesrun.types import canonical_json
+from bayesrun.types import LEFT, canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -193,6 +193,7 @@ def posterior_draws(path: str | Path, names: Iterable[str]) -> dict[str, xr.Data
             posterior = decoded(stored)
             lacking = [name for name in names if name not in posterior.data_vars]
             if lacking:
+                _refuse_left_out(path, lacking)
                 have = [str(name) for name in posterior.data_vars]
                 hint = did_you_mean(lacking[0], have)
                 raise ConfigError(
@@ -205,6 +206,20 @@ def posterior_draws(path: str | Path, names: Iterable[str]) -> dict[str, xr.Data
             f"{NODE}.posterior: {path} cannot be read as a posterior ({error}); wanted a posterior.nc of bayesrun, or "
             "a NetCDF file of ArviZ"
         ) from None
+
+
+def _refuse_left_out(path: Path, lacking: Sequence[str]) -> None:
+    """Say how variables are stored that a fit has and that `output.keep` left out."""
+    import xarray as xr
+
+    with xr.open_dataset(path, engine="netcdf4") as whole:
+        known = str(whole.attrs.get(LEFT, "")).split("\n")
+    left = [name for name in lacking if name in known]
+    if left:
+        raise ConfigError(
+            f"{NODE}.posterior: {path} does not hold {', '.join(left)}, which output.keep left out; the command of "
+            f"that fit stores it with output.keep=[{','.join(left)}], or all with output.keep=all, and draws nothing"
+        )
 
 
 def _pooled(draws: xr.DataArray) -> xr.DataArray:

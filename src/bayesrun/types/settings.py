@@ -127,7 +127,9 @@ class OutputOptions:
         The folder; a relative one is relative to the working directory.
     keep
         ``all``, ``lean`` (the draws of the free variables and what is small: sample statistics, truth, data, LOO by
-        observation), or what is kept beside these: a list of groups and Deterministics. None: all.
+        observation), or what is kept beside these: a list of groups and Deterministics. None: all, of simulated fits
+        too: what a study of them reports is in their summaries, but a replicate is opened to see why it went wrong, and
+        its Deterministics and log-likelihood should be there without the model.
     precision
         Of stored log-likelihoods and predictive draws: ``float64`` or ``float32``.
     """
