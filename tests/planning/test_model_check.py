@@ -74,6 +74,13 @@ def counted(dataset):
     return model
 
 
+def drawn(dataset):
+    with pm.Model() as model:
+        mu = pm.Normal("mu")
+        pm.CustomDist("y_obs", mu, random=lambda mu, rng, size: rng.normal(mu, size=size), observed=dataset["y"])
+    return model
+
+
 def target(name: str) -> Target:
     return Target(name, f"{__name__}.{name}")
 
@@ -100,6 +107,11 @@ def test_a_length_that_is_fixed_in_a_builder_is_refused_with_other_data(name, me
 def test_it_is_refused_as_the_dataset_of_a_cell(name):
     with pytest.raises(ConfigError, match=f"model={name}: "):
         build(target(name), data(2 * N))
+
+
+def test_a_fit_of_what_can_only_be_drawn_is_refused():
+    with pytest.raises(ConfigError, match="y_obs is a CustomDist without logp: it can be drawn, as study"):
+        build(target("drawn"), data(N))
 
 
 def test_what_is_counted_from_the_data_goes_with_any():
