@@ -41,6 +41,9 @@ def _truncated(theta):
 
 OUTCOMES = {
     "truncated": _truncated,
+    "hurdle": lambda theta: pm.HurdleNegativeBinomial(
+        "z", psi=0.6, mu=pm.math.exp(5.0 * theta - 9.0), alpha=1.0, max_n_steps=20, observed=[0, 1, 2]
+    ),
     "bounds": lambda theta: pm.DiscreteUniform("z", 0, pm.math.round(5.0 * theta), observed=[0, 0]),
     "urn": lambda theta: pm.HyperGeometric("z", N=5, k=6 + pt.cast(theta**2, "int64"), n=3, observed=[1, 2]),
     "count": lambda theta: pm.Poisson("z", pm.math.exp(theta), observed=[1, 2]),
@@ -75,6 +78,7 @@ def absent(kind: str) -> Attempts:
     ("kind", "why"),
     [
         ("truncated", "Truncation did not converge in 20 steps"),
+        ("hurdle", "Truncation did not converge in 20 steps"),
         ("bounds", "Domain error in arguments"),
         ("urn", "nbad < 0"),
     ],

@@ -11,13 +11,13 @@ from pymc.data import MinibatchOp
 from pymc.distributions.custom import CustomDistRV
 from pymc.distributions.distribution import PartialObservedRV
 from pymc.distributions.simulator import SimulatorRV
-from pymc.distributions.truncated import TruncatedRV, TruncationCheck
+from pymc.distributions.truncated import TruncationCheck
 from pymc.variational.minibatch_rv import MinibatchRandomVariable
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.op import RandomVariable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pymc as pm
     from pytensor.graph.basic import Apply, Variable
@@ -117,11 +117,19 @@ def refused_by(model: pm.Model, error: BaseException) -> str:
     names = []
     for rv in model.basic_RVs:
         others = [other for other in model.basic_RVs if other is not rv]
-        graph = [v for v in ancestors([rv], blockers=others) if v not in others]
-        truncated = isinstance(op, TruncationCheck) and isinstance(rv.owner.op, TruncatedRV)
-        if truncated or any(v.owner is not None and type(v.owner.op) is type(op) for v in graph):
+        nodes = [v.owner for v in ancestors([rv], blockers=others) if v.owner is not None and v not in others]
+        if any(type(inner) is type(op) for inner in _ops(nodes)):
             names.append(str(rv.name))
-    return " or ".join(names)
+    return " or ".join(names or [str(rv.name) for rv in model.basic_RVs])
+
+
+def _ops(nodes: Iterable[Apply]) -> Iterator[object]:
+    """Go through the ops of nodes, and through those inside them: of mixtures, truncated variables, loops."""
+    for node in nodes:
+        yield node.op
+        inner = getattr(node.op, "fgraph", None)
+        if inner is not None:
+            yield from _ops(inner.apply_nodes)
 
 
 def _raising(error: BaseException | None) -> object:

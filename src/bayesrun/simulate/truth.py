@@ -208,7 +208,7 @@ def posterior_draws(path: str | Path, names: Iterable[str]) -> dict[str, xr.Data
         ) from None
 
 
-def _refuse_left_out(path: Path, lacking: Sequence[str]) -> None:
+def _refuse_left_out(path: str | Path, lacking: Sequence[str]) -> None:
     """Say how variables are stored that a fit has and that `output.keep` left out."""
     import xarray as xr
 
