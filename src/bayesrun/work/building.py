@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bayesrun.types import Dataset, FitSpec
     from bayesrun.work.case import Case
 
-__all__ = ["builder_of", "own_builder", "parameters_of", "sharing"]
+__all__ = ["builder_of", "own_builder", "parameters_of", "sharing", "sharing_arrays"]
 
 _surveys: dict[str, Survey] = {}
 _parameters: Recent[str, frozenset[str]] = Recent(64)
@@ -82,3 +82,13 @@ def sharing(case: Case, builder: Callable[[Dataset], pm.Model], purpose: str) ->
         _surveys[name] = survey(builder(case.form or case.base))
     reference = _surveys[name]
     return lambda dataset: share_data(builder(dataset), reference)
+
+
+def sharing_arrays(case: Case, builder: Callable[[Dataset], pm.Model]) -> pm.Model:
+    """Build the model of a fit such that what is drawn from it is compiled once for real datasets of one form."""
+    model = builder(case.dataset)
+    if case.base is not None:
+        return model
+    from bayesrun.samplers.lanes.shared_data import share_arrays
+
+    return share_arrays(model)

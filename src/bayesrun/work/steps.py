@@ -23,7 +23,7 @@ from bayesrun.samplers.groups import anyhow, without_deterministics
 from bayesrun.statistics.prior_sensitivity import log_prior
 from bayesrun.types import BESIDE, LEFT, PSEUDO, canonical_json
 from bayesrun.work.attempts import Unguarded
-from bayesrun.work.building import builder_of, sharing
+from bayesrun.work.building import builder_of, sharing, sharing_arrays
 from bayesrun.work.by_draw import collected
 
 if TYPE_CHECKING:
@@ -66,8 +66,17 @@ def each_step(found: Fitted, case: Case, steps: Steps, attempt: Attempts | Ungua
     spec, tree = case.spec, found.tree
     hook = module_constant(import_target("model", spec.model.path), "pointwise", None)
     model = functools.cache(lambda: builder_of(spec)(case.dataset))
+    shared = functools.cache(lambda: sharing_arrays(case, builder_of(spec)))
     if hook is None and "log_likelihood" in tree.children:  # which a batched sampler has worked out
         _keep_densities(tree, *_judgement(spec, model))
+
+    def predicted(draw: Callable[[pm.Model, FitSpec, xr.DataTree], dict[str, xr.Dataset]]) -> dict[str, xr.Dataset]:
+        """Draw by a model that shares what is compiled, or by the plain one, which says what is wrong with it."""
+        try:
+            return draw(shared(), spec, tree)
+        except Exception:  # noqa: BLE001 - an op may want to know an array
+            return draw(model(), spec, tree)
+
     terms = steps.log_likelihood and (hook is not None or "log_likelihood" not in tree.children)
     wanted: list[tuple[str, str, Callable[[], Mapping[str, xr.Dataset]]]] = [
         (f"deterministic {name}", "deterministics", functools.partial(_with_deterministic, model, tree, name))
@@ -76,11 +85,11 @@ def each_step(found: Fitted, case: Case, steps: Steps, attempt: Attempts | Ungua
     if terms:
         wanted.append(("log_likelihood", "log_likelihood", lambda: {"log_likelihood": _log_likelihood(case, tree)}))
     if steps.prior_predictive:
-        wanted.append(("prior_predictive", "prior_predictive", lambda: _prior_predictive(model(), spec, tree)))
+        wanted.append(("prior_predictive", "prior_predictive", lambda: predicted(_prior_predictive)))
         wanted.append(("log_prior", "prior_predictive", lambda: _log_prior(model(), tree)))
     if steps.posterior_predictive:
         stage = "posterior_predictive"
-        wanted.append((stage, stage, lambda: _posterior_predictive(model(), spec, tree)))
+        wanted.append((stage, stage, lambda: predicted(_posterior_predictive)))
     for name, stage, make in wanted:
         yield name
         with _quiet(), collected(), found.timed(stage):
@@ -199,8 +208,14 @@ def _posterior_predictive(model: pm.Model, spec: FitSpec, tree: xr.DataTree) -> 
     _refuse_unobserved(model)
     _refuse_undrawable(model, given_free=True)
     seed = named_seed(spec.fit_seed, "posterior_predictive")
+    free, wanted = _free(model, tree), _observed(model)
     drawn = pm.sample_posterior_predictive(
-        _free(model, tree), model=model, random_seed=seed, progressbar=False, var_names=_observed(model)
+        free,
+        model=model,
+        random_seed=seed,
+        progressbar=False,
+        var_names=wanted,
+        freeze_vars=[str(name) for name in free if name not in wanted],  # whatever of their priors is no constant
     )
     return {"posterior_predictive": drawn["posterior_predictive"].to_dataset()}
 
