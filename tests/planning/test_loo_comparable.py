@@ -16,7 +16,7 @@ import bayesrun.models.ar1
 import bayesrun.models.formula
 import bayesrun.models.survival
 import bayesrun.models.survival_lognormal
-from bayesrun.planning.loo_comparable import observed_of
+from bayesrun.planning.loo_comparable import observed_of, weighted_likelihoods
 from bayesrun.report.comparison import Fitted, loo_comparisons
 from bayesrun.types import Dataset, Target
 from model_oracles import default_data
@@ -157,6 +157,10 @@ COMPARED = {
         Side(lambda mu: pm.HurdleGamma("y", 0.5, mu=pt.exp(mu), sigma=1.0, observed=Y)),
     ),
     "a density of the user's own": (NORMAL, Side(custom(lambda v, mu: -0.9189385332046727 - (v - mu) ** 2 / 2))),
+    "a density of the user's own that is a half of something": (
+        NORMAL,
+        Side(custom(lambda v, mu: -((v - mu) ** 2 + 1.8378770664093453) / 2)),
+    ),
     "a draw of the user's own": (NORMAL, Side(drawn(lambda mu, size: pt.exp(pm.Normal.dist(mu, 1.0, size=size))))),
     "known variances are no weights": (NORMAL, Side(lambda mu: pm.Normal("y", mu, 1.0 / np.sqrt(WEIGHTS), observed=Y))),
     "weights that are all one": (
@@ -240,6 +244,11 @@ APART = {
     "weights as a parameter of a density": (
         NORMAL,
         Side(custom(lambda v, mu, w: -w * (0.9189385332046727 + (v - mu) ** 2 / 2), WEIGHTS)),
+        WEIGHTED,
+    ),
+    "rows that are left out by truth values": (
+        NORMAL,
+        Side(custom(lambda v, mu: (WEIGHTS > 0.9) * pm.logp(pm.Normal.dist(mu, 1.0), v))),
         WEIGHTED,
     ),
     "a power of the likelihood": (
@@ -368,6 +377,14 @@ def test_rows_that_a_model_chose_are_known_by_its_labels() -> None:
     found = observed_of(build, build(data), data)
     assert found.labels
     assert not found.reason
+
+
+def test_a_likelihood_with_weights_is_named():
+    with pm.Model() as model:
+        mu = pm.Normal("mu")
+        custom(lambda v, mu: WEIGHTS * pm.logp(pm.Normal.dist(mu, 1.0), v))(mu)
+        pm.Normal("plain", mu, 1.0 / np.sqrt(WEIGHTS), observed=Y)
+    assert weighted_likelihoods(model) == ["y"]
 
 
 def test_terms_that_a_hook_weights_stand_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,11 @@ def mechanisms(checked: Checked, settings: Settings) -> Checked:
             if pair not in told:
                 same = _words(recipe.generator) == _words(one.cell.model)
                 asking = _decided(one, study, undecided)
-                told[pair] = () if same else check_pair(asking[0], checked.models[label], ready, target, asking[1])
+                told[pair] = (
+                    _weights(checked.models[label])
+                    if same
+                    else check_pair(asking[0], checked.models[label], ready, target, asking[1])
+                )
                 if not (same and joint):
                     _check_drawn(one.cell.model, simulation, ready)
             asked = _without(_measured(one.cell, study), undecided)
@@ -405,6 +409,18 @@ def _check_drawn(fitted: Target, simulation: Simulation, ready: Simulator) -> No
         check_other(fitted, both, "the observed and simulated data together")
     else:
         check_other(fitted, simulated, "data simulated from the generator")
+
+
+def _weights(model: pm.Model) -> tuple[str, ...]:
+    """Say that data are drawn without the weights that their likelihood has, before somebody wonders at the ranks."""
+    from bayesrun.planning.loo_comparable import weighted_likelihoods
+
+    return tuple(
+        f"the likelihood of {name} is weighted, and data are drawn from its distribution without the weights, so that "
+        "the posterior is not the one of these data: what is found of calibration, coverage and errors tells of the "
+        "weights"
+        for name in weighted_likelihoods(model)
+    )
 
 
 def _doubts(original: Original | None, study: StudyOptions) -> list[str]:

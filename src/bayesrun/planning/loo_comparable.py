@@ -30,6 +30,7 @@ from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
 
 from bayesrun.base.imports import module_constant
 from bayesrun.planning.loaded_data import KEEP
+from bayesrun.planning.unit_mass import integrate_to_one
 from bayesrun.types import Observed, digest
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Dataset, Target
 
-__all__ = ["observed_of", "pseudo_likelihoods", "unseen_potentials"]
+__all__ = ["observed_of", "pseudo_likelihoods", "unseen_potentials", "weighted_likelihoods"]
 
 OBS: Final = "obs"
 
@@ -139,6 +140,21 @@ def pseudo_likelihoods(model: pm.Model) -> dict[str, str]:
     found = zip(model.observed_RVs, model.logp(model.observed_RVs, sum=False), strict=True)
     reasons = {str(rv.name): _unlike_a_density(model, rv, term) for rv, term in found}
     return {name: reason for name, reason in reasons.items() if reason}
+
+
+def weighted_likelihoods(model: pm.Model) -> list[str]:
+    """Name the observed variables whose log density is multiplied by weights, of which their draws know nothing.
+
+    Parameters
+    ----------
+    model
+        Any PyMC model.
+    """
+    try:
+        terms = model.logp(model.observed_RVs, sum=False)
+    except NotImplementedError:  # one of them can only be drawn
+        return []
+    return [str(rv.name) for rv, term in zip(model.observed_RVs, terms, strict=True) if _has_weights(model, rv, term)]
 
 
 def unseen_potentials(model: pm.Model) -> dict[str, str]:
@@ -345,10 +361,15 @@ def _unlike_a_density(model: pm.Model, rv: Variable, term: Variable) -> str:
         return f"the terms of {rv.name} are those of a random batch of rows, which are others each time"
     if isinstance(rv.owner.op, MinibatchRandomVariable):
         return f"total_size scales the likelihood of {rv.name}, so that its terms are no log densities"
-    unknown = {*model.value_vars, *model.free_RVs, model.rvs_to_values[rv]}
-    if _weighted(term, unknown):
+    if _has_weights(model, rv, term):
         return f"the likelihood of {rv.name} is weighted, so that its terms are no log densities"
     return ""
+
+
+def _has_weights(model: pm.Model, rv: Variable, term: Variable) -> bool:
+    value = model.rvs_to_values[rv]
+    unknown = {*model.value_vars, *model.free_RVs, value}
+    return _weighted(term, unknown) and not integrate_to_one(model, rv, term, _numbers(value))
 
 
 def _weighted(term: Variable, unknown: set[Variable]) -> bool:
@@ -370,7 +391,7 @@ def _weighted(term: Variable, unknown: set[Variable]) -> bool:
         return False
     for factor in factors:
         known = _fixed(factor)
-        if known is not None and (np.ptp(known) > 0 or (known.flat[0] > 0 and known.flat[0] != 1)):
+        if known is not None and (known.min() < known.max() or (known.flat[0] > 0 and known.flat[0] != 1)):
             return True
     return any(_weighted(v, unknown) for v in inputs if v not in factors)
 
