@@ -46,9 +46,9 @@ WRITTEN = 6
 """Significant digits of the numbers that people write into a model: a prior's scale is 2.5, and one that was worked out
 of the data is 2.4898273."""
 
-MOST_ELEMENTS = 2**14
-"""Elements of an array of real data that is an argument. A larger one is a constant that all lanes read: its steps take
-longer than compiling does."""
+MOST_ELEMENTS = 2**12
+"""Elements of an array of real data that is an argument. Regressions with 4000 take no longer for it, those with 16000
+twice as long: a larger one is a constant that all lanes read."""
 
 UNREAD = ("__dict__", "__weakref__", "__doc__", "__slotnames__", "_abc_impl")
 """Attributes of a class that say nothing of what it does; some appear when it is first used."""
