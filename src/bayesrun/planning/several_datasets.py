@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Several", "named_after_source", "several"]
 
+UNSET: Final = "???"
+"""What a config holds that wants a value."""
 PATTERN: Final = re.compile(r"[*?\[]")
 SHORT: Final = 40
 """Characters of a dataset's name."""
@@ -128,6 +130,8 @@ def named_after_source(
 def _parted(item: Composed, notes: dict[str, None]) -> list[_One]:
     data = data_of(item)
     path, by = data.get("path"), data.get("by")
+    if path == UNSET:  # which is said where the config is read
+        return [_One(item, "", None, "")]
     files = _files(path) if isinstance(path, str) else None
     source = "" if files is None else _clean(_folder(str(path)))
     here = str(path) if isinstance(path, str) else f"{data.get(TARGET)} {data.get('table', '')}"
