@@ -136,7 +136,7 @@ def test_the_flag_changes_no_draw(monkeypatch):
     for look in (True, False):
         if not look:
             monkeypatch.setattr(
-                "bayesrun.samplers.lanes.kernel._blind", lambda potential, gradient, start: potential != potential
+                "bayesrun.samplers.lanes.kernel._blind", lambda potential, energy, start: potential != potential
             )
         density = derive(centred_schools(data[0]), observed)
         settings = Settings(16, chains=4, tune=150, draws=60, target_accept=0.8, max_treedepth=10)
