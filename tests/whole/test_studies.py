@@ -326,7 +326,9 @@ def test_a_bad_original_is_named_as_the_cause(project):
     ran = run("study=sbc", "study.replicates=30", "study.truth={posterior: far.nc}")
     assert ran.code == 1
     planned, _, ended = ran.out.partition("estimate:")
-    assert "warning: study.truth.posterior: the original did not pass its gate: rhat_max " in planned
+    line = next(line for line in planned.splitlines() if "the original did not pass its gate: " in line)
+    assert "did not pass its gate: chain 0 sits apart" in line
+    assert "rhat_max 1" in line
     assert "far.nc" in planned
     assert "means/y/numpyro: the likely cause is the original: the original did not pass its gate" in ended
     assert "likely cause" in (project / "studies" / "s" / "report.html").read_text()
