@@ -28,6 +28,15 @@ def double_precision(compilation_cache: None) -> None:
     prepare_jax()
 
 
+@pytest.fixture(scope="module")
+def quick_compilation(compilation_cache: None):
+    """Each program is run a few times only, so that compiling it well would cost more than it saves."""
+    prepare_jax()
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture
 def compilations(monkeypatch):
     """Seconds of each compilation by XLA during the test.

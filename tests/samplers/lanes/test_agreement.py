@@ -16,24 +16,18 @@ from bayesrun.errors import FitError
 from bayesrun.samplers.lanes import agreement
 from bayesrun.samplers.lanes.agreement import AnotherDensity, by_itself, by_program
 from bayesrun.samplers.lanes.density import derive
-from bayesrun.samplers.lanes.engine import fits, prepare_jax
+from bayesrun.samplers.lanes.engine import fits
 from bayesrun.samplers.lanes.program import Settings, program
 from bayesrun.types import Dataset, SamplerOptions
 
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS installation:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS installation:UserWarning"),
+    pytest.mark.usefixtures("quick_compilation"),
+]
 
 rng = np.random.default_rng(3)
 Y = rng.normal(1.0, 1.0, 15)
 X = rng.normal(size=(15, 100))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Each program is run a few times only, so that compiling it well would cost more than it saves."""
-    prepare_jax()
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 class Same(Op):

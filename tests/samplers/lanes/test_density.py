@@ -12,7 +12,6 @@ import pytest
 
 from bayesrun.errors import FitError
 from bayesrun.samplers.lanes.density import derive
-from bayesrun.samplers.lanes.engine import prepare_jax
 from bayesrun.samplers.lanes.graphs import survey
 from bayesrun.types import Dataset
 from model_oracles import PLAIN, default_data, model_config, points
@@ -22,20 +21,14 @@ MODELS = (
     "survival_lognormal", "varying_effects", "varying_slopes",
 )  # fmt: skip
 # PyTensor looks for a C BLAS library when it compiles the start of a model with linear algebra, and uses NumPy without.
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS installation:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS installation:UserWarning"),
+    pytest.mark.usefixtures("quick_compilation"),
+]
 
 rng = np.random.default_rng(5)
 Y = Dataset({"y": rng.normal(1.0, 2.0, 12), "x": rng.normal(size=12)})
 Z = Dataset({"y": rng.normal(-3.0, 5.0, 12), "x": rng.normal(size=12)})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Each program is run a few times only, so that compiling it well would cost more than it saves."""
-    prepare_jax()
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def differing(*surveys):

@@ -9,19 +9,10 @@ import pytensor.tensor as pt
 import pytest
 
 from bayesrun.samplers.lanes.density import _compiled, _optimised, _placed, _unflatten
-from bayesrun.samplers.lanes.engine import prepare_jax
 from bayesrun.samplers.lanes.guards import Guarded, guarded, log1mexp, may_be_guarded
 from model_oracles import PLAIN
 
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Each program is run a few times only, so that compiling it well would cost more than it saves."""
-    prepare_jax()
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=12)

@@ -17,19 +17,10 @@ import pytest
 from scipy import special
 
 from bayesrun.samplers.lanes.density import derive
-from bayesrun.samplers.lanes.engine import prepare_jax
 from bayesrun.samplers.lanes.incomplete_beta import betainc, shape_derivatives
 from model_oracles import PLAIN
 
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Each program is run a few times only, so that compiling it well would cost more than it saves."""
-    prepare_jax()
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 TABLE = np.genfromtxt(Path(__file__).with_suffix("").with_name("incomplete_beta.csv"), delimiter=",", names=True)
 A, B, X = TABLE["a"], TABLE["b"], TABLE["x"]
