@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SCALED_PRIORS", "few", "first_line", "in_one_line", "without_numbers"]
+__all__ = ["few", "first_line", "in_one_line", "without_numbers"]
 
-SCALED_PRIORS = "priors scaled to the data: "
-"""What a note says before the priors that a model works out, by which it is found in a recipe."""
 
 _NUMBER = re.compile(
     r"0x[0-9a-fA-F]+|(?<![A-Za-z_])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|\b[-+]?(?:nan|inf)\b", re.IGNORECASE

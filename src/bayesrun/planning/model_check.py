@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesrun.base.imports import import_target, module_constant, module_files
-from bayesrun.base.messages import SCALED_PRIORS
 from bayesrun.base.source_code import executed, source_digest
 from bayesrun.errors import BayesrunError, ConfigError, DataError
 from bayesrun.planning.casts import casts, is_masked, masked, watched
 from bayesrun.planning.columns_read import Read, noted, with_scales
-from bayesrun.planning.prior_choice import SCALED
+from bayesrun.planning.prior_choice import NOTED, SCALED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -231,7 +230,7 @@ def _unread(name: str, dataset: Dataset, read: Read) -> list[str]:
 def _scaled(builder: Callable[..., Any], target: Target, dataset: Dataset) -> list[str]:
     """Say which priors a model takes from the data, where its module has a function `scaled_priors`."""
     told = module_constant(builder, "scaled_priors", None) if target.path.endswith(f".{SCALED}") else None
-    return [] if told is None else [f"model={target.name}: {SCALED_PRIORS}{', '.join(told(dataset))}"]
+    return [] if told is None else [f"model={target.name}: {NOTED}{', '.join(told(dataset))}"]
 
 
 def _imputed(model: pm.Model, name: str) -> list[str]:

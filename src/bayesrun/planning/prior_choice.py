@@ -17,12 +17,14 @@ from bayesrun.errors import ConfigError
 if TYPE_CHECKING:
     from bayesrun.types import Target
 
-__all__ = ["SCALED", "with_priors"]
+__all__ = ["NOTED", "SCALED", "with_priors"]
 
 KEY: Final = "priors"
 DEFAULT: Final = "default"
 SCALED: Final = "scaled"
 """The word, and what the function is called that builds such a model of its data alone."""
+NOTED: Final = "priors scaled to the data: "
+"""What a note says before the priors that a model works out, by which it is found in a recipe."""
 
 
 def with_priors(node: str, target: Target) -> Target:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from bayesrun.base.cell_labels import told_once
-from bayesrun.base.messages import SCALED_PRIORS, few
+from bayesrun.base.messages import few
 from bayesrun.base.rounding import plain
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.base.verb_hints import verb
 from bayesrun.errors import ConfigError, StoreError
+from bayesrun.planning.prior_choice import NOTED
 from bayesrun.report import real_data, terminal_tables
 from bayesrun.report.estimates import Estimates, estimates_table, interval_name, of_variables
 from bayesrun.report.inventory import absent_lines
@@ -218,7 +219,7 @@ def _recipe_lines(fit: Fit) -> list[str]:
     for name in ("model", "data", "sampler"):
         part = recipe[name]
         lines.append(f"{name}: {part['name']} ({part['path']}){_stated(part['params'])}")
-    lines += [note for note in fit.checked.notes if SCALED_PRIORS in note]
+    lines += [note for note in fit.checked.notes if NOTED in note]
     lines.append(f"sampler options:{_stated(recipe['options'])}")
     lines.append(f"seed: {recipe['seed']}, from that of the study" + _data_seed(fit))
     return lines
