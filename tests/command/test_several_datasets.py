@@ -46,6 +46,19 @@ def test_each_dataset_is_fitted(folder):
     assert ran.out.count("not fitted: formula/alone/nuts") == 2
     study = json.loads(Path("studies/formula-all-by-site/study.json").read_text())
     assert [cell["cell"]["data"]["params"]["level"] for cell in study["cells"]] == ["s2", "s10"]
+    assert [one["label"] for one in study["refused"]] == ["formula/alone/nuts"]
+    assert "the data have one row" in pd.read_csv("studies/formula-all-by-site/tables/not_fitted.csv")["reason"][0]
+    for verb, code in (("status", 1), ("show", 0)):
+        told = bayesrun(verb, "formula-all-by-site")
+        assert told.code == code
+        assert "not fitted: formula/alone/nuts: model=formula: model.formula='y ~ x': the data have one row" in told.out
+    assert (
+        "study formula-all-by-site: finished, fail: 1 dataset is not fitted"
+        in bayesrun("status", "formula-all-by-site").out
+    )
+    assert "formula/alone/nuts is not fitted" in bayesrun("show", "formula-all-by-site", "formula/alone/nuts").err
+    rows = json.loads(bayesrun("show", "formula-all-by-site", "--json").out)
+    assert [(row["replicate"], row["state"]) for row in rows[-2:]] == [(0, rows[1]["state"]), (None, "not fitted")]
     slopes = {}
     for summary in Path("studies").rglob("summary.parquet"):
         table = pd.read_parquet(summary)
@@ -57,3 +70,9 @@ def test_each_dataset_is_fitted(folder):
         rows = table[table["site"] == site]
         assert slope == pytest.approx(np.polyfit(rows["x"], rows["y"], 1)[0], abs=0.1)
     assert sorted(slopes) == ["s10", "s2"]
+    Path("all.csv").write_text(Path("all.csv").read_text().rpartition("alone")[0])
+    again = bayesrun(*WORDS)
+    assert "nothing to fit" in again.out
+    assert again.code == 0
+    assert "not fitted" not in bayesrun("status", "formula-all-by-site").out
+    assert not Path("studies/formula-all-by-site/tables/not_fitted.csv").exists()

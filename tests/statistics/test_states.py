@@ -49,6 +49,7 @@ def test_state_of_a_cell(standing, finding, state):
 )
 def test_a_study_is_in_the_worst_state_of_its_cells(cells, state):
     assert study_state(cells) == state
+    assert study_state(cells, refused=1) == ("unfinished" if state == "unfinished" else "fail")
 
 
 def test_the_table_of_the_readme_is_what_is_done():
@@ -70,6 +71,7 @@ def test_the_sentence_counts_what_is_missing():
         "study s: unfinished: 57 of 120 fits are not there; the command that asked for them goes on from there"
     )
     assert sentence("s", "fail", [Standing(60)]) == "study s: finished, fail"
+    assert sentence("s", "fail", [Standing(60)], 2) == "study s: finished, fail: 2 datasets are not fitted"
     assert states.ORDER == ("pass", "note", "fail", "unfinished")
 
 

@@ -118,7 +118,7 @@ def test_a_done_fit_is_one_run_with_everything(store: Store, capfd: pytest.Captu
     assert names(uri, run, "figures") == {"figures/rank.png"}
     assert top.info.run_name == "demo"
     assert top.info.status == "FINISHED"
-    assert top.data.metrics == {"n_done": 1.0, "n_failed": 0.0, "n_missing": 0.0, "n_passed": 1.0}
+    assert top.data.metrics == {"n_done": 1.0, "n_failed": 0.0, "n_missing": 0.0, "n_passed": 1.0, "n_not_fitted": 0.0}
     assert top.data.tags["bayesrun.verdict"] == "pass"
     assert top.data.tags["mlflow.note.content"] == "two models"
     assert names(uri, top) == {"outcomes.csv", "outcomes.json"}
@@ -237,6 +237,19 @@ def test_the_parent_ends_in_the_state_of_its_study(store: Store, uri: str, state
     assert Tracker(store, uri, "bayesrun", "demo").finish(FitsRun([], missing=3, state=state))
     run = parent(uri)
     assert (run.info.status, run.data.tags["bayesrun.verdict"], run.data.metrics["n_missing"]) == (status, state, 3.0)
+
+
+def test_the_parent_names_what_cannot_be_fitted_until_it_can(store: Store, uri: str) -> None:
+    tracker = Tracker(store, uri, "bayesrun", "demo")
+    table = {"not_fitted": pd.DataFrame({"cell": ["s3"], "reason": ["one row"]})}
+    assert tracker.finish(FitsRun([], table, state="fail", not_fitted=1, why_not="not fitted: s3: one row"))
+    run = parent(uri)
+    assert run.data.tags["bayesrun.not_fitted"] == "not fitted: s3: one row"
+    assert run.data.metrics["n_not_fitted"] == 1.0
+    assert "not_fitted.csv" in names(uri, run)
+    assert Tracker(store, uri, "bayesrun", "demo").finish(FitsRun([]))
+    assert "bayesrun.not_fitted" not in parent(uri).data.tags
+    assert parent(uri).data.metrics["n_not_fitted"] == 0.0
 
 
 def test_a_server_that_comes_back_is_used_again(store: Store, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

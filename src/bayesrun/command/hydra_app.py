@@ -171,7 +171,8 @@ def _study(
     terminal = console()
     for note in parted.notes:
         terminal.print(f"note: {note}", markup=False, soft_wrap=True)
-    result = study.run(settings, cells, terminal, apart=frozenset(labels[place] for place in parted.apart))
+    apart = {labels[place]: parted.sources.get(place, "") for place in sorted(parted.apart)}
+    result = study.run(settings, cells, terminal, apart)
     _ended.append(result.exit_code)
     # a config of several datasets has no single objective
     return [result.objective.get(labels[group[0]]) if len(group) == 1 else None for group in parted.places]

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bayesrun.command.progress import follow
@@ -21,6 +22,7 @@ from bayesrun.planning.reasons import reasons
 from bayesrun.planning.same_fits import Together, together
 from bayesrun.planning.stopping_rule import first_round, next_round
 from bayesrun.report import announcement, real_data, study_file, tracking
+from bayesrun.report.not_fitted import Refusals, refusals, refused_lines
 from bayesrun.report.verdict import Ending, ending
 from bayesrun.statistics.gates import check_asked
 from bayesrun.store.folder import Store
@@ -29,7 +31,7 @@ from bayesrun.work.datasets import Sources
 from bayesrun.work.worker import Workplace, kept
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from rich.console import Console
 
@@ -46,7 +48,9 @@ class Result:
     objective: Mapping[str, float] = field(default_factory=dict)
 
 
-def run(settings: Settings, cells: tuple[Cell, ...], console: Console, apart: frozenset[str] = frozenset()) -> Result:
+def run(
+    settings: Settings, cells: tuple[Cell, ...], console: Console, apart: Mapping[str, str] = MappingProxyType({})
+) -> Result:
     """Run a study: check and plan, then dispatch what is left, record and compare; in rounds if it asks for that.
 
     Parameters
@@ -56,8 +60,8 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console, apart: fr
     console
         Where people are told.
     apart
-        Labels of cells of one of several datasets: those that cannot be fitted do not stop the others, and the exit
-        code is then 1.
+        What the datasets are together of each cell of one of several, by label: those that cannot be fitted do not
+        stop the others, and the exit code is then 1.
 
     Raises
     ------
@@ -69,7 +73,7 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console, apart: fr
     stored = study_file.read(store)
     whole = study_file.joined_study(stored, study)
     checked, joined = _checked(settings, cells, stored, whole, apart)
-    refused = [f"not fitted: {label}: {'; '.join(why.splitlines())}" for label, why in checked.refused.items()]
+    refused = refusals(cells, apart, checked.refused)
     for line in (*study_file.older_lines(store, stored), *(f"note: {line}" for line in joined.notes)):
         console.print(line, markup=False, soft_wrap=True)
     settings = dataclasses.replace(settings, study=whole)
@@ -80,7 +84,7 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console, apart: fr
         study_file.check_extended(stored, checked.cells, whole)
         if plan.batches:
             preflight.last_checks(plan, checked, settings.dispatch, output, estimate.bytes + estimate.meanwhile)
-        for line in refused:
+        for line in refused_lines(refused.now):
             console.print(line, style="yellow", markup=False, soft_wrap=True)
         if settings.dry_run:
             if plan.batches:
@@ -88,14 +92,12 @@ def run(settings: Settings, cells: tuple[Cell, ...], console: Console, apart: fr
             announcement.show_plan(console, plan, why)
             return Result(0)
         with store.locked():
-            end = _work(settings, plan, checked, store, console)
+            end = _work(settings, plan, checked, store, console, refused)
         following = next_round(checked, end.results, end.own, whole)
         if following.why:
             console.print(following.why, markup=False, soft_wrap=True)
         if following.checked is None:
-            for line in refused:
-                console.print(line, style="yellow", markup=False, soft_wrap=True)
-            return Result(max(end.exit_code, int(bool(refused))), joined.of_each(end.objective))
+            return Result(max(end.exit_code, int(bool(refused.now))), joined.of_each(end.objective))
         checked, stored = following.checked, study_file.read(store)
 
 
@@ -104,7 +106,7 @@ def _checked(
     cells: tuple[Cell, ...],
     stored: study_file.Stored,
     whole: StudyOptions,
-    apart: frozenset[str],
+    apart: Collection[str],
 ) -> tuple[preflight.Checked, Together]:
     """Check cells, and add up what they and earlier commands ask; the second value says which are one fit."""
     seed = whole.seed
@@ -142,14 +144,16 @@ def _planned(
     return plan, costs.estimate(plan, checked.cells, checked.models, store, settings.dispatch), why
 
 
-def _work(settings: Settings, plan: Plan, checked: preflight.Checked, store: Store, console: Console) -> Ending:
+def _work(
+    settings: Settings, plan: Plan, checked: preflight.Checked, store: Store, console: Console, refused: Refusals
+) -> Ending:
     recorder = tracking.Careful(tracking.recorder(store, settings.study, settings.track))
     if plan.batches:
         recorder.check()
     # what is kept may change where nothing is left to do
     fresh_data = (data for data in checked.datasets.values() if not store.data_file(data.digest()).exists())
     store.write_datasets(checked.datasets.values() if plan.batches else fresh_data)
-    design, study = study_file.extend_design(store, settings, checked.cells)
+    design, study = study_file.extend_design(store, settings, checked.cells, refused)
     known = specs_of(design, settings.study.seed)
     fresh: dict[str, Outcome] = {}
     sources = Sources(store)

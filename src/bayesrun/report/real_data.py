@@ -23,6 +23,7 @@ from bayesrun.report.comparison import Agreement, Apart, Comparison, Fitted, agr
 from bayesrun.report.decided import decided
 from bayesrun.report.estimates import FEW_CELLS, Estimates, shown_after
 from bayesrun.report.inventory import absent_lines, inventory
+from bayesrun.report.not_fitted import TABLE
 from bayesrun.statistics.gates import judge
 from bayesrun.statistics.states import Standing, State, cell_state
 from bayesrun.store.folder import SUMMARY
@@ -84,6 +85,8 @@ class Findings:
         Cells that LOO does not compare, and why.
     decisions
         What each rule says of each fit, see `decided`; empty where none was asked.
+    not_fitted
+        Datasets that cannot be fitted, and why.
     inputs
         Digest of what they were made from; empty where something could not be made.
     failed
@@ -97,6 +100,7 @@ class Findings:
     decisions: pd.DataFrame = field(default_factory=pd.DataFrame)
     inputs: str = ""
     failed: tuple[str, ...] = ()
+    not_fitted: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def by_name(self) -> dict[str, pd.DataFrame]:
         """Tables by name, as they are logged: comparisons and agreements of all groups in one each."""
@@ -114,6 +118,8 @@ class Findings:
             found["not_compared"] = pd.DataFrame(lines, columns=["sampler", "cell", "reason"])
         if not self.decisions.empty:
             found["decisions"] = self.decisions
+        if not self.not_fitted.empty:
+            found[TABLE] = self.not_fitted
         return found
 
 
@@ -197,7 +203,7 @@ def _attempted[T](what: str, failed: list[str], make: Callable[[], T], otherwise
 def keep(findings: Findings, store: Store) -> None:
     """Write the tables of a study to its folder, and take away those that it no longer has."""
     written = findings.by_name()
-    for name in ("comparison", "agreement", "not_compared", "decisions"):
+    for name in ("comparison", "agreement", "not_compared", "decisions", TABLE):
         if name not in written:
             store.remove_table(name)
     for name, frame in written.items():

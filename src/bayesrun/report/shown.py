@@ -23,6 +23,7 @@ from bayesrun.planning.prior_choice import NOTED
 from bayesrun.report import real_data, terminal_tables
 from bayesrun.report.estimates import Estimates, estimates_table, interval_name, of_variables
 from bayesrun.report.inventory import absent_lines
+from bayesrun.report.not_fitted import refused_in, refused_lines
 from bayesrun.report.table_layout import Column, Sheet, numbers, words
 from bayesrun.store.table_marks import read_table
 from bayesrun.types import canonical_json
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from bayesrun.report.real_data import Known
     from bayesrun.store.folder import Store
-    from bayesrun.types import CheckedCell, FitSpec, Outcome, Verdict
+    from bayesrun.types import CheckedCell, FitSpec, Outcome, Refused, Verdict
 
 __all__ = [
     "Cell",
@@ -120,6 +121,9 @@ def find(known: Known, word: str, store: Store) -> Cell | FitSpec:
         raise ConfigError(
             f"{word}: {len(keys)} fits have keys that begin so: {', '.join(keys[:MOST_NAMED])}; type more"
         )
+    why = next((one.reason for one in refused_in(store.read_study()) if one.label == word), None)
+    if why is not None:
+        raise StoreError(f"{word} is not fitted: {why}")
     hint = did_you_mean(word, [*cells, *own.values(), *known])
     named = few(list(cells), MOST_NAMED)
     raise ConfigError(
@@ -405,8 +409,11 @@ def _heads(sheet: Sheet) -> list[str]:
     return [column.name for column in sheet.columns]
 
 
-def show_list(console: Console, fits: Sequence[Fit], store: Store) -> None:
-    """Print which fits there are, and how one is shown: a row for each cell, or for each replicate of one cell."""
+def show_list(console: Console, fits: Sequence[Fit], store: Store, refused: Sequence[Refused] = ()) -> None:
+    """Print which fits there are, and how one is shown: a row for each cell, or for each replicate of one cell.
+
+    Datasets that cannot be fitted stand below.
+    """
     shared, own = told_once(fit.spec.cell for fit in fits)
     rows: dict[str, list[Fit]] = {}
     one = len(own) == 1
@@ -423,6 +430,8 @@ def show_list(console: Console, fits: Sequence[Fit], store: Store) -> None:
         table.caption = f"{len(rows) - MOST_CELLS} more rows; --json and --csv have all of them"
     console.print(f"study {store.root.name}", markup=False)
     console.print(table)
+    for line in refused_lines(refused):
+        console.print(line, markup=False, soft_wrap=True)
     show = verb("show", store.root)
     example = next(iter(own.values()))
     if one:
@@ -478,12 +487,17 @@ def show_cell(console: Console, cell: Cell | None, store: Store, variables: Sequ
         console.print(table)
 
 
-def listed(fits: Sequence[Fit]) -> pd.DataFrame:
-    """List fits for machines: cell, replicate, key and state of each, and its diagnostics."""
-    return pd.DataFrame(
+def listed(fits: Sequence[Fit], refused: Sequence[Refused] = ()) -> pd.DataFrame:
+    """List fits for machines: cell, replicate, key and state of each, and its diagnostics; then what is not fitted."""
+    none: list[dict[str, object]] = [
+        {"cell": one.label, "state": "not fitted", "reason": one.reason} for one in refused
+    ]
+    frame = pd.DataFrame(
         [
             {"cell": fit.spec.cell, "replicate": fit.spec.replicate, "key": fit.spec.key, "state": fit.state}
             | ({} if fit.outcome is None else dict(fit.outcome.diagnostics))
             for fit in fits
         ]
+        + none
     )
+    return frame.astype({"replicate": "Int64"})

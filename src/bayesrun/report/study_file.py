@@ -22,6 +22,7 @@ from bayesrun.planning.former import former_key, is_former
 from bayesrun.planning.keys import fit_key, specs_of
 from bayesrun.planning.reasons import differences, stored_dataset
 from bayesrun.report.design import cells_of
+from bayesrun.report.not_fitted import Refusals, refused_in
 from bayesrun.statistics.measures import parse_decision, parse_decisions
 from bayesrun.statistics.measures.expressions import comparable
 from bayesrun.types import SCHEMA_VERSION, CheckedCell, Settings, StudyOptions, TrackOptions, canonical_json
@@ -204,9 +205,16 @@ def check_extended(stored: Stored, cells: Sequence[CheckedCell], study: StudyOpt
 
 
 def extend_design(
-    store: Store, settings: Settings, cells: Sequence[CheckedCell]
+    store: Store, settings: Settings, cells: Sequence[CheckedCell], refused: Refusals | None = None
 ) -> tuple[tuple[CheckedCell, ...], StudyOptions]:
     """Write what the study consists of, and the config of each fit; cells of earlier commands stay in it.
+
+    Parameters
+    ----------
+    store, settings, cells
+        Of the study and the command.
+    refused
+        What the command cannot fit.
 
     Returns
     -------
@@ -239,6 +247,7 @@ def extend_design(
             "versions": versions(),
             "host": {"name": socket.gethostname(), "machine": platform.machine(), "system": platform.system()},
             "cells": [dataclasses.asdict(cell) for cell in whole],
+            "refused": [dataclasses.asdict(one) for one in (refused or Refusals()).after(refused_in(stored.facts))],
         }
     )
     return design, study

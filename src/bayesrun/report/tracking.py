@@ -15,6 +15,7 @@ from bayesrun.base.messages import in_one_line
 from bayesrun.base.verb_hints import verb
 from bayesrun.errors import TrackError
 from bayesrun.planning.keys import fit_key
+from bayesrun.report.not_fitted import COUNTED, TABLE, refused_lines
 from bayesrun.report.superseded import both
 
 if TYPE_CHECKING:
@@ -291,9 +292,9 @@ class SimulationRecorder(_Recorder[track.SimulationTracker]):
         return track.StudyRun(
             cells,
             description=end.text,
-            facts=end.facts,
+            facts=end.facts | {TABLE: "; ".join(refused_lines(end.refused))},
             artifacts=(self.store.tables, *end.files),
-            verdicts=track.verdicts(tables),
+            verdicts=track.verdicts(tables) | {COUNTED: len(end.refused)},
             state=end.state,
         )
 
@@ -326,7 +327,10 @@ def _commit() -> dict[str, str]:
 def _fits(end: Ending) -> track.FitsRun:
     assert end.findings is not None
     missing = sum(standing.missing for standing in end.standings.values())
-    return track.FitsRun([_record(row) for row in end.rows], end.findings.by_name(), missing, end.state)
+    told = "; ".join(refused_lines(end.refused))
+    return track.FitsRun(
+        [_record(row) for row in end.rows], end.findings.by_name(), missing, end.state, len(end.refused), told
+    )
 
 
 def _record(row: Row) -> track.Record:

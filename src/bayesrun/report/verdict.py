@@ -19,12 +19,13 @@ from bayesrun.base.verb_hints import verb
 from bayesrun.errors import StoreError
 from bayesrun.report import real_data
 from bayesrun.report.inventory import inventory, lacking_lines
+from bayesrun.report.not_fitted import TABLE, refused_frame, refused_in, refused_lines
 from bayesrun.report.superseded import superseded, superseded_lines
 from bayesrun.statistics.states import EXIT_CODES, sentence, study_state
 from bayesrun.store.turns import TABLES, take
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from bayesrun.statistics.states import Standing, State
     from bayesrun.store.folder import Store
     from bayesrun.store.turns import Turn
-    from bayesrun.types import CheckedCell, Outcome, Plan, StudyOptions
+    from bayesrun.types import CheckedCell, Outcome, Plan, Refused, StudyOptions
 
 __all__ = ["Ending", "ending"]
 
@@ -75,6 +76,8 @@ class Ending:
         Which cells are left out since their words mean something else now.
     estimates
         Of real data: those of the cells that the exit code is about.
+    refused
+        Datasets of the study that cannot be fitted.
     """
 
     name: str
@@ -94,17 +97,20 @@ class Ending:
     lacking: tuple[str, ...] = ()
     superseded: tuple[str, ...] = ()
     estimates: tuple[Estimates, ...] = ()
+    refused: tuple[Refused, ...] = ()
 
     @property
     def state(self) -> State:
         """State of the study, with the cells of earlier commands."""
-        return study_state(self.states.values())
+        return study_state(self.states.values(), len(self.refused))
 
     @property
     def exit_code(self) -> int:
         """Exit code by the state of the cells that it is about; 1 also where they could not be compared, or drawn."""
         failed = bool(self.broken) or (self.findings is not None and bool(self.findings.failed))
-        return max(EXIT_CODES[study_state(self.states[label] for label in self.own)], int(failed))
+        whole = set(self.own) == set(self.states)
+        state = self.state if whole else study_state(self.states[label] for label in self.own)
+        return max(EXIT_CODES[state], int(failed))
 
     @property
     def page(self) -> Path | None:
@@ -128,17 +134,20 @@ class Ending:
         """Print it."""
         if self.findings is not None:
             real_data.show(console, self.rows, self.findings, self.estimates)
-        for line in self.lacking:
-            console.print(line, markup=False, soft_wrap=True)
+            self._print(console, refused_lines(self.refused))  # those of simulated data are among its sentences
+        self._print(console, self.lacking)
         if self.results is not None:
             real_data.show_results(console, self.results)
-        for line in (*self.broken, *self.superseded):
-            console.print(line, markup=False, soft_wrap=True)
-        console.print(sentence(self.name, self.state, self.standings.values()), markup=False, soft_wrap=True)
+        told = sentence(self.name, self.state, self.standings.values(), len(self.refused))
+        self._print(console, (*self.broken, *self.superseded, told))
         if not self.latest:
             console.print(
                 "note: a command that read the fits later wrote the tables of the folder; these are older", markup=False
             )
+
+    def _print(self, console: Console, lines: Sequence[str]) -> None:
+        for line in lines:
+            console.print(line, markup=False, soft_wrap=True)
 
 
 def ending(
@@ -178,7 +187,9 @@ def ending(
 
 def _real(known: Known, store: Store, study: StudyOptions, fresh: Mapping[str, Outcome], turn: Turn) -> Ending:
     rows = real_data.rows(known, store, fresh)
+    refused = refused_in(store.read_study())
     findings = real_data.compared(rows, store, study.reference)
+    findings = dataclasses.replace(findings, not_fitted=refused_frame(refused))
     with turn.at(TABLES) as latest:
         if latest:
             real_data.keep(findings, store)
@@ -195,6 +206,7 @@ def _real(known: Known, store: Store, study: StudyOptions, fresh: Mapping[str, O
         findings=findings,
         latest=latest,
         lacking=lacking,
+        refused=refused,
     )
 
 
@@ -202,7 +214,8 @@ def _simulated(known: Known, store: Store, study: StudyOptions, fresh: Mapping[s
     from bayesrun.report import simulated_data
     from bayesrun.report.ademp import ademp
 
-    found = simulated_data.tabulate(known, store, study, fresh)
+    refused = refused_in(store.read_study())
+    found = _with_refused(simulated_data.tabulate(known, store, study, fresh), refused)
     cells = list({checked.cell.label: checked for _, checked in known.values()}.values())
     told = ademp(study, cells, versions(), _estimands(found))
     files = [path for path in (store.root / PAGE,) if path.exists()]
@@ -226,7 +239,17 @@ def _simulated(known: Known, store: Store, study: StudyOptions, fresh: Mapping[s
         cells=tuple(cells),
         told=told,
         latest=latest,
+        refused=refused,
     )
+
+
+def _with_refused(found: Results, refused: Sequence[Refused]) -> Results:
+    """Say of a simulation study which datasets its replicates are not made after, in a table and in sentences."""
+    from bayesrun.report.page import Sentence
+
+    tables = {**found.tables, TABLE: refused_frame(refused)}
+    sentences = (*found.sentences, *(Sentence(line, "fail") for line in refused_lines(refused)))
+    return dataclasses.replace(found, tables=tables, sentences=sentences)
 
 
 def _estimands(found: Results) -> list[str]:

@@ -98,12 +98,16 @@ def cell_state(standing: Standing, finding: State = "pass") -> State:
     return finding
 
 
-def study_state(cells: Iterable[State]) -> State:
-    """Say in which state a study is: in the worst of its cells; without any it is not begun."""
-    return max(cells, key=ORDER.index, default="unfinished")
+def study_state(cells: Iterable[State], refused: int = 0) -> State:
+    """Say in which state a study is: in the worst of its cells; without any it is not begun.
+
+    `refused` datasets cannot be fitted; any of them counts as a failed cell.
+    """
+    worst: State = max(cells, key=ORDER.index, default="unfinished")
+    return "fail" if refused and worst != "unfinished" else worst
 
 
-def sentence(name: str, state: State, standings: Iterable[Standing]) -> str:
+def sentence(name: str, state: State, standings: Iterable[Standing], refused: int = 0) -> str:
     """Say in which state a study is, in one line for people.
 
     Parameters
@@ -114,16 +118,22 @@ def sentence(name: str, state: State, standings: Iterable[Standing]) -> str:
         See `study_state`.
     standings
         Of all of its cells.
+    refused
+        Datasets that cannot be fitted.
     """
     found = list(standings)
     if state != "unfinished":
-        return f"study {name}: {WORDS[state]}{_lacking(sum(s.incomplete for s in found))}"
+        return f"study {name}: {WORDS[state]}{_not_fitted(refused)}{_lacking(sum(s.incomplete for s in found))}"
     missing, planned = sum(s.missing for s in found), sum(s.planned for s in found)
     verb = "is" if missing == 1 else "are"
     return (
         f"study {name}: {WORDS[state]}: {missing} of {planned} fits {verb} not there; the command that asked for them "
         "goes on from there"
     )
+
+
+def _not_fitted(refused: int) -> str:
+    return f": {refused} {'dataset is' if refused == 1 else 'datasets are'} not fitted" if refused else ""
 
 
 def _lacking(incomplete: int) -> str:

@@ -92,12 +92,16 @@ class FitsRun:
         Planned fits that are not there.
     state
         Of the study; it decides how its run ends, see `run_status`.
+    not_fitted, why_not
+        Datasets that cannot be fitted, and what is said of them.
     """
 
     records: Sequence[Record]
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     missing: int = 0
     state: State = "pass"
+    not_fitted: int = 0
+    why_not: str = ""
 
     @property
     def counts(self) -> dict[str, float]:
@@ -106,6 +110,7 @@ class FitsRun:
         passed = sum(record.verdict is not None and record.verdict.passed for record in self.records)
         done = len(self.records) - failed
         counts = {"n_done": done, "n_failed": failed, "n_missing": self.missing, "n_passed": passed}
+        counts["n_not_fitted"] = self.not_fitted
         return {name: float(value) for name, value in counts.items()}
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bayesrun.errors import TrackError
 from bayesrun.track.fit_runs import (
+    MAX_TAG,
     FitsRun,
     Record,
     finished_at,
@@ -35,6 +36,8 @@ __all__ = ["Tracker", "is_closed", "pending", "sync"]
 
 STUDY = "study"
 """Stands for the parent run where the journal has the key of a fit."""
+NOT_FITTED = "bayesrun.not_fitted"
+"""Tag of the parent run that names the datasets that cannot be fitted."""
 
 
 def pending(store: Store, uri: str, records: Iterable[Record]) -> list[Record]:
@@ -181,7 +184,10 @@ class Tracker(Writer):
             for name, frame in tables.items():
                 stage_table(frame, staged, name)
             upload(client, parent, staged)
-        said = {"bayesrun.verdict": study.state}
+        said: dict[str, str] = {"bayesrun.verdict": study.state}
+        said |= {NOT_FITTED: study.why_not[:MAX_TAG]} if study.why_not else {}
         log(client, run_id, tags=said | ({"mlflow.loggedArtifacts": table_tag(tables)} if tables else {}))
+        if NOT_FITTED in parent.data.tags and NOT_FITTED not in said:
+            client.delete_tag(run_id, NOT_FITTED)
         client.set_terminated(run_id, run_status(study.state))
         confirm(self.store.journal, Confirmation(public_uri(self.uri), STUDY, run_id, study.digest))

@@ -5,7 +5,7 @@ values of one stage; all others import them from here.
 """
 
 from bayesrun.types.canonical import SCHEMA_VERSION, canonical_json, digest
-from bayesrun.types.cells import Cell, CheckedCell, Observed
+from bayesrun.types.cells import Cell, CheckedCell, Observed, Refused
 from bayesrun.types.data import Dataset, Origin, Role
 from bayesrun.types.fits import Batch, FitSpec, Plan, Try
 from bayesrun.types.kept import Kept
@@ -43,6 +43,7 @@ __all__ = [
     "Outcome",
     "OutputOptions",
     "Plan",
+    "Refused",
     "Resources",
     "Role",
     "SampleFunction",

@@ -11,7 +11,7 @@ from bayesrun.types.options import ALL_OPTIONS, Asked, DiagnosticsOptions, Gate,
 from bayesrun.types.simulations import Simulation
 from bayesrun.types.targets import Target
 
-__all__ = ["Cell", "CheckedCell", "Observed"]
+__all__ = ["Cell", "CheckedCell", "Observed", "Refused"]
 
 
 @dataclass(frozen=True)
@@ -173,3 +173,25 @@ class CheckedCell:
     used: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     kept: Kept = Kept()
+
+
+@dataclass(frozen=True)
+class Refused:
+    """One of several datasets that cannot be fitted, while others can.
+
+    Parameters
+    ----------
+    label
+        Of its cell.
+    reason
+        Why not, a line or more.
+    source
+        What the datasets are together: a folder of files, or a table and the column that parts it.
+    words
+        What was typed and chosen for it, as `Cell.words`.
+    """
+
+    label: str
+    reason: str
+    source: str = ""
+    words: Mapping[str, Any] = field(default_factory=dict)

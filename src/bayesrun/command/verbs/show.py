@@ -56,6 +56,7 @@ def command(
     """Show a fit."""
     from bayesrun.command import terminal
     from bayesrun.report import shown
+    from bayesrun.report.not_fitted import refused_lines
 
     if as_csv and as_json:
         raise ConfigError("show: got --csv and --json; wanted one of them")
@@ -74,6 +75,8 @@ def command(
             _print_csv(shown.of_cells(fits, store, variables))
         else:
             shown.show_fit(terminal.console(), fits[0], store, variables)
+            for line in refused_lines(found.refused) if wanted is None and not variables else ():
+                terminal.console().print(line, markup=False, soft_wrap=True)
         return 0
     cell = target if isinstance(target, shown.Cell) else None
     return _several(found, cell, fits, variables, as_csv=as_csv, as_json=as_json)
@@ -87,13 +90,14 @@ def _several(
     from bayesrun.report import shown
 
     store, console = study.store, terminal.console()
+    refused = study.refused if cell is None else ()
     simulated = study.simulated and (cell is not None or bool(variables) or as_csv)
     if as_csv or as_json:
         label = cell.label if cell is not None else None
         if simulated:
             frame = shown.measures_of(store, label, variables)
         else:
-            frame = shown.of_cells(fits, store, variables) if variables or as_csv else shown.listed(fits)
+            frame = shown.of_cells(fits, store, variables) if variables or as_csv else shown.listed(fits, refused)
         if as_csv:
             _print_csv(frame)
         else:
@@ -105,7 +109,7 @@ def _several(
         console.print(shown.across(shown.of_cells(fits, store, variables), fits))
         return 0
     if not variables:
-        shown.show_list(console, fits, store)
+        shown.show_list(console, fits, store, refused)
     return 0
 
 

@@ -42,12 +42,13 @@ def _status_of(study: StoredStudy, *, verify: bool) -> int:
     from bayesrun.command import terminal
     from bayesrun.report import real_data, terminal_tables
     from bayesrun.report.inventory import absent_lines, inventory, lacking_lines
+    from bayesrun.report.not_fitted import refused_lines
     from bayesrun.report.superseded import superseded_lines
     from bayesrun.statistics import states
 
     store, rows = study.store, real_data.rows(study.known, study.store, {})
     standings = real_data.standings(study.known, rows)
-    state = states.study_state(real_data.states(standings).values())
+    state = states.study_state(real_data.states(standings).values(), len(study.refused))
     pairs = [(row.outcome, row.verdict) for row in rows]
     done = sum(row.outcome.status == "done" for row in rows)
     console = terminal.console()
@@ -65,9 +66,10 @@ def _status_of(study: StoredStudy, *, verify: bool) -> int:
         *absent_lines([(row.spec, row.outcome) for row in rows]),
         *harmed,
         *lost,
+        *refused_lines(study.refused),
         *_open(study),
         *superseded_lines(study.superseded, store, study.known),
-        states.sentence(store.root.name, state, standings.values()),
+        states.sentence(store.root.name, state, standings.values(), len(study.refused)),
     ):
         console.print(line, markup=False, soft_wrap=True)
     return int(bool(states.EXIT_CODES[state] or changed))

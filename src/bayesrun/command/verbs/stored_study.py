@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bayesrun.report.real_data import Known
     from bayesrun.store.folder import Store
-    from bayesrun.types import StudyOptions, TrackOptions
+    from bayesrun.types import Refused, StudyOptions, TrackOptions
 
 __all__ = [
     "STUDY",
@@ -84,13 +84,17 @@ def store_of(study: str, output_dir: str) -> Store:
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """A study as it is stored: where, what it asks, how it is tracked, every planned fit, and those superseded."""
+    """A study as it is stored: where, what it asks, how it is tracked, every planned fit, and those superseded.
+
+    `refused` are datasets that cannot be fitted.
+    """
 
     store: Store
     options: StudyOptions
     track: TrackOptions
     known: Known
     superseded: Known
+    refused: tuple[Refused, ...] = ()
 
     @property
     def everything(self) -> Known:
@@ -115,6 +119,7 @@ def open_study(study: str, output_dir: str) -> StoredStudy:
     from bayesrun.planning.keys import specs_of
     from bayesrun.planning.meanings import current
     from bayesrun.report import study_file
+    from bayesrun.report.not_fitted import refused_in
     from bayesrun.report.superseded import superseded_lines
 
     make_importable(Path.cwd())  # the sources of quantities are held against those that the fits were summarised by
@@ -125,9 +130,9 @@ def open_study(study: str, output_dir: str) -> StoredStudy:
         lines = superseded_lines(specs_of(old, seed), store, ())
         none = f"study {store.root.name} has no current cell; the command that asks for one makes it anew"
         raise StoreError("\n".join((none, *lines)))
-    return StoredStudy(
-        store, study_file.read_study(store), tracked, specs_of(current(cells), seed), specs_of(old, seed)
-    )
+    known = specs_of(current(cells), seed)
+    refused = refused_in(store.read_study())
+    return StoredStudy(store, study_file.read_study(store), tracked, known, specs_of(old, seed), refused)
 
 
 def report_on(study: StoredStudy, *, verify: bool = False, superseded: bool = False) -> int:

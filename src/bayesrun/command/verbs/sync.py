@@ -33,6 +33,6 @@ def command(study: str, output_dir: str, uri: str | None) -> int:
     synced = recorder.sync(end)
     console = terminal.console()
     console.print(f"{synced.told(len(found.known))}: {recorder.shown}", markup=False, soft_wrap=True)
-    line = states.sentence(found.store.root.name, end.state, end.standings.values())
+    line = states.sentence(found.store.root.name, end.state, end.standings.values(), len(end.refused))
     console.print(line, markup=False, soft_wrap=True)
     return end.exit_code
