@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -9,6 +10,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayesrun.base import stop_signals
+from bayesrun.base.secrets import without_secrets
 from bayesrun.errors import BayesrunError
 
 if TYPE_CHECKING:
@@ -44,8 +47,13 @@ NO_NEWS = ("Numba will use object mode to run",)
 def reported(action: Callable[[], Any]) -> int:
     """Do something that ends with an exit code, and word its errors."""
     try:
-        code = int(action())
-        sys.stdout.flush()
+        with stop_signals.watched():
+            code = int(action())
+            sys.stdout.flush()
+    except stop_signals.Stopped as stop:
+        with contextlib.suppress(OSError):  # a terminal that was closed
+            say(stop.sentence)
+        return stop.code
     except BrokenPipeError:
         # whoever read the output has gone, as `| head` does; nothing more is to be said
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -61,7 +69,7 @@ def reported(action: Callable[[], Any]) -> int:
             return say(words)
         say(_unexpected(error))
         return FAILED
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # of a library, without a signal
         say("interrupted; finished fits are kept, and the same command goes on from there")
         return INTERRUPTED
     return code
@@ -108,7 +116,7 @@ def asks_for_more(argument: str) -> bool:
 
 def say(text: str) -> int:
     """Say on the standard error what is refused, and return the exit code of that."""
-    for line in text.splitlines():
+    for line in without_secrets(text).splitlines():
         sys.stderr.write(f"bayesrun: {line}\n")
     return REFUSED
 
