@@ -76,6 +76,23 @@ def test_each_level_of_a_column_is_a_dataset(folder):
     assert names(composed(path="all.csv", by="site", level="s2")) == ["s2"]
 
 
+def test_long_names_are_cut_where_they_do_not_differ(folder):
+    house = "Universitätsklinikum Schleswig-Holstein, Campus"
+    levels = [f"{house} Kiel", f"{house} Lübeck", "Kiel", "Klinik Köln"]
+    (folder / "all.csv").write_text("site,y\n" + "".join(f'"{level}",{row}\n' for level in levels for row in range(3)))
+    found = several([composed(path="all.csv", by="site")])
+    assert [data_of(item)["level"] for item in found.composed] == ["Kiel", "Klinik Köln", *levels[:2]]
+    assert [item.data_name for item in found.composed] == [
+        "Kiel",
+        "Klinik_Köln",
+        "Universitätskli..ein_Campus_Kiel",
+        "Lübeck",
+    ]
+    for name in ("house_of_the_rising_sun_in_new_orleans", "a"):
+        (folder / "sites" / f"{name}.csv").write_text(TABLE)
+    assert names(composed(path="sites/[ah]*.csv")) == ["a", "house_of_the_ri.._in_new_orleans"]
+
+
 def test_levels_of_several_files(folder):
     (folder / "sites" / "s2.csv").write_text("place,y\na,1\na,2\n")
     found = names(composed(path="sites/*.csv", by="site"))

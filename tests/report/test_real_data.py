@@ -17,7 +17,7 @@ from bayesrun.store.folder import Store
 from bayesrun.store.turns import take
 from bayesrun.track import fit_runs
 from bayesrun.track.fit_runs import Record
-from bayesrun.types import Absent, Cell, CheckedCell, Observed, Plan, StudyOptions, TrackOptions, Verdict
+from bayesrun.types import Absent, Cell, CheckedCell, Observed, Plan, StudyOptions, Target, TrackOptions, Verdict
 from fake_trees import fake_outcome, fake_spec, fake_summary, fake_tree
 
 ABOUT = Observed(values="v", numbers="r", members="r", measure="log densities")
@@ -295,3 +295,12 @@ def test_what_rules_say_is_printed_and_kept_and_a_rule_that_is_absent_says_nothi
     assert set(of_theta["says"]) == {"no", "not known"}
     assert of_theta["probability"].isna().all()
     assert "decisions" in tracking._fits(end).tables
+
+
+def test_runs_say_which_rows_of_a_table_they_are_about(tmp_path: Path) -> None:
+    (row,) = rows(Store(tmp_path), ABOUT)
+    data = Target("Kiel", "bayesrun.data.read", {"path": "all.csv", "by": "site", "level": "Campus Kiel"})
+    cell = dataclasses.replace(row.checked.cell, data=data)
+    record = tracking._record(dataclasses.replace(row, checked=dataclasses.replace(row.checked, cell=cell)))
+    told = {name: value for name, value in fit_runs.params(record).items() if name.startswith("data")}
+    assert told == {"data": "Kiel", "data.by": "site", "data.level": "Campus Kiel"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,7 @@ from bayesrun.planning.config import TARGET, Composed, data_of, with_data
 from bayesrun.planning.loaded_data import levels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bayesrun.types import Cell, StudyOptions
 
@@ -27,8 +28,10 @@ __all__ = ["Several", "named_after_source", "several"]
 UNSET: Final = "???"
 """What a config holds that wants a value."""
 PATTERN: Final = re.compile(r"[*?\[]")
-SHORT: Final = 40
+SHORT: Final = 32
 """Characters of a dataset's name."""
+CUT: Final = ".."
+"""Stands for what is left out of a longer one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,17 +230,19 @@ def _stem(path: str) -> str:
 def _names(ones: Sequence[_One]) -> dict[tuple[str, str | None], str]:
     """Name datasets by what tells them apart: levels, names of files, and of folders where files have the same."""
     paths = [one.where for one in ones if isinstance(data_of(one.item).get("path"), str)]
-    of_files = _telling(paths)
+    stems = _shortened(map(_stem, paths))
+    of_files = _telling(paths, stems)
     known = {one.where for one in ones if not one.source}  # these keep the plain name of the file
     tables = {one.where for one in ones if one.level is not None}
+    of_levels = _shortened(one.level for one in ones if one.level is not None)
     found: dict[tuple[str, str | None], str] = {}
     for one in ones:
         file = of_files.get(one.where)
         if one.level is None:
-            if file is not None and (one.where not in known or file != _clean(_stem(one.where))):
+            if file is not None and (one.where not in known or file != stems[_stem(one.where)]):
                 found[one.where, None] = file
             continue
-        level = _clean(one.level)
+        level = of_levels[one.level]
         prefix = file or _clean(one.item.choices.get("data", ""))
         name = f"{prefix}-{level}" if len(tables) > 1 else level
         taken = {other for key, other in found.items() if key != (one.where, one.level)}
@@ -249,12 +254,12 @@ def _free(name: str, taken: set[str]) -> str:
     return next(f"{name}_{number}" for number in range(2, len(taken) + 3) if f"{name}_{number}" not in taken)
 
 
-def _telling(paths: Sequence[str]) -> dict[str, str]:
+def _telling(paths: Sequence[str], names: Mapping[str, str]) -> dict[str, str]:
     """Name files by their stems; those of one stem by the folders, and what else, that not all of them share."""
     unique = list(dict.fromkeys(paths))
     stems: dict[str, list[str]] = {}
     for path in unique:
-        stems.setdefault(_clean(_stem(path)), []).append(path)
+        stems.setdefault(names[_stem(path)], []).append(path)
     found = {}
     for stem, same in stems.items():
         if len(same) == 1:
@@ -274,8 +279,28 @@ def _telling(paths: Sequence[str]) -> dict[str, str]:
 
 
 def _clean(text: str) -> str:
-    """Write a name without what parts a label: blanks, slashes and signs of equality."""
-    return re.sub(r"[\s/\\=,]+", "_", text).strip("_")[:SHORT] or "blank"
+    """Write a name without what parts a label, as blanks, slashes and signs of equality, and a long one shorter."""
+    return _cut(_whole(text))
+
+
+def _whole(text: str) -> str:
+    return re.sub(r"[\s/\\=,]+", "_", text).strip("_") or "blank"
+
+
+def _cut(name: str) -> str:
+    half = (SHORT - len(CUT)) // 2
+    return name if len(name) <= SHORT else f"{name[:half]}{CUT}{name[-half:]}"
+
+
+def _shortened(texts: Iterable[str]) -> dict[str, str]:
+    """Write names so that they fit: without the words with which all that are too long begin, and then cut."""
+    names = {text: _whole(text) for text in dict.fromkeys(texts)}
+    long = [name for name in names.values() if len(name) > SHORT]
+    shared = os.path.commonprefix(long) if len(long) > 1 else ""  # noqa: RUF071 - these are letters, and no paths
+    start = max((place + 1 for place, letter in enumerate(shared) if letter in "_-."), default=0)
+    ends = {name: name[start:] for name in long}
+    told = {name: name if end in ("", *names.values()) else end for name, end in ends.items()}
+    return {text: _cut(told.get(name, name)) for text, name in names.items()}
 
 
 def _natural(text: str) -> list[Any]:

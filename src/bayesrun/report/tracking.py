@@ -302,7 +302,14 @@ class SimulationRecorder(_Recorder[track.SimulationTracker]):
 def _params(checked: CheckedCell) -> dict[str, Any]:
     cell = checked.cell
     names = {"model": cell.model.name, "data": cell.data.name, "sampler": cell.sampler.name}
-    return {**names, "draws": cell.options.draws, "chains": cell.options.chains, **_read(checked), **cell.overrides}
+    options = {"draws": cell.options.draws, "chains": cell.options.chains}
+    return {**names, **options, **_part(checked), **_read(checked), **cell.overrides}
+
+
+def _part(checked: CheckedCell) -> dict[str, str]:
+    """Say which rows of a table a dataset is, as the table writes it: a name is cut and has no blanks."""
+    params = checked.cell.data.params
+    return {f"data.{key}": str(params[key]) for key in ("by", "level") if params.get(key) is not None}
 
 
 def _read(checked: CheckedCell) -> dict[str, str]:
@@ -335,5 +342,5 @@ def _fits(end: Ending) -> track.FitsRun:
 
 def _record(row: Row) -> track.Record:
     cell = row.checked.cell
-    facts = {"data": {"": cell.data.name}, **_read(row.checked), **cell.overrides}
+    facts = {"data": {"": cell.data.name}, **_part(row.checked), **_read(row.checked), **cell.overrides}
     return track.Record(row.spec, row.outcome, row.verdict, facts)
