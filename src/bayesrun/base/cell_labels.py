@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bayesrun.base.secrets import public
 from bayesrun.types import Cell, canonical_json
 
 __all__ = ["flat", "labelled", "leaves", "short", "told_once"]
@@ -53,7 +54,7 @@ def _differing(group: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def leaves(cell: Cell) -> dict[str, Any]:
-    """Return what a cell states, by config path."""
+    """Return what a cell states and others may see, by config path."""
     nested = {
         "model": {"_target_": cell.model.path, **cell.model.params},
         "data": {"_target_": cell.data.path, **cell.data.params},
@@ -62,7 +63,7 @@ def leaves(cell: Cell) -> dict[str, Any]:
         "diagnostics": dataclasses.asdict(cell.diagnostics),
         "gate": dataclasses.asdict(cell.gate),
     }
-    return flat(nested, "")
+    return flat(public(nested), "")
 
 
 def flat(values: Any, path: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from bayesrun.base.secrets import without_secrets
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,8 +32,8 @@ def few(names: Sequence[str], most: int) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line that an error says; empty where it says nothing."""
-    lines = str(error).strip().splitlines()
+    """Return the first line that an error says, without secrets in it; empty where it says nothing."""
+    lines = without_secrets(str(error)).strip().splitlines()
     return lines[0] if lines else ""
 
 

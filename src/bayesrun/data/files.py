@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -165,7 +166,7 @@ def _local(path: str) -> Iterator[Path]:
     except ImportError:
         raise DataError(f"data.path: {path} is read by fsspec; install it: pip install 'bayesrun[s3]'") from None
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / path.rsplit("/", 1)[-1]
+        file = Path(folder) / _file_name(path)
         try:
             with fsspec.open(path, "rb") as source, file.open("wb") as copy:
                 shutil.copyfileobj(source, copy)
@@ -175,6 +176,12 @@ def _local(path: str) -> Iterator[Path]:
                 "credentials; for s3 install 'bayesrun[s3]'"
             ) from error
         yield file
+
+
+def _file_name(address: str) -> str:
+    """Name the file of an address: of one of the web without the query, which may hold a token."""
+    path = urlsplit(address).path if address.startswith(("http://", "https://")) else address
+    return path.rsplit("/", 1)[-1]
 
 
 @dataclasses.dataclass(frozen=True)

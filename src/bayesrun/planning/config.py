@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from bayesrun.base.cell_labels import labelled
+from bayesrun.base.secrets import keep_to_oneself, public
 from bayesrun.base.shipped import shipped_folder
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.errors import ConfigError
@@ -334,6 +335,8 @@ def _cell(item: Composed, values: Mapping[str, Any], found: _Problems) -> Cell:
     rest: dict[str, Any] = {
         name: found.validate(kind, values.get(name, {}), name) or kind() for name, kind in PER_CELL.items()
     }
+    config = OmegaConf.to_container(item.config, resolve=True)
+    keep_to_oneself(config)
     return Cell(
         label="",
         **targets,
@@ -341,7 +344,7 @@ def _cell(item: Composed, values: Mapping[str, Any], found: _Problems) -> Cell:
         resources=resources or Resources(),
         timeout=timeout,
         **rest,
-        config=OmegaConf.to_yaml(item.config, resolve=True),
+        config=OmegaConf.to_yaml(OmegaConf.create(public(config))),
         words=_words(item),
     )
 
@@ -357,7 +360,7 @@ def _words(item: Composed) -> dict[str, Any]:
     typed = [
         key for key in keys if key in judged or (f"{key}.".startswith(OF_CELLS) and not f"{key}.".startswith(NO_DRAWS))
     ]
-    return chosen | {key: _value(item.config, key) for key in typed if key not in chosen}
+    return public(chosen | {key: _value(item.config, key) for key in typed if key not in chosen})
 
 
 def _value(config: DictConfig, key: str) -> Any:

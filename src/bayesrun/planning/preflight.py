@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bayesrun.base.digits import against
 from bayesrun.base.imports import bind, import_target, module_constant, sampler_constant, takes_data, with_defaults
+from bayesrun.base.secrets import public
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.dispatch.ray import check_address, check_local
 from bayesrun.errors import BayesrunError, ConfigError, DataError
@@ -123,7 +124,10 @@ def check(
             about = (cell.data, cell.diagnostics.loo_var)
             terms = observed(builder, found.model, dataset, *about, key=(model_target, dataset.digest(), *about))
             bound = dataclasses.replace(
-                cell, model=with_defaults(builder, model_target), config=_as_read(cell.config, dataset)
+                cell,
+                model=with_defaults(builder, model_target),
+                data=dataclasses.replace(cell.data, params=public(cell.data.params)),
+                config=_as_read(cell.config, dataset),
             )
             dataset = dataset.noted(*_taken(model_target, dataset))
             one = dataclasses.replace(_checked(bound, dataset, found, sampler), observed=terms, left_out=left_out)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from bayesrun.base.machine import versions
+from bayesrun.base.secrets import public
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.base.verb_hints import verb
 from bayesrun.errors import ConfigError, StoreError
@@ -242,15 +243,25 @@ def extend_design(
             "name": store.root.name,
             "seed": seed,
             "study": study,
-            "generator": settings.generator,
+            "generator": settings.generator and public(dataclasses.asdict(settings.generator)),
             "track": settings.track,
             "versions": versions(),
             "host": {"name": socket.gethostname(), "machine": platform.machine(), "system": platform.system()},
-            "cells": [dataclasses.asdict(cell) for cell in whole],
+            "cells": [_written(cell) for cell in whole],
             "refused": [dataclasses.asdict(one) for one in (refused or Refusals()).after(refused_in(stored.facts))],
         }
     )
     return design, study
+
+
+def _written(checked: CheckedCell) -> dict[str, Any]:
+    """Return a cell as it is stored: without what is secret in the parameters of its functions."""
+    targets = {name: public(dataclasses.asdict(getattr(checked.cell, name))) for name in ("model", "data", "sampler")}
+    facts = dataclasses.asdict(checked)
+    facts["cell"] |= targets
+    if facts["simulation"]:
+        facts["simulation"]["generator"] = public(facts["simulation"]["generator"])
+    return facts
 
 
 def _differences(store: Store, seed: int, old: CheckedCell, new: CheckedCell) -> str:
@@ -291,7 +302,7 @@ def drop_cells(store: Store, forgotten: Container[str]) -> list[str]:
         keys = list(specs_of([cell], int(facts["seed"])))
         gone = any(key in forgotten for key in keys) and not any(map(store.has_fit, keys))
         (out if gone else left).append(cell)
-    store.write_study(facts | {"cells": [dataclasses.asdict(cell) for cell in meanings.named(left)]})
+    store.write_study(facts | {"cells": [_written(cell) for cell in meanings.named(left)]})
     return [cell.cell.label for cell in out]
 
 
@@ -317,7 +328,7 @@ def replace_cells(store: Store, pairs: Sequence[tuple[CheckedCell, CheckedCell]]
         new = now.get(key, cell)
         if key not in now or fit_key(new, seed, 0) not in own:
             found.setdefault(fit_key(new, seed, 0), new)
-    store.write_study(facts | {"cells": [dataclasses.asdict(cell) for cell in meanings.named(list(found.values()))]})
+    store.write_study(facts | {"cells": [_written(cell) for cell in meanings.named(list(found.values()))]})
 
 
 def read_study(store: Store) -> StudyOptions:

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayesrun.base.secrets import public_address
 from bayesrun.errors import StoreError
 from bayesrun.types import canonical_json
 
@@ -180,8 +181,8 @@ def facts_of(path: Path) -> tuple[int, str]:
 
 
 def sealed(fields: Mapping[str, Any]) -> str:
-    """Write fields as JSON, with the digest of all of them."""
-    plain = json.loads(canonical_json(fields))
+    """Write fields as JSON, with the digest of all of them; addresses are written without what is secret in them."""
+    plain = json.loads(public_address(canonical_json(fields)))
     return json.dumps(plain | {SEAL: _digest(plain)}, indent=1, sort_keys=True) + "\n"
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bayesrun.base.secrets import public
 from bayesrun.track.names import distinct, legal_names
 from bayesrun.types import FitSpec, Outcome, Verdict, digest
 
@@ -153,7 +154,7 @@ def flat_params(*nested: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, Any] = {}
     for mapping in nested:
         own: dict[str, Any] = {}
-        for name, value in _leaves("", mapping):
+        for name, value in _leaves("", public(mapping)):
             own[_unlike(name, own)] = value
         found |= own
     names = distinct(found)

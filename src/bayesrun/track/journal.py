@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+
+from bayesrun.base.secrets import public_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,11 +47,8 @@ class Confirmation:
 
 
 def public_uri(uri: str) -> str:
-    """Remove user name and password from an address, so that it can be written down and shown."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    """Remove user name, password and what is secret in the query from an address, so that it can be shown."""
+    return public_address(uri)
 
 
 @dataclass(frozen=True)

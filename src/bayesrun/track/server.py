@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import shlex
 import socket
 import tempfile
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bayesrun.base.machine import environment
+from bayesrun.base.secrets import without_secrets
 from bayesrun.errors import TrackError
 from bayesrun.track.journal import public_uri
 
@@ -42,9 +42,6 @@ PATIENCE = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
 }
 """MLflow's own defaults keep a study waiting for minutes when its server has gone."""
-
-CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
-"""User name and password in an address; MLflow's own messages show them."""
 
 CORRECT = "correct track.uri, or go without: track=off"
 
@@ -74,7 +71,7 @@ def ui_command(uri: str, experiment_id: str = "") -> str:
     page += "?workflowType=machine_learning"  # without it, MLflow 3 opens its pages for language models
     if uri.startswith(("http://", "https://")):
         return f"open {public_uri(uri).rstrip('/')}{page}"
-    serve = f"mlflow server --backend-store-uri {shlex.quote(uri)} --host 127.0.0.1 --port 5000"
+    serve = f"mlflow server --backend-store-uri {shlex.quote(public_uri(uri))} --host 127.0.0.1 --port 5000"
     return f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {serve}\nthen open http://127.0.0.1:5000{page}"
 
 
@@ -146,9 +143,9 @@ def is_refusal(error: Exception) -> bool:
 
 
 def one_line(error: Exception) -> str:
-    """Say an error in one line, without the credentials of addresses in it."""
+    """Say an error in one line, without the credentials of addresses in it, which MLflow's own messages show."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return CREDENTIALS.sub("", line)[:300]
+    return without_secrets(line)[:300]
 
 
 def is_gone(uri: str) -> bool:

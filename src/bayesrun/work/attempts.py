@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bayesrun.base.digits import against, exact
 from bayesrun.base.messages import first_line, in_one_line
+from bayesrun.base.secrets import without_secrets
 from bayesrun.base.time_limit import LateError, within
 from bayesrun.errors import BayesrunError
 from bayesrun.types import Absent
@@ -110,7 +111,7 @@ class Attempts:
                 self.absent[name] = Absent("cannot", why.removeprefix("NotImplementedError: "))
                 return None
             self.absent[name] = Absent("failed", why)
-            self.traces.append(f"{name}\n{''.join(traceback.format_exception(error))}")
+            self.traces.append(f"{name}\n{without_secrets(''.join(traceback.format_exception(error)))}")
         else:
             self.absent.pop(name, None)
             return done

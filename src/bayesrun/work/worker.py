@@ -19,6 +19,7 @@ from bayesrun.base.imports import at_once, import_target, make_importable, sampl
 from bayesrun.base.large_arrays import kept_in
 from bayesrun.base.machine import versions
 from bayesrun.base.messages import in_one_line
+from bayesrun.base.secrets import keep_to_oneself, without_secrets
 from bayesrun.dispatch.retries import spent, told
 from bayesrun.errors import FitError, FitTimeoutError, StoreError
 from bayesrun.planning.completion import (
@@ -115,6 +116,7 @@ def reports(batch: Batch, store: Store) -> Iterator[Outcome | Drawn]:
         One outcome for each fit; a failed one carries its reason, and its traceback is in error.txt. Before the steps
         of a fit that may take their time, that it is drawn.
     """
+    keep_to_oneself([spec.model.params for spec in batch.specs])
     with kept_in(store.root):
         yield from _reports(batch, store)
 
@@ -313,13 +315,13 @@ def _failed(spec: FitSpec, store: Store, error: BaseException, degenerate: str, 
         degenerate=degenerate,
     )
     try:
-        return store.write_failure(outcome, "".join(traceback.format_exception(error)))
+        return store.write_failure(outcome, without_secrets("".join(traceback.format_exception(error))))
     except (OSError, StoreError) as full:
         return dataclasses.replace(outcome, message=_short(f"{outcome.message}; and it cannot be recorded: {full}"))
 
 
 def _few(warnings: Sequence[str]) -> tuple[str, ...]:
-    return tuple(map(_short, warnings[:MOST_WARNINGS]))
+    return tuple(_short(without_secrets(text)) for text in warnings[:MOST_WARNINGS])
 
 
 def _short(text: str) -> str:
