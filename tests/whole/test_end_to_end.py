@@ -105,6 +105,7 @@ MINE = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_users_model_and_table_through_ray(workdir):
     """A model and its helper in the working directory, a config with ints, a CSV; fitted in a worker."""
