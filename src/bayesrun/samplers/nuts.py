@@ -56,6 +56,12 @@ def sample(
         Groups ``posterior``, ``sample_stats`` (`groups.NUTS_STATS`), ``observed_data``. Attributes
         ``sampling_seconds``, all wall-clock seconds from the model to the draws, and ``compile_seconds``, the
         part of them before the first step.
+
+    Notes
+    -----
+    Gradients are PyTensor's. That of the incomplete beta function (censored and truncated Student t, beta, binomial and
+    negative binomial) in its shapes is not finite at some arguments where a shape is at most 0.01 or both are 30,000
+    and more: there a trajectory ends, and is counted as a divergence. That of ``sampler=numpyro`` is finite there.
     """
     for dataset, seed in zip(datasets, seeds, strict=True):
         yield _draw(build(dataset), seed, options)

@@ -37,6 +37,20 @@ def test_derivatives_in_the_shapes_are_those_of_mpmath(largest, bound):
         np.testing.assert_allclose(slope, TABLE[name][rows], rtol=bound, atol=1e-290)
 
 
+def test_pytensors_own_are_those_of_mpmath_or_not_finite_at_extreme_shapes():
+    """What `sampler=nuts` goes by; where it is not finite, a trajectory ends as a divergence, which is told."""
+    a, b, x = pt.dvectors("a", "b", "x")
+    gradients = pytensor.grad(pt.betainc(a, b, x).sum(), [a, b])
+    found = pytensor.function([a, b, x], gradients)(A, B, X)
+    smallest = np.minimum(A, B)
+    for slope, name in zip(found, ("in_a", "in_b"), strict=True):
+        finite = np.isfinite(slope)
+        assert finite[(smallest > 0.01) & (smallest < 2e4)].all()
+        for least, bound in ((0.0, 2e-3), (0.05, 1e-4), (0.5, 1e-6)):
+            rows = finite & (smallest >= least) & (np.abs(TABLE[name]) > 1e-290)
+            np.testing.assert_allclose(slope[rows], TABLE[name][rows], rtol=bound)
+
+
 def test_half_of_all_errors_are_rounding():
     found = jax.jit(shape_derivatives)(A, B, X)
     for slope, name in zip(found, ("in_a", "in_b"), strict=True):
