@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bayesrun.base.secrets import public
+from bayesrun.base.spreadsheets import without_formulas
 from bayesrun.track.names import distinct, legal_names
 from bayesrun.types import FitSpec, Outcome, Verdict, digest
 
@@ -266,7 +267,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 def stage_table(frame: pd.DataFrame, staged: Path, name: str) -> None:
     """Write a table as CSV, for people, and as the JSON that MLflow shows as a table: six significant digits."""
-    frame.to_csv(staged / f"{name}.csv")
+    without_formulas(frame).to_csv(staged / f"{name}.csv")
     shown = frame.reset_index()
     rows = [[_shown(value) for value in row] for row in shown.astype(object).to_numpy().tolist()]
     text = json.dumps({"columns": [str(column) for column in shown.columns], "data": rows}, allow_nan=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from bayesrun.base.spreadsheets import without_formulas
 from bayesrun.command.verbs.stored_study import STUDY, named_study, open_study, store_of
 from bayesrun.command.verbs.usage import verb
 from bayesrun.errors import BayesrunError, ConfigError
@@ -118,4 +119,4 @@ def _print_json(value: Any) -> None:
 
 
 def _print_csv(frame: pd.DataFrame) -> None:
-    click.echo(frame.to_csv(index=False), nl=False)
+    click.echo(without_formulas(frame).to_csv(index=False), nl=False)
