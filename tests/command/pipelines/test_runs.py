@@ -410,3 +410,45 @@ def test_a_finished_date_says_when_its_verdict_no_longer_follows(fake: Fake, wor
     again = fake.run()
     assert again.sentence.endswith("100 fits. That was what it said then; since: failures.parquet is missing.")
     assert (again.code, len(fake.calls)) == (0, 1)
+
+
+# ---- who is told
+
+
+@pytest.fixture
+def told(fake: Fake, tmp_path: Path) -> tuple[str, Path]:
+    """Give an override by which somebody is told, and the file that keeps every sentence."""
+    path = tmp_path / "tell.py"
+    path.write_text("import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write(sys.stdin.read())")
+    return f"notify.command={sys.executable} {path} {tmp_path / 'told.txt'}", tmp_path / "told.txt"
+
+
+def test_nobody_is_told_of_a_date_within_bounds(fake: Fake, told: tuple[str, Path]) -> None:
+    assert fake.run(told[0]).code == 0
+    assert not told[1].exists()
+    assert not [word for word in fake.calls[0] if "notify" in word]
+
+
+def test_a_date_out_of_bounds_is_told_once(fake: Fake, told: tuple[str, Path]) -> None:
+    fake.leaves(failed=30)
+    fake.ends(code=1)
+    ended = fake.run(told[0])
+    assert ended.code == 1
+    assert told[1].read_text() == f"{ended.sentence}\n"
+    assert fake.run(told[0]).code == 1
+    assert told[1].read_text() == f"{ended.sentence}\n"
+
+
+def test_who_is_told_may_change_between_runs_of_a_date(fake: Fake, told: tuple[str, Path]) -> None:
+    fake.ends(signal=signal.SIGKILL)
+    assert fake.run().code == 2
+    assert fake.run(told[0]).code == 2
+    assert "its command was ended by SIGKILL" in told[1].read_text()
+
+
+def test_a_run_that_is_refused_is_told(fake: Fake, told: tuple[str, Path], workdir: Path) -> None:
+    (workdir / "studies/nightly").mkdir(parents=True)
+    (workdir / "studies/nightly/2026-11-22").write_text("no folder")
+    with pytest.raises(StoreError):
+        fake.run(told[0])
+    assert told[1].read_text().startswith("nightly 2026-11-22: cannot write to the study folder")

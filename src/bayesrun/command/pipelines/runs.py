@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from bayesrun import __version__
 from bayesrun.command.pipelines.bounds import held, missing_fits
+from bayesrun.command.pipelines.notices import Notices, notices
 from bayesrun.errors import ConfigError, StoreError
 from bayesrun.store.folder import Store
 from bayesrun.store.table_marks import outdated
@@ -65,12 +66,13 @@ class Ended:
 
 @dataclass(frozen=True)
 class _Order:
-    """What one run is about: the words of its command, and the folder of its study."""
+    """What one run is about: the words of its command, the folder of its study, and who is told if it fails."""
 
     title: str
     words: tuple[str, ...]
     folder: Path
     dry: bool
+    notices: Notices
 
     @property
     def meaning(self) -> list[str]:
@@ -90,7 +92,8 @@ def run(
     date
         Names the study and, for a fresh pipeline, its datasets.
     overrides
-        Further words of the command line; they win over those of the pipeline.
+        Further words of the command line; they win over those of the pipeline. ``notify.command`` and ``notify.url``
+        say who is told, once for each run of a date, that it failed, is out of bounds or was refused.
     command
         What makes the study of these words.
 
@@ -109,16 +112,28 @@ def run(
     order = _ordered(pipeline, date, overrides)
     if order.dry:
         return Ended(subprocess.run([*command, *order.words], check=False).returncode, "")
+    try:
+        ended, fresh = _ended(order, pipeline, command)
+    except Exception as error:
+        order.notices.tell(f"{order.title}: {str(error).removeprefix(f'{order.title}: ')}")
+        raise
+    if fresh and ended.code != WITHIN:
+        order.notices.tell(ended.sentence)
+    return ended
+
+
+def _ended(order: _Order, pipeline: Pipeline, command: Sequence[str]) -> tuple[Ended, bool]:
+    """Run a date, or say how it ended before; return whether it was run."""
     finished = _finished(order)
     if finished is not None:
-        return finished
+        return finished, False
     with _claimed(order) as claim:
         # it may have been finished while this run looked
         finished = _finished(order)
         if finished is not None:
-            return finished
+            return finished, False
         _write_order(order)
-        return _made(order, pipeline, command, claim)
+        return _made(order, pipeline, command, claim), True
 
 
 def folder_of(pipeline: Pipeline, date: datetime.date, overrides: Sequence[str] = ()) -> Path:
@@ -127,7 +142,7 @@ def folder_of(pipeline: Pipeline, date: datetime.date, overrides: Sequence[str] 
 
 
 def _ordered(pipeline: Pipeline, date: datetime.date, overrides: Sequence[str]) -> _Order:
-    given = [*pipeline.overrides, *overrides]
+    told, given = notices([*pipeline.overrides, *overrides])
     output, rest = STUDIES, []
     for word in given:
         key, _, value = word.partition("=")
@@ -153,9 +168,8 @@ def _ordered(pipeline: Pipeline, date: datetime.date, overrides: Sequence[str]) 
         f"study.name={date.isoformat()}",
     )
     dry = [word.partition("=")[2] for word in rest if word.partition("=")[0].lstrip("+") == "dry_run"]
-    return _Order(
-        f"{pipeline.name} {date.isoformat()}", words, folder / date.isoformat(), (dry or [""])[-1].lower() == "true"
-    )
+    is_dry = (dry or [""])[-1].lower() == "true"
+    return _Order(f"{pipeline.name} {date.isoformat()}", words, folder / date.isoformat(), is_dry, told)
 
 
 def _quoted(text: str) -> str:
