@@ -6,7 +6,16 @@ message of these is printed alone, without a traceback.
 
 from __future__ import annotations
 
-__all__ = ["BayesrunError", "ConfigError", "DataError", "FitError", "FitTimeoutError", "StoreError", "TrackError"]
+__all__ = [
+    "BayesrunError",
+    "ConfigError",
+    "DataError",
+    "DispatchError",
+    "FitError",
+    "FitTimeoutError",
+    "StoreError",
+    "TrackError",
+]
 
 
 class BayesrunError(Exception):
@@ -37,3 +46,7 @@ class StoreError(BayesrunError):
 
 class TrackError(BayesrunError):
     """The tracking server cannot be reached or refuses what it is given."""
+
+
+class DispatchError(BayesrunError):
+    """The workers are gone; what is finished is kept, and the rest is not fitted."""

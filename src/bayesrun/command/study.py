@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from dataclasses import dataclass, field
@@ -9,10 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from bayesrun.base import stop_signals
 from bayesrun.command.progress import follow
 from bayesrun.dispatch import outcomes
 from bayesrun.dispatch.alike import stopped_cells
-from bayesrun.errors import BayesrunError
+from bayesrun.errors import BayesrunError, DispatchError
 from bayesrun.planning import costs, preflight
 from bayesrun.planning.batches import expand, study_name
 from bayesrun.planning.generators import mechanisms
@@ -31,7 +33,7 @@ from bayesrun.work.datasets import Sources
 from bayesrun.work.worker import Workplace, kept
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from rich.console import Console
 
@@ -160,19 +162,35 @@ def _work(
     for spec in {batch.label: batch.specs[0] for batch in plan.batches}.values():
         sources.keep_spread(spec)
     total = sum(len(batch.specs) for batch in plan.batches)
-    try:
-        arriving = outcomes(plan.batches, Workplace(store.root, Path.cwd()), settings.dispatch)
-        for outcome in follow(arriving, total, console):
-            spec, _ = known[outcome.key]
-            fresh[outcome.key] = kept(sources.judged(outcome, spec), spec, store)
-            recorder.tell(real_data.row(known, fresh[outcome.key]))
-    except BayesrunError as error:
-        if not fresh:
-            raise
-        console.print(f"stopped: {error}", markup=False, soft_wrap=True)
-    for line in stopped_cells(plan.batches, fresh.values()):
-        console.print(line, markup=False, soft_wrap=True)
-    end = ending(known, store, study, fresh, plan)
-    end.show(console)
-    announcement.close(console, store, [*([str(end.page)] if end.page else []), *recorder.finish(end)])
+    begun = {spec.cell: known[spec.key][1] for batch in plan.batches for spec in batch.specs}
+    work = Workplace(store.root, Path.cwd())
+    with _told_if_stopped(recorder):
+        try:
+            arriving = outcomes(plan.batches, work, settings.dispatch, lambda: recorder.begin(begun.values()))
+            with contextlib.closing(arriving):
+                for outcome in follow(arriving, total, console):
+                    spec, _ = known[outcome.key]
+                    fresh[outcome.key] = kept(sources.judged(outcome, spec), spec, store)
+                    recorder.tell(real_data.row(known, fresh[outcome.key]))
+        except BayesrunError as error:
+            if not fresh and not isinstance(error, DispatchError):
+                raise
+            console.print(f"stopped: {error}", markup=False, soft_wrap=True)
+        for line in stopped_cells(plan.batches, fresh.values()):
+            console.print(line, markup=False, soft_wrap=True)
+        end = ending(known, store, study, fresh, plan)
+        end.show(console)
+        announcement.close(console, store, [*([str(end.page)] if end.page else []), *recorder.finish(end)])
     return end
+
+
+@contextlib.contextmanager
+def _told_if_stopped(recorder: tracking.Careful) -> Iterator[None]:
+    """Tell MLflow where a command does not come to its end: by a signal, or by an error that leaves no tables."""
+    try:
+        with stop_signals.at_last(recorder.stop):
+            yield
+    except BaseException:
+        with stop_signals.held():
+            recorder.stop()
+        raise

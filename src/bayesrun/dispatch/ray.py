@@ -7,21 +7,28 @@ or ran out of time is an outcome already; a worker that does not come back from 
 from __future__ import annotations
 
 import contextlib
-import logging
-import math
+import functools
 import os
-import socket
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
-from bayesrun.base import machine
+from bayesrun.base import machine, stop_signals
 from bayesrun.base.digits import against, exact
 from bayesrun.base.imports import at_once, import_target
 from bayesrun.dispatch.alike import FIRST, Watch, until_alike
-from bayesrun.dispatch.retries import next_tries, spent, told, tried_again
+from bayesrun.dispatch.cluster import (
+    Cluster,
+    LostError,
+    check_address,
+    cluster,
+    environment,
+    first_line,
+    ray_errors,
+    replaced,
+)
+from bayesrun.dispatch.retries import MOST_BESIDE, next_tries, spent, told, tried_again
 from bayesrun.errors import ConfigError
 from bayesrun.types import Batch, DispatchOptions, Drawn, Outcome, Resources, Try
 
@@ -34,7 +41,9 @@ type Reason = Literal["error", "timeout", "oom", "lost"]
 
 QUEUED_PER_RUNNING = 2
 POLL_SECONDS = 1.0
-CONNECT_SECONDS = 5.0
+LAST_SECONDS = 1.0
+"""Seconds for taking what is in when the command is asked to end, or its cluster is dead."""
+
 KEYS = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory_gb"}
 """Ray's name of a resource, and that of the config."""
 
@@ -55,7 +64,9 @@ class _Task:
     batch
         What is to do.
     tries
-        How often it was handed out before.
+        How often it was handed out again after it ended its worker.
+    beside
+        How often it was handed out again after its node or its cluster was gone.
     doubted
         Whether nothing but one failure is known of its cell, so that its worker ends where its first fits fail alike.
     begun, heard
@@ -68,6 +79,7 @@ class _Task:
 
     batch: Batch
     tries: int = 0
+    beside: int = 0
     doubted: bool = False
     begun: float | None = None
     heard: float | None = None
@@ -140,40 +152,6 @@ def check_local(resources: Sequence[Resources], options: DispatchOptions) -> Non
     _refuse(resources, {"CPU": float(cores), "GPU": float(gpus), "memory": memory}, "this machine")
 
 
-def check_address(options: DispatchOptions) -> None:
-    """Refuse an address where nothing listens, which Ray itself would try for minutes.
-
-    Raises
-    ------
-    ConfigError
-        If no connection can be made.
-    """
-    if options.address in (None, "auto", "local"):
-        return
-    try:
-        place = urlsplit(options.address if "://" in options.address else f"//{options.address}")
-        host, port = place.hostname, place.port
-    except ValueError:
-        host = port = None
-    if not host or not port:
-        raise ConfigError(
-            f"dispatch.address: got {options.address!r}; wanted HOST:PORT, ray://HOST:PORT, auto, or null for a local "
-            "cluster"
-        )
-    try:
-        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise ConfigError(_no_cluster(options, f"{error.strerror or error}")) from None
-
-
-def _no_cluster(options: DispatchOptions, why: str) -> str:
-    where = options.address or "this machine"
-    return (
-        f"dispatch.address: no Ray cluster at {where}: {why}; check the address (ray status), and set "
-        "RAY_AUTH_MODE=token on both sides where the cluster asks for a token"
-    )
-
-
 def _refuse(resources: Sequence[Resources], have: Mapping[str, float], where: str) -> None:
     for wanted in resources:
         for name, amount in _asked(wanted).items():
@@ -186,8 +164,49 @@ def _refuse(resources: Sequence[Resources], have: Mapping[str, float], where: st
                 )
 
 
+@dataclass
+class _Queue:
+    """What is to do, and what is on its way.
+
+    Parameters
+    ----------
+    waiting
+        What is to be handed out.
+    watch
+        What came back, by cell.
+    flying
+        Stream of a task to the task.
+    nodes
+        Resources of the nodes that are there.
+    """
+
+    waiting: deque[_Task]
+    watch: Watch
+    flying: dict[Any, _Task] = field(default_factory=dict)
+    nodes: Sequence[Mapping[str, float]] = ()
+
+    def check(self) -> None:
+        """Make sure that something can be run where nothing does.
+
+        Raises
+        ------
+        LostError
+            If nodes went away that what is next needs.
+        """
+        if self.waiting and not self.flying and not _fits(self.waiting[0].batch.resources, self.nodes):
+            raise LostError(f"no node is left that has {_words(_asked(self.waiting[0].batch.resources))}")
+
+    def ground(self) -> None:
+        """Have what is on its way handed out again, at the end: it may be what its cluster died of."""
+        self.waiting.extend(_beside(task) for task in self.flying.values() if task.left)
+        self.flying.clear()
+
+
 def dispatch(
-    batches: Sequence[Batch], work: Callable[[Batch], Iterable[Outcome | Drawn]], options: DispatchOptions
+    batches: Sequence[Batch],
+    work: Callable[[Batch], Iterable[Outcome | Drawn]],
+    options: DispatchOptions,
+    started: Callable[[], None] = lambda: None,
 ) -> Iterator[Outcome]:
     """Run batches as tasks and yield outcomes as they complete; see `alike` for when nothing more is started of a cell.
 
@@ -199,52 +218,130 @@ def dispatch(
         Does one batch in a worker; it must be picklable and returns failures as outcomes.
     options
         Cluster, retries and timeout.
+    started
+        Called once, when the first batches are handed out.
 
     Raises
     ------
     ConfigError
         If the cluster cannot be reached, or no node can ever run a batch.
+    DispatchError
+        If the cluster dies, and the ones that are started or waited for in its place.
+    Stopped
+        If a signal asks to end, after the outcomes that are in.
+    """
+    queue = _Queue(deque(_Task(batch) for batch in batches), Watch.of(batches))
+    once = [started]
+    losses = 0
+    while True:
+        left = [task.batch for task in queue.waiting]
+        try:
+            with (
+                cluster(options, left, functools.partial(_check_nodes, left), again=bool(losses)) as place,
+                stop_signals.held(),  # Ray swallows what is raised by a signal while it waits
+            ):
+                yield from _handed_out(queue, work, options, place, once)
+            return
+        except LostError as error:
+            losses += 1
+            queue.ground()
+            replaced(place, str(error), losses)
+
+
+def _handed_out(
+    queue: _Queue,
+    work: Callable[[Batch], Iterable[Outcome | Drawn]],
+    options: DispatchOptions,
+    place: Cluster,
+    once: list[Callable[[], None]],
+) -> Iterator[Outcome]:
+    """Run what is waiting on one cluster.
+
+    Raises
+    ------
+    LostError
+        If the cluster is gone.
     """
     import ray
 
-    with _cluster(options, batches) as per_task:
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        _check_nodes(batches, nodes)
-        waiting = deque(_Task(batch) for batch in batches)
-        flying: dict[Any, _Task] = {}
-        watch = Watch.of(batches)
-        # max_calls=0 keeps a GPU worker, and what it compiled, for the next batch
-        remote = ray.remote(max_retries=0, max_calls=0)(_work)
-        while waiting or flying:
-            for task in _next_tasks(waiting, flying, nodes, watch):
-                flying[_submit(remote, task, work, per_task)] = task
-            if not flying:
-                break
+    waiting, flying = queue.waiting, queue.flying
+    queue.nodes = place.nodes()
+    # max_calls=0 keeps a GPU worker, and what it compiled, for the next batch
+    remote = ray.remote(max_retries=0, max_calls=0)(_work)
+    while waiting or flying:
+        queue.check()
+        with ray_errors():
+            for task in _next_tasks(waiting, flying, queue.nodes, queue.watch):
+                flying[_submit(remote, task, work, place.per_task)] = task
+        while once:
+            once.pop()()
+        if not flying:
+            return
+        with ray_errors():
             ready, _ = ray.wait(list(flying), timeout=POLL_SECONDS)
+        why = place.lost()
+        if why or stop_signals.asked():
+            yield from queue.watch.told(_arrived(flying))
+            if stop_signals.asked():
+                _cancel(flying)
+                return
+            raise LostError(why)
+        for stream in ready:
+            yield from queue.watch.told(_taken(stream, queue, options, place))
+        for stream, message in _late(flying, options):
+            with ray_errors():
+                ray.cancel(stream, force=True)
+            yield from queue.watch.told(_again(flying.pop(stream), "timeout", message, options, waiting))
+
+
+def _taken(stream: Any, queue: _Queue, options: DispatchOptions, place: Cluster) -> Iterator[Outcome]:
+    """Take what a task says next, and see what becomes of it then."""
+    task = queue.flying[stream]
+    found = _next(stream, task)
+    if isinstance(found, BaseException):
+        del queue.flying[stream]
+        yield from _broken(found, task, options, queue.waiting)
+        if _is_node(found):
+            queue.nodes = place.nodes()
+    elif found is None:
+        del queue.flying[stream]
+        if task.left:
+            queue.waiting.append(_Task(_rest(task), task.tries, task.beside))
+    else:
+        task.hear(found)
+        queue.flying[stream] = queue.flying.pop(stream)  # behind the others, so that each gets a word in
+    if isinstance(found, Outcome):
+        task.left.discard(found.key)
+        yield found
+
+
+def _arrived(flying: Mapping[Any, _Task]) -> Iterator[Outcome]:
+    """Take the outcomes that are in, and nothing else: of a cluster that is left, or is dead."""
+    import ray
+
+    streams, end = dict(flying), time.monotonic() + LAST_SECONDS
+    with contextlib.suppress(LostError), ray_errors():
+        while streams and time.monotonic() < end:
+            ready, _ = ray.wait(list(streams), timeout=0)
+            if not ready:
+                return
             for stream in ready:
-                task = flying.pop(stream)
+                task = streams.pop(stream)
                 found = _next(stream, task)
-                if isinstance(found, BaseException):
-                    yield from watch.told(_broken(found, task, options, waiting))
-                elif found is not None:
-                    task.hear(found)
-                    flying[stream] = task
+                if found is not None and not isinstance(found, BaseException):
+                    streams[stream] = task
                 if isinstance(found, Outcome):
                     task.left.discard(found.key)
-                    yield from watch.told([found])
-                if found is None and task.left:
-                    waiting.append(_Task(_rest(task), task.tries))
-            for stream, message in _late(flying, options):
-                ray.cancel(stream, force=True)
-                yield from watch.told(_again(flying.pop(stream), "timeout", message, options, waiting))
+                    yield found
 
 
-def _environment(resources: Resources) -> dict[str, str]:
-    """Environment of a worker: the cores it may use, and no search for a GPU that it was not given."""
-    cores = {"BAYESRUN_CORES": str(max(1, int(resources.num_cpus)))}
-    # several workers may share a GPU, of which JAX would otherwise take three quarters at once
-    gpu = {"BAYESRUN_GPUS": f"{resources.num_gpus:g}", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    return machine.THREADS | cores | (gpu if resources.num_gpus else {"JAX_PLATFORMS": "cpu"})
+def _cancel(flying: Iterable[Any]) -> None:
+    """End the workers of what is on its way."""
+    import ray
+
+    with contextlib.suppress(LostError), ray_errors():
+        for stream in flying:
+            ray.cancel(stream, force=True)
 
 
 def _next_tasks(
@@ -278,7 +375,7 @@ def _submit(remote: Any, task: _Task, work: Callable[[Batch], Iterable[Outcome |
         memory=int(want.memory_gb * 2**30) if want.memory_gb else None,
         name=batch.label,
         num_returns="streaming",  # outcomes are seen as they are committed
-        runtime_env={"env_vars": _environment(want)} if per_task else None,
+        runtime_env={"env_vars": environment(want)} if per_task else None,
     ).remote(work, batch, task.doubted)
 
 
@@ -305,6 +402,8 @@ def _next(stream: Any, task: _Task) -> Outcome | Drawn | str | BaseException | N
     except RayError as error:
         broken: BaseException = error
         return broken
+    except ConnectionError as error:
+        raise LostError(first_line(error)) from error
     return said
 
 
@@ -312,23 +411,36 @@ def _broken(error: BaseException, task: _Task, options: DispatchOptions, waiting
     """Say what becomes of a task whose worker broke."""
     from ray.exceptions import OutOfMemoryError, RayTaskError
 
+    if _is_node(error):
+        if task.beside < MOST_BESIDE:
+            waiting.append(_beside(task))
+        else:
+            yield from _given_up(task, "lost", f"{first_line(error)} ({task.beside + 1} times)")
+        return
     if isinstance(error, RayTaskError) or not _is_loss(error):
-        yield from _given_up(task, "error", _first_line(getattr(error, "cause", None) or error))
+        yield from _given_up(task, "error", first_line(getattr(error, "cause", None) or error))
     elif isinstance(error, OutOfMemoryError):
-        yield from _again(task, "oom", _first_line(error), options, waiting)
+        yield from _again(task, "oom", first_line(error), options, waiting)
     else:
-        yield from _again(task, "lost", _first_line(error), options, waiting)
+        yield from _again(task, "lost", first_line(error), options, waiting)
+
+
+def _is_node(error: BaseException) -> bool:
+    """Whether a node or the cluster is what broke, so that a task was beside it, and did not end its worker."""
+    from ray.exceptions import LocalRayletDiedError, NodeDiedError, ObjectLostError, RaySystemError, RayTaskError
+
+    gone = NodeDiedError, LocalRayletDiedError, ObjectLostError, RaySystemError
+    return isinstance(error, gone) and not isinstance(error, RayTaskError)
+
+
+def _beside(task: _Task) -> _Task:
+    return _Task(_rest(task), task.tries, task.beside + 1)
 
 
 def _is_loss(error: BaseException) -> bool:
     from ray.exceptions import RayError
 
     return isinstance(error, RayError)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
 
 
 def _again(
@@ -339,7 +451,7 @@ def _again(
     # the draws are there, so that it is only completed: without the step that it was in
     kind = "lost" if task.steps is not None else reason
     following = next_tries(broken, task.left, kind, task.tries, options.retries)
-    waiting.extend(_Task(batch, tries) for batch, tries in following)
+    waiting.extend(_Task(batch, tries, task.beside) for batch, tries in following)
     if not following:
         yield from _given_up(task, reason, message)
 
@@ -390,7 +502,7 @@ def _check_nodes(batches: Sequence[Batch], nodes: Sequence[Mapping[str, float]])
     offers = [_offered(node) for node in nodes]
     for resources in {batch.resources for batch in batches}:
         asked = _asked(resources)
-        if not any(all(offer[name] >= asked[name] for name in KEYS) for offer in offers):
+        if not _fits(resources, nodes):
             largest = {name: max((offer[name] for offer in offers), default=0.0) for name in KEYS}
             _refuse([resources], largest, "the largest node of the cluster")
             raise ConfigError(
@@ -399,41 +511,10 @@ def _check_nodes(batches: Sequence[Batch], nodes: Sequence[Mapping[str, float]])
             )
 
 
+def _fits(resources: Resources, nodes: Sequence[Mapping[str, float]]) -> bool:
+    asked = _asked(resources)
+    return any(all(offer[name] >= asked[name] for name in KEYS) for offer in map(_offered, nodes))
+
+
 def _words(asked: Mapping[str, float]) -> str:
     return ", ".join(f"{KEYS[name]}={amount:g}" for name, amount in asked.items() if amount)
-
-
-@contextlib.contextmanager
-def _cluster(options: DispatchOptions, batches: Sequence[Batch]) -> Iterator[bool]:
-    """Join a cluster, or start a local one; only what was started here is stopped.
-
-    It gives whether each task needs an environment of its own. That costs seconds, since Ray then starts other workers
-    than those it has, so the workers of a local cluster inherit theirs.
-    """
-    import ray
-
-    # Ray prints what became of a worker even with log_to_driver off; the outcome says it
-    ray._private.worker._worker_logs_enabled = False
-    if ray.is_initialized():
-        yield True
-        return
-    common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    special = any(batch.resources.num_gpus or batch.resources.num_cpus >= 2 for batch in batches)
-    per_task = special or options.address is not None
-    try:
-        if options.address is None:
-            cores = options.num_cpus or machine.cores()
-            needed = math.ceil(sum(batch.resources.num_cpus for batch in batches))
-            # a cluster that lives as long as a command reports its use to nobody
-            inherited = {"RAY_USAGE_STATS_ENABLED": "0"} | ({} if per_task else _environment(Resources()))
-            with machine.environment(inherited):
-                # without "local" Ray joins whatever cluster it finds on this machine
-                ray.init("local", num_cpus=max(1, min(cores, needed)), include_dashboard=False, **common)
-        else:
-            ray.init(address=options.address, runtime_env=dict(options.runtime_env or {}) or None, **common)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(_no_cluster(options, _first_line(error))) from error
-    try:
-        yield per_task
-    finally:
-        ray.shutdown()

@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Batch, Try
 
-__all__ = ["next_tries", "spent", "told", "tried_again"]
+__all__ = ["MOST_BESIDE", "next_tries", "spent", "told", "tried_again"]
+
+MOST_BESIDE = 5
+"""How often a fit is tried again whose node or cluster was gone. That does not count as a try: it was beside what ended
+them, for all that is known, but it may be what does it."""
 
 
 def next_tries(

@@ -19,7 +19,7 @@ from bayesrun.report.not_fitted import COUNTED, TABLE, refused_lines
 from bayesrun.report.superseded import both
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import pandas as pd
 
@@ -55,6 +55,15 @@ class Careful:
     def check(self) -> None:
         """Make sure, before any fit, that runs can be written."""
         self.recorder.check()
+
+    def begin(self, cells: Iterable[CheckedCell]) -> None:
+        """Open the runs of what is begun."""
+        cells = list(cells)
+        self._attempt(lambda: self.recorder.begin(cells))
+
+    def stop(self) -> None:
+        """Say of the runs that are open that they were killed; nothing more, as there may be no time for it."""
+        self._attempt(self.recorder.stop)
 
     def tell(self, row: Row) -> None:
         """Record one fit, unless an earlier one could not be."""
@@ -147,6 +156,11 @@ class _Recorder[T: track.Tracker | track.SimulationTracker]:
         if self.tracker is not None:
             track.check(self.uri)
 
+    def stop(self) -> None:
+        """Say of the runs that are open that they were killed."""
+        if self.tracker is not None:
+            self.tracker.stop()
+
     def where(self) -> str:
         """Say how to look at the runs."""
         return track.ui_command(self.uri, self.tracker.experiment_id if self.tracker else "")
@@ -178,6 +192,12 @@ class Recorder(_Recorder[track.Tracker]):
     """Tells MLflow of a study of fits, each of which has a run."""
 
     kind = track.Tracker
+
+    def begin(self, cells: Iterable[CheckedCell]) -> None:
+        """Open the run of the study; a fit has one when it is done."""
+        del cells
+        if self.tracker is not None:
+            self.tracker.begin()
 
     def tell(self, row: Row) -> None:
         """Record one fit."""
@@ -234,6 +254,11 @@ class SimulationRecorder(_Recorder[track.SimulationTracker]):
     def __init__(self, store: Store, options: TrackOptions, output: Path) -> None:
         super().__init__(store, options, output)
         self._identities: dict[str, str] = {}
+
+    def begin(self, cells: Iterable[CheckedCell]) -> None:
+        """Open the runs of cells, and that of their study."""
+        if self.tracker is not None:
+            self.tracker.begin({self._identity(one): (one.cell.label, _params(one)) for one in cells})
 
     def tell(self, row: Row) -> None:
         """Record one replicate."""

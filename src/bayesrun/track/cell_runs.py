@@ -10,7 +10,7 @@ import contextlib
 import gc
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bayesrun.track.cells import fitting
 from bayesrun.track.fit_runs import MAX_TAG, flat_params, run_status
@@ -24,6 +24,7 @@ from bayesrun.track.journal import (
     public_uri,
 )
 from bayesrun.track.runs import MAX_METRICS, log, retag
+from bayesrun.track.writer import UNDER_WAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,6 +86,32 @@ class CellRuns:
         """Ask the server anew: a request may have been half done, or runs may have been deleted."""
         self._states = None
 
+    def begin(self, client: MlflowClient, key: str, label: str, params: Mapping[str, Any]) -> None:
+        """Say that a cell is under way, in a new run or in that which it has.
+
+        Parameters
+        ----------
+        client
+            The client.
+        key, label
+            Identity and name of the cell.
+        params
+            What people compare cells by; a run that was there has them, or gets them in the end.
+        """
+        state = self._state(client, key, label)
+        if not state.older:
+            log(client, state.id, params=flat_params(params))
+        self._reopen(client, state)
+        self.confirm(f"cell {key}", state.id, UNDER_WAY)
+
+    def close(self, client: MlflowClient, status: str) -> None:
+        """Say of the runs that are under way how they ended."""
+        for key, state in (self._states or {}).items():
+            if state.open:
+                client.set_terminated(state.id, status)
+                state.open = False
+                self.confirm(f"cell {key}", state.id, UNDER_WAY)
+
     def append(self, client: MlflowClient, key: str, label: str, rows: Mapping[int, Mapping[str, float]]) -> None:
         """Send what a run does not have of some replicates, as steps.
 
@@ -106,9 +133,8 @@ class CellRuns:
             if there:
                 self._confirm_rows(key, state, there)
                 left = {replicate: row for replicate, row in left.items() if replicate not in there}
-        if left and not state.open:
-            client.update_run(state.id, status="RUNNING")
-            state.open = True
+        if left:
+            self._reopen(client, state)
         for part in _requests(left):
             now = round(1000 * time.time())
             with _uncollected():
@@ -169,6 +195,12 @@ class CellRuns:
             run = client.create_run(self.link.experiment_id, tags=self._said(key, label), run_name=label)
             states[key] = _State(run, Points(run.info.run_id), older=False, open=True)
         return states[key]
+
+    @staticmethod
+    def _reopen(client: MlflowClient, state: _State) -> None:
+        if not state.open:
+            client.update_run(state.id, status="RUNNING")
+            state.open = True
 
     def _said(self, key: str, label: str) -> dict[str, str]:
         own = {"bayesrun.key": key, "bayesrun.cell": label[:MAX_TAG], "mlflow.parentRunId": self.link.parent}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from bayesrun.base import stop_signals
 from bayesrun.track.fit_runs import MAX_TAG
 from bayesrun.track.journal import public_uri
 from bayesrun.track.runs import log, quoted
@@ -48,6 +49,8 @@ class Link:
         MLflow's ids of the experiment and of the parent run; empty before the first use.
     new_parent
         Whether the parent run was made now.
+    open
+        Whether the parent run is under way on the server, as far as this process has said so.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Link:
         self.experiment_id = ""
         self.parent = ""
         self.new_parent = False
+        self.open = False
         self._mlflow: MlflowClient | None = None
         self._retry_at = 0.0
 
@@ -84,7 +88,8 @@ class Link:
         if self.problem is not None and time.monotonic() < self._retry_at:
             return False
         try:
-            write(self.connect())
+            with stop_signals.held():  # a request that is half done leaves a run that nobody knows of
+                write(self.connect())
         except failures() as error:
             if self._mlflow is not None and is_refusal(error):
                 self.refused.append(f"{what}: {one_line(error)}")
@@ -116,8 +121,19 @@ class Link:
             self.parent = parent.info.run_id
             client.update_run(self.parent, status="RUNNING")
             log(client, self.parent, tags=tags)
-        self._mlflow = client
+        self._mlflow, self.open = client, True
         return client
+
+    def reopen(self, client: MlflowClient) -> None:
+        """Say that the parent run is under way again, where it was closed."""
+        if not self.open:
+            client.update_run(self.parent, status="RUNNING")
+            self.open = True
+
+    def close(self, client: MlflowClient, status: str) -> None:
+        """Say how the parent run ended."""
+        client.set_terminated(self.parent, status)
+        self.open = False
 
     def search(self, client: MlflowClient, role: str, also: str = "") -> Iterator[Run]:
         """Find the runs of this study in a role (study, fit, cell) that also satisfy a filter; deleted ones do not."""

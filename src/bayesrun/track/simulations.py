@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bayesrun.errors import TrackError
 from bayesrun.store.turns import whole
@@ -20,7 +20,7 @@ from bayesrun.track.journal import Points, confirmations, confirmed_points
 from bayesrun.track.names import distinct
 from bayesrun.track.runs import MAX_METRICS, retag, upload
 from bayesrun.track.server import is_gone
-from bayesrun.track.writer import Writer
+from bayesrun.track.writer import KILLED, Writer
 from bayesrun.types import digest
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ PACE = 30.0
 
 SHARE = 20.0
 """A study is left alone for this many times the seconds that sending took, so that many cells do not slow it."""
+
+LAST = 1.0
+"""Seconds for sending replicates where a signal ends the study: who sent it may not wait for many more."""
 
 WHOLE = "simulation"
 """Stands for the whole study where the journal has the key of a fit."""
@@ -105,8 +108,22 @@ class SimulationTracker(Writer):
     def _begin(self) -> None:
         self._runs = CellRuns(self.store, self._link)
         self._arrived: dict[str, _Arrived] = {}
-        self._closed = False
         self._due = time.monotonic() + PACE
+
+    def begin(self, cells: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
+        """Open the runs of cells before they have a replicate, and that of their study.
+
+        Parameters
+        ----------
+        cells
+            Identity of each cell to its name and the parameters by which people compare cells.
+        """
+        self._reach(self.study, lambda _: self._changes(WHOLE))
+        for identity, (label, params) in cells.items():
+            self._begin_cell(identity, label, params)
+
+    def _begin_cell(self, identity: str, label: str, params: Mapping[str, Any]) -> None:
+        self._reach(label, lambda client: self._runs.begin(client, identity, label, params))
 
     def record(self, label: str, replicate: int, metrics: Mapping[str, float], *, key: str = "") -> None:
         """Take note of one replicate; it is sent when a request is full, or after half a minute.
@@ -142,6 +159,18 @@ class SimulationTracker(Writer):
         now = time.monotonic()
         self._due = now + max(PACE, SHARE * (now - start))
         return not self._arrived
+
+    def stop(self) -> None:
+        """Send what fits into a second, and say of the runs that are under way that they were killed."""
+        start = time.monotonic()
+        for identity in list(self._arrived):
+            if time.monotonic() - start < LAST:
+                self._send([identity])
+        super().stop()
+
+    def _kill(self, client: MlflowClient) -> None:
+        super()._kill(client)
+        self._runs.close(client, KILLED)
 
     def finish(self, study: StudyRun) -> bool:
         """Write what the study says now and close its runs; whether the server has confirmed all of it.
@@ -198,9 +227,7 @@ class SimulationTracker(Writer):
 
     def _append(self, identity: str, arrived: _Arrived) -> bool:
         def write(client: MlflowClient) -> None:
-            if self._closed:
-                client.update_run(self._link.parent, status="RUNNING")
-                self._closed = False
+            self._link.reopen(client)
             self._runs.append(client, identity, arrived.label, arrived.rows)
 
         return self._reach(arrived.label, write)
@@ -230,8 +257,7 @@ class SimulationTracker(Writer):
             self._upload(client, run, hashes, study.texts, staged)
         step = log_new(client, run, study.values, max((len(cell.rows) for cell in study.cells), default=0))
         retag(client, run, self._link.said("study") | study.tags | {STEP: str(step)}, ("bayesrun.", "study."))
-        client.set_terminated(run.info.run_id, run_status(study.state))
-        self._closed = True
+        self._link.close(client, run_status(study.state))
         if complete:
             self._runs.confirm(WHOLE, run.info.run_id, study.digest(hashes))
 

@@ -96,6 +96,10 @@ class Tracker(Writer):
         self._fresh = False
         self._known: dict[str, Confirmation] | None = None  # not read yet
 
+    def begin(self) -> bool:
+        """Open the parent run before there is a fit; whether the server has confirmed it."""
+        return self._link.reach(self.study, lambda _: self._changes(STUDY))
+
     def record(self, record: Record) -> bool:
         """Write the run of one fit, new or again; whether the server has confirmed it.
 
@@ -189,5 +193,5 @@ class Tracker(Writer):
         log(client, run_id, tags=said | ({"mlflow.loggedArtifacts": table_tag(tables)} if tables else {}))
         if NOT_FITTED in parent.data.tags and NOT_FITTED not in said:
             client.delete_tag(run_id, NOT_FITTED)
-        client.set_terminated(run_id, run_status(study.state))
+        self._link.close(client, run_status(study.state))
         confirm(self.store.journal, Confirmation(public_uri(self.uri), STUDY, run_id, study.digest))

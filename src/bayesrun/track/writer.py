@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from bayesrun.statistics.states import State
     from bayesrun.store.folder import Store
 
-__all__ = ["Writer"]
+__all__ = ["KILLED", "UNDER_WAY", "Writer"]
+
+KILLED = "KILLED"
+"""How MLflow calls a run that was ended from outside."""
+
+UNDER_WAY = ""
+"""Stands for the digest of what changes: no study has it, so that its run is closed again in any case."""
 
 SUPERSEDED = "superseded"
 """Stands for the tags of all superseded runs where the journal has the key of a fit."""
@@ -57,6 +63,18 @@ class Writer:
 
     def _begin(self) -> None:
         """Set what a tracker knows at first."""
+
+    def stop(self) -> None:
+        """Say of the runs that are under way that they were killed; it does not connect for that."""
+        if self._link.open:
+            self._link.reach(self.study, self._kill)
+
+    def _kill(self, client: MlflowClient) -> None:
+        self._link.close(client, KILLED)
+
+    def _changes(self, part: str) -> None:
+        """Note that the run of the study is no longer as it was confirmed, whatever becomes of this process."""
+        confirm(self.store.journal, Confirmation(public_uri(self.uri), part, self._link.parent, UNDER_WAY))
 
     @property
     def problem(self) -> str | None:
@@ -104,7 +122,7 @@ class Writer:
                 client.set_tag(run.info.run_id, TAG, "true")
             elif key in current and tagged:
                 client.delete_tag(run.info.run_id, TAG)
-        client.set_terminated(self._link.parent, run_status(state))
+        self._link.close(client, run_status(state))
         confirm(self.store.journal, Confirmation(public_uri(self.uri), SUPERSEDED, self._link.parent, said))
 
     def _not_yet(self, what: str) -> str:
