@@ -35,7 +35,18 @@ if TYPE_CHECKING:
     from bayesrun.samplers.lanes.density import Density
     from bayesrun.samplers.lanes.program import Program
 
-__all__ = ["AGREEMENT", "REFERENCE", "REMEDY", "Agreement", "AnotherDensity", "by_itself", "by_program", "quick"]
+__all__ = [
+    "AGREEMENT",
+    "REFERENCE",
+    "REMEDY",
+    "Agreement",
+    "AnotherDensity",
+    "Oracle",
+    "by_itself",
+    "by_program",
+    "quick",
+    "settled",
+]
 
 REFERENCE = Mode(linker="py", optimizer="fast_run").excluding("fusion", "inplace")
 """How PyMC's numbers are worked out: with all rewrites, without which a value far out is -inf where it should be -400;
@@ -86,9 +97,12 @@ class Oracle:
     ----------
     model
         Its free variables are continuous. Its graph may be changed afterwards.
+    mode
+        How PyTensor works its numbers out.
     """
 
-    def __init__(self, model: pm.Model) -> None:
+    def __init__(self, model: pm.Model, mode: Mode = REFERENCE) -> None:
+        self.mode = mode
         self.start: dict[str, np.ndarray] = model.initial_point(0)
         self.free = [str(rv.name) for rv in model.free_RVs]
         self.named = [str(v.name) for v in (*model.free_RVs, *model.observed_RVs, *model.potentials)]
@@ -104,7 +118,7 @@ class Oracle:
     def function(self, outputs: Sequence[Variable]) -> Terms:
         """Compile something as a function of a point (n,)."""
         function = compiled_by_pymc(
-            self.inputs, list(outputs), mode=REFERENCE, on_unused_input="ignore", allow_input_downcast=True
+            self.inputs, list(outputs), mode=self.mode, on_unused_input="ignore", allow_input_downcast=True
         )
 
         def evaluate(z: np.ndarray) -> list[np.ndarray]:
@@ -241,23 +255,27 @@ def by_program(program: Program, arguments: tuple[np.ndarray, ...]) -> Evaluate:
     return evaluate
 
 
-@lru_cache(maxsize=4)
-def by_itself(density: Density) -> Evaluate:
-    """Compile a density and its gradient for this alone."""
-    arguments = density.agreement.arguments
+def by_itself(density: Density, arguments: tuple[np.ndarray, ...] | None = None) -> Evaluate:
+    """Compile a density and its gradient for this alone; None: for the arguments that it is held against PyMC with."""
+    given = density.agreement.arguments if arguments is None else arguments
+    function = _with_gradient(density)
 
+    def evaluate(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows = max(STARTS + PRIOR, len(points))  # one shape, so that it is compiled once
+        values, gradients = function(np.resize(points, (rows, points.shape[1])), given)
+        return np.asarray(values)[: len(points)], np.asarray(gradients)[: len(points)]
+
+    return evaluate
+
+
+@lru_cache(maxsize=4)
+def _with_gradient(density: Density) -> Callable[..., Any]:
     def both(z: jax.Array, given: Any) -> Any:
         prepared = density.prepare(given)
         return jax.vmap(jax.value_and_grad(density.log_density), in_axes=(0, None))(z, prepared)
 
-    function = jax.jit(both, compiler_options=quick())
-
-    def evaluate(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rows = max(STARTS + PRIOR, len(points))  # one shape, so that it is compiled once
-        values, gradients = function(np.resize(points, (rows, points.shape[1])), arguments)
-        return np.asarray(values)[: len(points)], np.asarray(gradients)[: len(points)]
-
-    return evaluate
+    function: Callable[..., Any] = jax.jit(both, compiler_options=quick())
+    return function
 
 
 def _points(model: pm.Model, oracle: Oracle) -> np.ndarray:
@@ -349,7 +367,7 @@ def _in_slope(oracle: Oracle, evaluate: Evaluate, points: np.ndarray) -> str:
     doubtful = [
         i
         for i, (z, value, gradient, sign) in enumerate(zip(points, values, gradients, signs, strict=True))
-        if np.isfinite(value) and abs(value) < EDGE and not _settled(oracle, z, gradient, sign)
+        if np.isfinite(value) and abs(value) < EDGE and not settled(oracle, z, gradient, sign)
     ]
     if not doubtful:
         return ""
@@ -377,7 +395,7 @@ def _in_slope(oracle: Oracle, evaluate: Evaluate, points: np.ndarray) -> str:
     return ""
 
 
-def _settled(oracle: Oracle, z: np.ndarray, gradient: np.ndarray, signs: np.ndarray) -> bool:
+def settled(oracle: Oracle, z: np.ndarray, gradient: np.ndarray, signs: np.ndarray) -> bool:
     """Whether the slope of PyMC's log density along a line is what a gradient says.
 
     The line goes the less far along a coordinate the steeper it is there, so that each counts for about as much.

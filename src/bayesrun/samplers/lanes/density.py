@@ -34,6 +34,7 @@ from bayesrun.samplers import groups
 from bayesrun.samplers.lanes.agreement import AGREEMENT, REFERENCE, REMEDY, Agreement, quick
 from bayesrun.samplers.lanes.graphs import Survey, replace_leaves, survey
 from bayesrun.samplers.lanes.guards import guarded, may_be_guarded
+from bayesrun.samplers.lanes.padding import in_place
 from bayesrun.samplers.lanes.rewrites import simplify, substitute
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
     import pymc as pm
     from pytensor.graph.basic import Variable
+
+    from bayesrun.samplers.lanes.padding import Layout, Padding
 
 __all__ = ["Density", "density_alone", "derive"]
 
@@ -81,6 +84,9 @@ class Density:
         What is known of it against PyMC's own.
     deterministics
         Names of those of the variables that are Deterministics.
+    masked
+        Lengths of the axes along which a padded dataset has rows that count for nothing. For each of them there is a
+        further argument that says which rows count (`padding`).
     second
         Gives the same density in the form of `guards`, for fits that met a gradient that is not finite; None: there is
         no such form, or this is it.
@@ -97,6 +103,7 @@ class Density:
     start: Callable[[jax.Array, Arrays], jax.Array] | None
     agreement: Agreement
     deterministics: tuple[str, ...] = ()
+    masked: tuple[int, ...] = ()
     second: Callable[[], Density] | None = None
 
     def without_deterministics(self) -> Density:
@@ -116,7 +123,15 @@ class Density:
         return tuple((value.shape, value.dtype.str) for value in self.arguments(surveyed))
 
 
-def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] = ()) -> Density:
+def derive(
+    model: pm.Model,
+    varying: Sequence[int],
+    others: Sequence[pm.Model] = (),
+    *,
+    padding: Padding | None = None,
+    layout: Layout = (),
+    own: pm.Model | None = None,
+) -> Density:
     """Derive the functions of a model.
 
     Parameters
@@ -128,6 +143,9 @@ def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] =
     others
         Models of other datasets of equal form, with which the result is held against PyMC at a random point each; for
         its own dataset that is done later, at many (`Density.agreement`).
+    padding, layout, own
+        Of a padded dataset, whose model this is: its values, where its terms have padded rows, and its model without
+        these, which is what the result is held against.
 
     Raises
     ------
@@ -137,19 +155,34 @@ def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] =
     """
     _refuse_discrete(model)
     surveyed = survey(model)
-    values = tuple(surveyed.leaves[index].value for index in varying)
-    agreement = Agreement(model, values, lambda terms: _function([position], [], _placed(terms, parts)))
+    known = [leaf.value for leaf in surveyed.leaves] if padding is None else padding.values
+    masked = tuple(dict.fromkeys(length for axes in layout for _, length in axes))
+    masks = () if padding is None else padding.masks(masked)
+    values = tuple(known[index] for index in varying)
+    reference = model if own is None else own
+    free = list(reference.value_vars)
+    agreement = Agreement(
+        reference,
+        (*values, *masks),
+        lambda terms: _function([position], [], _placed(terms, dict(zip(free, pieces, strict=True)))),
+    )
     shapes = agreement.shapes
     lengths = {name: tuple(map(int, shape)) for name, shape in model.eval_rv_shapes().items()}
-    arguments = [pt.tensor(f"argument{i}", dtype=a.dtype, shape=a.shape) for i, a in enumerate(values)]
-    replace_leaves(surveyed, dict(zip(varying, arguments, strict=True)))
+    arguments = [pt.tensor(f"argument{i}", dtype=a.dtype, shape=a.shape) for i, a in enumerate((*values, *masks))]
+    given = dict(zip(varying, arguments, strict=False))
+    if padding is None:
+        replace_leaves(surveyed, given)
+    else:
+        in_place(padding, surveyed, given)
 
     position = pt.vector("z", dtype="float64", shape=(sum(int(np.prod(shape)) for shape in shapes),))
-    parts = dict(zip(model.value_vars, _unflatten(position, shapes), strict=True))
+    pieces = _unflatten(position, shapes)
+    parts = dict(zip(model.value_vars, pieces, strict=True))
     terms = model.logp(model.observed_RVs, sum=False) if model.observed_RVs else []
+    total = _masked(model, layout, dict(zip(masked, arguments[len(values) :], strict=True))) if layout else model.logp()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Skipping .* Op")
-        graph = _optimised([position], arguments, _placed([model.logp()], parts))
+        graph = _optimised([position], arguments, _placed([total], parts))
         prepare, log_density = _split(graph, 1)
         names, constrain = groups.anyhow(model, lambda: _constrain(model, position, arguments, parts))
         pointwise = _function([position], arguments, _placed(terms, parts))
@@ -166,10 +199,23 @@ def derive(model: pm.Model, varying: Sequence[int], others: Sequence[pm.Model] =
         log_likelihood=lambda z, given: dict(zip(observed, pointwise(z, *given), strict=True)),
         start=start,
         deterministics=tuple(name for name in names if name not in {rv.name for rv in model.free_RVs}),
+        masked=masked,
         agreement=agreement,
     )
-    _check(density, surveyed, others)
+    _check(density, agreement.arguments, others)
     return replace(density, second=_second(density, graph))
+
+
+def _masked(model: pm.Model, layout: Layout, masks: dict[int, Variable]) -> Variable:
+    """Sum the log density up without the terms of padded rows."""
+    total = pt.constant(0.0)
+    for term, axes in zip(model.logp(sum=False), layout, strict=True):
+        kept = term
+        for axis, length in axes:
+            along = masks[length].dimshuffle(*["x"] * axis, 0, *["x"] * (term.type.ndim - axis - 1))
+            kept = pt.switch(along, kept, 0.0)
+        total = total + kept.sum()
+    return total
 
 
 def _second(density: Density, graph: FunctionGraph) -> Callable[[], Density] | None:
@@ -233,14 +279,14 @@ def _refuse_discrete(model: pm.Model) -> None:
         )
 
 
-def _check(density: Density, surveyed: Survey, others: Sequence[pm.Model]) -> None:
+def _check(density: Density, arguments: tuple[np.ndarray, ...], others: Sequence[pm.Model]) -> None:
     """Trace the density, and hold its value for other datasets against PyMC's own."""
 
     def value(z: jax.Array, given: Arrays) -> jax.Array:
         return density.log_density(z, density.prepare(given))
 
     try:
-        jax.eval_shape(value, jax.ShapeDtypeStruct((density.size,), np.float64), density.arguments(surveyed))
+        jax.eval_shape(value, jax.ShapeDtypeStruct((density.size,), np.float64), arguments)
     except UNTRACEABLE as error:
         raise FitError(f"the model cannot be put into JAX ({_first_line(error)}); {OTHER_SAMPLERS}") from error
     compiled = jax.jit(value, compiler_options=quick())

@@ -9,14 +9,15 @@ import os
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import jax
 import numpy as np
 
 from bayesrun.errors import FitError, FitTimeoutError
 from bayesrun.samplers import groups
-from bayesrun.samplers.lanes.agreement import by_itself, by_program
+from bayesrun.samplers.lanes.agreement import AnotherDensity, by_itself, by_program
+from bayesrun.samplers.lanes.alone import BY_MORE, alone_of
 from bayesrun.samplers.lanes.fleet import SQUARE, Chains, Restart, Work, draw, whole
 from bayesrun.samplers.lanes.program import ATTEMPTS, Program, Settings, program
 from bayesrun.samplers.lanes.same_form import fit_groups
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayesrun.samplers.lanes.agreement import Evaluate
+    from bayesrun.samplers.lanes.alone import Alone
     from bayesrun.samplers.lanes.density import Density
     from bayesrun.samplers.lanes.graphs import Survey
     from bayesrun.samplers.lanes.sharing import Member
@@ -94,7 +96,7 @@ def fits(
         trajectories ended for want of a gradient, where that could not be helped.
     """
     prepare_jax()
-    yield from fit_groups(build, datasets, seeds, partial(_fit_group, options, timeout), like=like)
+    yield from fit_groups(build, datasets, seeds, partial(_fit_group, options, timeout), like=like, lengthen=True)
 
 
 def prepare_jax() -> None:
@@ -137,17 +139,17 @@ def _fit_group(
     of the density; `spent` are the seconds that such datasets took before.
     """
     begin = time.perf_counter()
-    compiled = program(density, _settings(density, options, len(members)), density.shapes(members[0].surveyed))
-    in_jax = partial(_in_jax, density, compiled)
+    compiled = program(density, _settings(density, options, len(members)), members[0].shapes(density))
+    in_jax = partial(_of_program, compiled, density.agreement.arguments)
     density.agreement.at_start(in_jax)
     compile_seconds = (seconds + time.perf_counter() - begin) / len(members)
+    alone = alone_of(density, members, partial(_of_program, compiled), compiled.describe)
+    yield from ((one.index, AnotherDensity(BY_MORE)) for one in members if one.index not in alone)
+    members = [one for one in members if one.index in alone]
     by_index = {member.index: member for member in members}
     moulds = Moulds()
     before = spent or {}
-    work = (
-        Work(m.index, m.seed, density.arguments(m.surveyed), _start(density, m), before.get(m.index, 0.0))
-        for m in members
-    )
+    work = (Work(m.index, m.seed, m.arguments(density), _start(density, m), before.get(m.index, 0.0)) for m in members)
     again: dict[int, float] = {}
     for chains, share in draw(compiled, work, timeout, restart=options.restart, leave=density.second is not None):
         member = by_index[chains.work.index]
@@ -172,17 +174,17 @@ def _fit_group(
         }
         if options.precision == "float32":
             attrs["lp_error"] = _rounding(density, member, chains)
-        yield member.index, _tree(compiled, moulds, member, chains, attrs)
+        yield member.index, _tree(compiled, moulds, member, chains, attrs, alone[member.index])
     if again and density.second:
         begin = time.perf_counter()
         other, left = density.second(), [by_index[index] for index in again]
         yield from _fit_group(options, timeout, other, left, time.perf_counter() - begin, again)
 
 
-def _in_jax(density: Density, compiled: Program) -> Evaluate:
-    """Return what is held against PyMC: what the program computes, in single precision what it is made of."""
+def _of_program(compiled: Program, arguments: tuple[np.ndarray, ...]) -> Evaluate:
+    """Return what the program computes, in single precision what it is made of."""
     double = compiled.settings.precision == "float64"
-    return by_program(compiled, density.agreement.arguments) if double else by_itself(density)
+    return by_program(compiled, arguments) if double else by_itself(compiled.density, arguments)
 
 
 def _start(density: Density, member: Member) -> Callable[[int, int], np.ndarray] | None:
@@ -264,12 +266,26 @@ def _settings(density: Density, options: SamplerOptions, n_datasets: int) -> Set
     )
 
 
-def _tree(compiled: Program, moulds: Moulds, member: Member, chains: Chains, attrs: groups.Attributes) -> xr.DataTree:
-    """Put the chains of one dataset into groups."""
+def _tree(
+    compiled: Program,
+    moulds: Moulds,
+    member: Member,
+    chains: Chains,
+    attrs: groups.Attributes,
+    alone: Alone | None,
+) -> xr.DataTree | FitError:
+    """Put the chains of one dataset into groups; those of a padded one if its own model says the same of them."""
     n_chains, n_draws, size = chains.z.shape
-    variables, terms = compiled.describe(chains.z.reshape(-1, size), chains.work.arguments)
+    z = chains.z.reshape(-1, size)
+    found = compiled.describe(z, chains.work.arguments)
+    if alone is not None:
+        lp = -chains.stats["potential"].ravel() if compiled.settings.precision == "float64" else None
+        found = alone.cut(compiled.density, *found)
+        if alone.differs_where_visited(z, lp, *found):
+            return AnotherDensity(BY_MORE)
+    variables, terms = found
 
-    def shaped(names: Sequence[str], values: Sequence[jax.Array]) -> dict[str, np.ndarray]:
+    def shaped(names: Sequence[str], values: Sequence[Any]) -> dict[str, np.ndarray]:
         return {
             name: np.asarray(value).reshape(n_chains, n_draws, *value.shape[1:])
             for name, value in zip(names, values, strict=False)  # free variables come first, and may be alone
@@ -285,7 +301,7 @@ def _tree(compiled: Program, moulds: Moulds, member: Member, chains: Chains, att
 
 def _rounding(density: Density, member: Member, chains: Chains) -> float:
     """Largest difference between the log densities of some draws in single and in double precision."""
-    arguments = tuple(jax.numpy.asarray(value) for value in density.arguments(member.surveyed))
+    arguments = tuple(jax.numpy.asarray(value) for value in member.arguments(density))
     every = max(chains.z.shape[1] // 16, 1)
     points = chains.z[:, ::every].reshape(-1, density.size)
     exact = jax.jit(jax.vmap(density.log_density, in_axes=(0, None)))(points, density.prepare(arguments))

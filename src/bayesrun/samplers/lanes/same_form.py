@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from bayesrun.errors import FitError
 from bayesrun.samplers.lanes.agreement import AnotherDensity
-from bayesrun.samplers.lanes.sharing import Member, member, reference, shared_density, sharing
+from bayesrun.samplers.lanes.sharing import Member, member, padded, reference, shared_density, sharing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,6 +35,7 @@ def fit_groups(
     fit: Callable[[Density, Sequence[Member], float], Results],
     *,
     like: Dataset | None,
+    lengthen: bool = False,
 ) -> Results:
     """Fit datasets, each by its own model, and those together whose models share a density.
 
@@ -47,6 +49,9 @@ def fit_groups(
         Takes a density, the datasets that share it, and the wall-clock seconds that it took to derive.
     like
         The dataset that simulated ones are made after (`sharing.member`); None: they are real.
+    lengthen
+        Whether real datasets of unequal length are padded so that they share a density (`padding`). Then `fit` gives
+        `AnotherDensity` for a dataset to which its own model says another thing, and it is fitted by that.
 
     Yields
     ------
@@ -66,7 +71,7 @@ def fit_groups(
                 yield index, error
             except Exception as error:  # noqa: BLE001 - a user's builder may raise anything, and the others go on
                 yield index, _refused(error)
-        for group in sharing(members):
+        for group in sharing(padded(build, members) if lengthen and like is None else members):
             yield from _fit_group(build, group, fit)
 
 
@@ -93,14 +98,26 @@ def _fit_group(
         for group in sharing([fewer for fewer in narrower if fewer is not None]):
             yield from _fit_group(build, group, fit)
         return
-    waiting = {member.index for member in members}
+    unlike: list[Member] = []
+    for one, result in _fitted(density, members, fit, time.perf_counter() - begin):
+        if isinstance(result, AnotherDensity) and one.padding is not None:
+            unlike.append(replace(one, padding=None))
+        else:
+            yield one.index, FitError(*result.args) if isinstance(result, AnotherDensity) else result
+    for group in sharing(unlike):
+        yield from _fit_group(build, group, fit)
+
+
+def _fitted(
+    density: Density, members: Sequence[Member], fit: Callable[[Density, Sequence[Member], float], Results], took: float
+) -> Iterator[tuple[Member, xr.DataTree | FitError]]:
+    """Fit datasets by one density; where that turns out to be another one, the rest of them come with this error."""
+    waiting = {member.index: member for member in members}
     try:
-        for index, result in fit(density, members, time.perf_counter() - begin):
-            waiting.remove(index)
-            yield index, result
+        for index, result in fit(density, members, took):
+            yield waiting.pop(index), result
     except AnotherDensity as error:
-        for index in sorted(waiting):
-            yield index, FitError(*error.args)
+        yield from ((waiting[index], error) for index in sorted(waiting))
 
 
 def in_turn(found: Results) -> Iterator[xr.DataTree]:

@@ -6,6 +6,7 @@ does not occur, work numbers out. What is shared is what was compiled for anothe
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,17 +14,21 @@ import pytensor
 
 from bayesrun.base.recent import Recent
 from bayesrun.errors import FitError
+from bayesrun.samplers import groups
+from bayesrun.samplers.lanes.alone import Alone, layout_of
 from bayesrun.samplers.lanes.density import Density, derive
 from bayesrun.samplers.lanes.graphs import Survey, survey
+from bayesrun.samplers.lanes.padding import Padding, in_place, pad, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
+    import numpy as np
     import pymc as pm
 
     from bayesrun.types import Dataset
 
-__all__ = ["Member", "member", "reference", "shared_density", "sharing"]
+__all__ = ["Member", "member", "padded", "reference", "shared_density", "sharing"]
 
 REMEMBERED = 64
 """Densities that a process keeps."""
@@ -41,6 +46,8 @@ class Member:
         Its own model.
     choices
         Leaves of the model that are to be arguments of its density, and what is tried where there is no such density.
+    padding
+        What it is made longer by to share a density with datasets of other lengths; None: it has one of its length.
     """
 
     index: int
@@ -48,6 +55,7 @@ class Member:
     seed: int
     surveyed: Survey
     choices: tuple[tuple[int, ...], ...]
+    padding: Padding | None = None
 
     @property
     def varying(self) -> tuple[int, ...]:
@@ -56,18 +64,27 @@ class Member:
 
     @property
     def narrower(self) -> Member | None:
-        """The same with fewer arguments; None: there is nothing left to try."""
+        """The same as it is or with fewer arguments; None: there is nothing left to try."""
+        if self.padding is not None:
+            return replace(self, padding=None)
         return replace(self, choices=self.choices[1:]) if len(self.choices) > 1 else None
 
     @property
     def program(self) -> Hashable:
         """What its density is derived from: two datasets for which it is equal share one."""
-        return _program(self.surveyed, self.varying)
+        # a padded leaf that stays a constant makes a padding useless, and there is none then
+        fixed = tuple(leaf.digest for i, leaf in enumerate(self.surveyed.leaves) if i not in self.varying)
+        return (self.surveyed if self.padding is None else self.padding.surveyed).form, self.varying, fixed
 
+    def arguments(self, density: Density) -> tuple[np.ndarray, ...]:
+        """Return the arguments of the density for this dataset."""
+        if self.padding is None:
+            return density.arguments(self.surveyed)
+        return (*(self.padding.values[i] for i in density.varying), *self.padding.masks(density.masked))
 
-def _program(surveyed: Survey, varying: tuple[int, ...]) -> Hashable:
-    fixed = tuple(leaf.digest for i, leaf in enumerate(surveyed.leaves) if i not in varying)
-    return surveyed.form, varying, fixed
+    def shapes(self, density: Density) -> tuple[tuple[tuple[int, ...], str], ...]:
+        """Return shape and dtype of each of these, for which a program is compiled."""
+        return tuple((value.shape, value.dtype.str) for value in self.arguments(density))
 
 
 def reference(build: Callable[[Dataset], pm.Model], like: Dataset | None) -> Survey | None:
@@ -172,6 +189,8 @@ def shared_density(build: Callable[[Dataset], pm.Model], members: Sequence[Membe
 def _derived(build: Callable[[Dataset], pm.Model], members: Sequence[Member]) -> Density | FitError:
     own = members[0]
     try:
+        if own.padding is not None:
+            return _padded(build, own, own.padding)
         others = [_built(build, one.dataset) for one in members[1:2]]
         return derive(_built(build, own.dataset), own.varying, others)
     except FitError as error:
@@ -180,3 +199,54 @@ def _derived(build: Callable[[Dataset], pm.Model], members: Sequence[Member]) ->
         if own.narrower is None:
             raise
         return FitError(f"{type(error).__name__}: {error}")  # PyMC may want to know a number to write a density down
+
+
+def _padded(build: Callable[[Dataset], pm.Model], own: Member, padding: Padding) -> Density:
+    """Derive the density of a padded dataset, if rows enter its model by terms of their own alone."""
+    model = own.surveyed.model
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # which the dataset's own model gave
+        longer, fresh = survey(_built(build, padding.dataset)), _built(build, padding.dataset)
+    in_place(padding, longer, {})
+    names = groups.posterior_names(model)
+    layout = layout_of(Alone(model, names), Alone(longer.model, names), padding.further)
+    return derive(fresh, own.varying, padding=padding, layout=layout, own=model)
+
+
+def padded(build: Callable[[Dataset], pm.Model], members: Sequence[Member]) -> list[Member]:
+    """Make datasets longer that share a density with datasets of other lengths then.
+
+    Parameters
+    ----------
+    build
+        Builds the model of one dataset.
+    members
+        Of one batch.
+
+    Returns
+    -------
+    list
+        The same datasets in the same order. Those of one length are left as they are, and so are those that have no
+        other ones to share with.
+    """
+    lengths = {rows_of(one.dataset) for one in members}
+    if len(lengths) == 1:
+        return list(members)
+    longer = [_longer(build, one) for one in members]
+    together: dict[Hashable, set[int | None]] = {}
+    for one in longer:
+        if one.padding is not None:
+            together.setdefault(one.program, set()).add(rows_of(one.dataset))
+    return [
+        long if long.padding is not None and len(together[long.program]) > 1 else own
+        for own, long in zip(members, longer, strict=True)
+    ]
+
+
+def _longer(build: Callable[[Dataset], pm.Model], own: Member) -> Member:
+    padding = pad(own.dataset, own.surveyed, lambda dataset: survey(_built(build, dataset)))
+    if padding is None:
+        return own
+    pairs = enumerate(zip(own.surveyed.leaves, padding.values, strict=True))
+    constant = any(leaf.value.shape != value.shape for i, (leaf, value) in pairs if i not in own.varying)
+    return own if constant else replace(own, padding=padding)
