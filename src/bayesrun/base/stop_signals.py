@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["Stopped", "asked", "at_last", "check", "held", "passed_on", "renew", "watched"]
+__all__ = ["CODE", "NUMBERS", "Stopped", "asked", "at_last", "check", "held", "passed_on", "renew", "watched"]
 
 NUMBERS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -207,6 +207,8 @@ def passed_on(to: Callable[[int], None]) -> Iterator[None]:
             yield
             return
         before, watch.to = watch.to, to
+        if watch.number:  # it came while it was held
+            to(watch.number)
         try:
             yield
         finally:

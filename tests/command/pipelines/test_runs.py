@@ -182,11 +182,20 @@ def test_dates_are_separate(fake: Fake) -> None:
     assert [words[-1] for words in fake.calls] == ["study.name=2026-11-22", "study.name=2026-11-23"]
 
 
+BY_SIGNAL = {
+    "it was interrupted": 130,
+    "its command was ended by SIGTERM": 143,
+    "its command was ended by SIGHUP": 129,
+}
+
+
 @pytest.mark.parametrize(
     ("behaviour", "missing", "told"),
     [
         ({"signal": signal.SIGKILL}, 0, "its command was ended by SIGKILL"),
         ({"code": 130}, 0, "it was interrupted"),
+        ({"code": 143}, 0, "its command was ended by SIGTERM"),
+        ({"signal": signal.SIGHUP}, 0, "its command was ended by SIGHUP"),
         ({"code": 3}, 0, "its command ended with code 3"),
         ({"code": 1, "report": False}, 0, "its command ended with code 1 and made no report of a simulation study"),
         ({"code": 0, "report": False, "template": False}, 0, "its command ended with code 0 and made no report"),
@@ -200,7 +209,7 @@ def test_unfinished_date_has_no_mark_and_is_gone_on_with(
     fake.ends(**behaviour)
     fake.leaves(missing=missing)
     ended = fake.run()
-    assert ended.code == 2
+    assert ended.code == BY_SIGNAL.get(told, 2)
     assert ended.sentence.startswith(f"nightly 2026-11-22: the study is not finished: {told}")
     assert ended.sentence.endswith("; the same command goes on from there.")
     assert not (workdir / "studies/nightly/2026-11-22/done.json").exists()
@@ -336,13 +345,14 @@ def test_killed_run_leaves_the_date_claimed_until_its_study_is_dead(fake: Fake) 
     assert len(fake.calls) == 2
 
 
-def test_run_that_is_told_to_end_ends_its_study(fake: Fake) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_run_that_is_told_to_end_ends_its_study(number: signal.Signals, fake: Fake) -> None:
     fake.ends(waits=True)
     process = started(fake)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     said, _ = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert "the study is not finished: its command was ended by SIGTERM" in said
+    assert process.returncode == 128 + number
+    assert f"the study is not finished: its command was ended by {number.name}" in said
     fake.ends()
     assert fake.run().code == 0
 

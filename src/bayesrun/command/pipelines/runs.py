@@ -15,13 +15,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from bayesrun import __version__
+from bayesrun.base import stop_signals
 from bayesrun.command.pipelines.bounds import held, missing_fits
 from bayesrun.command.pipelines.notices import Notices, notices
 from bayesrun.errors import ConfigError, StoreError
@@ -41,7 +41,9 @@ COMMAND = (sys.executable, "-P", "-m", "bayesrun")
 """The public command as this interpreter has it; -P keeps files of the working directory from hiding packages."""
 
 LOCK, ORDER, DONE, REPORT = "pipeline.lock", "pipeline.json", "done.json", "report.html"
-WITHIN, OUT, UNFINISHED, INTERRUPTED = 0, 1, 2, 130
+WITHIN, OUT, UNFINISHED = 0, 1, 2
+ENDED = {number: stop_signals.CODE + number for number in stop_signals.NUMBERS}
+"""Exit codes of a command that a signal ended."""
 STUDIES = "studies"
 WHERE_AND_HOW = ("output.", "dispatch.", "dispatch=", "track.", "track=", "verbose=")
 """Overrides that change no table: a date that was started on one machine may be finished on another."""
@@ -55,7 +57,7 @@ class Ended:
     ----------
     code
         0: the study is within its bounds; 1: it is not; 2: it was refused or is not finished, so that there is no
-        verdict.
+        verdict; 128 + signal: one that asks to end stopped it.
     sentence
         The same for people; empty after a dry run.
     """
@@ -255,7 +257,7 @@ def _made(order: _Order, pipeline: Pipeline, command: Sequence[str], claim: IO[s
     store = Store(order.folder)
     why = _unfinished(code, store, reported=_identity(order.folder / REPORT) != report)
     if why is not None:
-        return _stopped(order, why)
+        return _stopped(order, why, _ended_by(code))
     found = held(store, pipeline.gates)
     if code and not found.fails_itself:
         return _stopped(order, "its command failed although calibration and failures are within bounds")
@@ -273,8 +275,14 @@ def _made(order: _Order, pipeline: Pipeline, command: Sequence[str], claim: IO[s
     return ended
 
 
-def _stopped(order: _Order, why: str) -> Ended:
-    return Ended(UNFINISHED, f"{order.title}: the study is not finished: {why}; the same command goes on from there.")
+def _stopped(order: _Order, why: str, number: signal.Signals | None = None) -> Ended:
+    code = UNFINISHED if number is None else ENDED[number]
+    return Ended(code, f"{order.title}: the study is not finished: {why}; the same command goes on from there.")
+
+
+def _ended_by(code: int) -> signal.Signals | None:
+    """Return the signal that asked a command to end, by its exit code, or which it died of."""
+    return next((number for number, ended in ENDED.items() if code in (ended, -number)), None)
 
 
 def _unfinished(code: int, store: Store, *, reported: bool) -> str | None:
@@ -282,10 +290,11 @@ def _unfinished(code: int, store: Store, *, reported: bool) -> str | None:
 
     A command that breaks down exits with 1 as one that finds a fault does, and there may be tables of an earlier round.
     """
-    if code < 0:
-        return f"its command was ended by {signal.Signals(-code).name}"
-    if code == INTERRUPTED:
+    number = _ended_by(code)
+    if number == signal.SIGINT:
         return "it was interrupted"
+    if code < 0 or number is not None:
+        return f"its command was ended by {signal.Signals(number or -code).name}"
     if code not in (WITHIN, OUT):
         return f"its command ended with code {code}"
     if not reported:
@@ -312,23 +321,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _study(words: Sequence[str], claim: IO[str]) -> int:
     """Run the command, and end it when this process is told to end."""
-    child = subprocess.Popen(words, pass_fds=(claim.fileno(),))
-    with _passing_on(child):
-        return child.wait()
-
-
-@contextlib.contextmanager
-def _passing_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Let the study die with this process: schedulers end one process, a terminal's interrupt reaches both."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: child.terminate()),
-        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with stop_signals.held():
+        child = subprocess.Popen(words, pass_fds=(claim.fileno(),))
+        # schedulers end one process, and a terminal or a group of processes has both of them signalled
+        with stop_signals.passed_on(child.send_signal):
+            return child.wait()

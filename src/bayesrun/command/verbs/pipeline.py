@@ -62,7 +62,7 @@ def _names(context: click.Context, parameter: click.Parameter, incomplete: str) 
 def run_for(name: str, date: datetime.date, overrides: tuple[str, ...]) -> int:
     """Run a pipeline for a date.
 
-    The exit code is 0 within bounds, 1 out of them, 2 refused or not finished.
+    The exit code is 0 within bounds, 1 out of them, 2 refused or not finished; 128 + signal where one stopped it.
     """
     from bayesrun.command.pipelines.definition import find
     from bayesrun.command.pipelines.runs import run
