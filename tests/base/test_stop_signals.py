@@ -145,6 +145,7 @@ def test_compiled_code_that_does_not_return_is_left_after_what_is_to_be_done():
             say("ready")
             compiled()
     """)
+    time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     code, lines, err = ended(process, 10)
     assert (code, lines) == (143, ["runs are killed"])
@@ -158,6 +159,7 @@ def test_what_hangs_at_the_end_is_left_too():
             say("ready")
             compiled()
     """)
+    time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     assert ended(process, 10)[0] == 143
 
