@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import io
 import json
-import os
 import re
 import shutil
-import socket
 import tempfile
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 from bayesrun.errors import DataError, StoreError
+from bayesrun.store.locks import held
 from bayesrun.store.posterior_file import read_tree, write_tree
 from bayesrun.store.whole_files import (
     checksum_of,
@@ -132,18 +130,13 @@ class Store:
             If another command is at work.
         """
         self.prepare()
-        with (self.root / LOCK).open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise StoreError(
-                    f"another command works on study {self.root.name} ({file.read().strip() or 'unknown process'}); "
-                    "wait for it, or choose another study.name"
-                ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+
+        def busy(who: str) -> StoreError:
+            return StoreError(
+                f"another command works on study {self.root.name} ({who}); wait for it, or choose another study.name"
+            )
+
+        with held(self.root / LOCK, busy):
             yield
 
     # datasets

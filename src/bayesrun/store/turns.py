@@ -7,13 +7,13 @@ that place, and only if nobody with a later turn has been there. Who reads the t
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bayesrun.base.verb_hints import verb
 from bayesrun.errors import StoreError
+from bayesrun.store.locks import held
 from bayesrun.store.whole_files import write_atomically
 from bayesrun.types import digest
 
@@ -59,7 +59,7 @@ class Turn:
             Whether it may be written: False where somebody with a later turn has been.
         """
         name = _name(place)
-        with _held(self.root, name, fcntl.LOCK_EX):
+        with _held(self.root, name):
             if _read(self.root, name).get("turn", 0) > self.number:
                 yield False
                 return
@@ -70,7 +70,7 @@ class Turn:
 
 def take(root: Path) -> Turn:
     """Take the next turn; to be done before outcomes are read."""
-    with _held(root, LAST, fcntl.LOCK_EX):
+    with _held(root, LAST):
         places = [path.stem for path in (root / FOLDER).glob("*.json")]
         number = 1 + max((int(_read(root, place).get("turn", 0)) for place in places), default=0)
         _write(root, LAST, {"turn": number})
@@ -89,7 +89,7 @@ def whole(root: Path) -> Iterator[None]:
     if not (root / FOLDER).exists():  # written by an earlier version, or by none
         yield
         return
-    with _held(root, TABLES, fcntl.LOCK_SH):
+    with held(root / FOLDER / f"{TABLES}.lock", shared=True):
         if not _read(root, TABLES).get("whole", True):
             raise StoreError(
                 f"{root / 'tables'} is half new and half old: who wrote it was stopped; make it again: "
@@ -103,15 +103,13 @@ def _name(place: str) -> str:
 
 
 @contextlib.contextmanager
-def _held(root: Path, name: str, how: int) -> Iterator[None]:
+def _held(root: Path, name: str) -> Iterator[None]:
     folder = root / FOLDER
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / f"{name}.lock").open("a")
     except OSError as error:
         raise StoreError(f"cannot write to the study folder {root}: {error.strerror}") from None
-    with file:
-        fcntl.flock(file, how)
+    with held(folder / f"{name}.lock"):
         yield
 
 
