@@ -1,4 +1,4 @@
-"""A real tracking server behind one that answers 500 or 429 or loses answers: nothing is lost, and nothing twice."""
+"""A real tracking server behind one that answers 500 or 429 or loses answers: nothing is lost, nor there twice."""
 
 from __future__ import annotations
 
