@@ -95,7 +95,8 @@ class Composed:
 
 def data_of(item: Composed) -> dict[str, Any]:
     """Return the data config of a composed one, as plain values; empty where it is no mapping."""
-    values = _plain(item.config).get("data")
+    values = OmegaConf.select(item.config, "data")
+    values = _plain(values) if isinstance(values, DictConfig) else values
     return {str(key): value for key, value in values.items()} if isinstance(values, Mapping) else {}
 
 
@@ -155,10 +156,11 @@ def to_cells(composed: Sequence[Composed]) -> tuple[Settings, tuple[Cell, ...], 
     problems: dict[str, None] = {}
     settings: list[Settings] = []
     cells: list[Cell] = []
+    written: dict[str, str] = {}
     for item, values in zip(composed, plain, strict=True):
         found = _Problems()
         settings.append(_settings(values, found))
-        cells.append(_cell(item, values, found))
+        cells.append(_cell(item, values, found, written))
         problems |= dict.fromkeys(found.lines)
     problems |= dict.fromkeys(_one_study(plain))
     if problems:
@@ -315,7 +317,7 @@ def _settings(values: Mapping[str, Any], found: _Problems) -> Settings:
     return Settings(**sections, **flags)
 
 
-def _cell(item: Composed, values: Mapping[str, Any], found: _Problems) -> Cell:
+def _cell(item: Composed, values: Mapping[str, Any], found: _Problems, written: dict[str, str]) -> Cell:
     targets: dict[str, Any] = {node: _target(node, values.get(node), item.choices, found) for node in NODES}
     if item.data_name:
         targets["data"] = dataclasses.replace(targets["data"], name=item.data_name)
@@ -344,23 +346,39 @@ def _cell(item: Composed, values: Mapping[str, Any], found: _Problems) -> Cell:
         resources=resources or Resources(),
         timeout=timeout,
         **rest,
-        config=OmegaConf.to_yaml(OmegaConf.create(public(config))),
+        config=_as_yaml(public(cast("dict[str, Any]", config)), written),
         words=_words(item),
     )
 
 
+def _as_yaml(config: Mapping[str, Any], written: dict[str, str]) -> str:
+    """Write a config node by node: the cells of a study share most of them, and it takes a while."""
+    texts = {repr((key, value)): {key: value} for key, value in config.items()}
+    for text, node in texts.items():
+        if text not in written:
+            written[text] = OmegaConf.to_yaml(OmegaConf.create(node))
+    return "".join(written[text] for text in texts)
+
+
 def _words(item: Composed) -> dict[str, Any]:
     """Return what was typed and chosen for a cell; what cannot change a draw is left out."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
     chosen = {group: name for group, name in item.choices.items() if group.split("/")[0] not in SAME_DRAWS}
-    parsed = OverridesParser.create().parse_overrides(list(item.typed))
-    keys = dict.fromkeys(str(one.key_or_group) for one in parsed)
     judged = ("gate.n_divergent",) if OmegaConf.select(item.config, "sampler.escalate") else ()
     typed = [
-        key for key in keys if key in judged or (f"{key}.".startswith(OF_CELLS) and not f"{key}.".startswith(NO_DRAWS))
+        key
+        for key in _keys_typed(tuple(item.typed))
+        if key in judged or (f"{key}.".startswith(OF_CELLS) and not f"{key}.".startswith(NO_DRAWS))
     ]
     return public(chosen | {key: _value(item.config, key) for key in typed if key not in chosen})
+
+
+@functools.lru_cache(maxsize=64)
+def _keys_typed(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the keys of overrides, which the cells of several datasets share."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = OverridesParser.create().parse_overrides(list(words))
+    return tuple(dict.fromkeys(str(one.key_or_group) for one in parsed))
 
 
 def _value(config: DictConfig, key: str) -> Any:

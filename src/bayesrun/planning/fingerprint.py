@@ -20,9 +20,11 @@ from pytensor.graph.traversal import ancestors, toposort
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.random.type import RandomType
 from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
+from pytensor.tensor.type import TensorType
 from scipy import sparse
 
 from bayesrun.base.source_code import source_digest
+from bayesrun.planning.densities import terms_of
 from bayesrun.planning.held_values import held_values
 from bayesrun.planning.hidden_code import with_code
 from bayesrun.simulate.arrays import equal
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Shown",
+    "built_alike",
     "centred_variables",
+    "density_form",
     "fingerprint",
     "from_source",
     "graph_digest",
@@ -50,6 +54,8 @@ __all__ = [
 NARROW = ("int8", "int16", "uint8", "uint16")
 INDEXING = (Subtensor, AdvancedSubtensor)
 DISTRIBUTIONS = (RandomVariable, SymbolicRandomVariable)
+PLAIN_TRANSFORMS = ("NoneType", "LogTransform", "LogOddsTransform", "SimplexTransform")
+"""Transforms that have no settings."""
 CUSTOM = (CustomDistRV, CustomSymbolicDistRV)
 SHAPING = ("MakeVector", "Alloc", "SpecifyShape", "Reshape", "Shape_i", "ScalarFromTensor")
 """Ops whose integers are lengths and axes, not numbers of the model."""
@@ -92,7 +98,7 @@ def shown_by(model: pm.Model, *, fitted: bool = True) -> Shown:
         If a variable has no density, and the model is fitted.
     """
     try:
-        return Shown(_outputs(model), model.logp(sum=False))
+        return Shown(_outputs(model), terms_of(model))
     except NotImplementedError:
         if fitted:
             raise
@@ -186,6 +192,38 @@ def graph_digest(model: pm.Model, data: Dataset | None = None, shown: Shown | No
     return digest([_graph(list(shown.variables)), _graph(list(shown.terms), known), _names(model)])
 
 
+def built_alike(model: pm.Model, other: pm.Model) -> bool:
+    """Whether two models without code of the user's are surely the same; False where that is not seen.
+
+    Their densities need not be written down: these follow from the variables, and from where they are transformed to.
+    """
+    plain = all(type(transform).__name__ in PLAIN_TRANSFORMS for transform in model.rvs_to_transforms.values())
+    custom = any(isinstance(rv.owner.op, CUSTOM) for rv in model.basic_RVs)
+    return plain and not custom and _all_of(model) == _all_of(other)
+
+
+def _all_of(model: pm.Model) -> list[Any]:
+    values = [model.rvs_to_values[rv] for rv in model.observed_RVs]
+    return [_graph(_outputs(model)), _graph(values), _names(model)]
+
+
+def density_form(model: pm.Model) -> str:
+    """Digest of a log density without the numbers of its arrays, of a model without code of the user's.
+
+    Models of one form are differentiated alike, whatever their data are.
+    """
+    names = [[v.name for v in (*_outputs(model), *model.value_vars)], [_op(rv.owner.op) for rv in model.basic_RVs]]
+    return digest([names, _graph(terms_of(model), leaf=_form)])
+
+
+def _form(variable: Variable) -> list[str]:
+    """Describe a leaf of a graph: an array of numbers by its type and by which of its dims have a length of one."""
+    held = isinstance(variable, Constant | SharedVariable) and isinstance(variable.type, TensorType)
+    if not held or all(variable.type.broadcastable):  # one number
+        return _leaf(variable)
+    return [variable.dtype, str(variable.type.broadcastable)]
+
+
 def _is_array(value: Variable, data: Dataset) -> bool:
     """Whether observed values are those of an array of the dataset, up to the model's own precision."""
     if isinstance(value, Constant):
@@ -227,10 +265,12 @@ def _graph(
     unread: Sequence[Variable] = (),
     blockers: Sequence[Variable] = (),
     inputs: Sequence[Variable] = (),
+    leaf: Callable[[Variable], list[str]] | None = None,
 ) -> str:
     """Digest of a graph: ops with their properties, how they are joined, and the values of constants.
 
-    Inputs are given of a graph inside of an op, where their order says which is which.
+    Inputs are given of a graph inside of an op, where their order says which is which. `leaf` describes what has no
+    inputs.
     """
     ids: dict[Variable, int] = {}
     lines: list[Any] = []
@@ -238,8 +278,8 @@ def _graph(
     def see(variable: Variable) -> int:
         if variable not in ids:
             ids[variable] = len(ids)
-            value = "observed" if variable in unread else _value(variable)
-            lines.append([ids[variable], str(variable.type), value])
+            told = [str(variable.type), "observed"] if variable in unread else (leaf or _leaf)(variable)
+            lines.append([ids[variable], *told])
         return ids[variable]
 
     for node in toposort(outputs, blockers=list(blockers)):
@@ -251,6 +291,10 @@ def _graph(
     order = [ids.get(variable) for variable in inputs if not isinstance(variable.type, RandomType)]
     plain = None not in order and order == sorted(order)  # type: ignore[type-var]
     return digest([lines, ends] if plain else [lines, ends, order])
+
+
+def _leaf(variable: Variable) -> list[str]:
+    return [str(variable.type), _value(variable)]
 
 
 def _value(variable: Variable) -> str:

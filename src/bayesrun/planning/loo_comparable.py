@@ -29,6 +29,7 @@ from pytensor.tensor.random.type import RandomType
 from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
 
 from bayesrun.base.imports import module_constant
+from bayesrun.planning.densities import terms_of
 from bayesrun.planning.loaded_data import KEEP
 from bayesrun.planning.unit_mass import integrate_to_one
 from bayesrun.types import Observed, digest
@@ -342,7 +343,7 @@ def _in_words(kinds: np.ndarray) -> str:
 def _terms(builder: Callable[..., Any], model: pm.Model, rv: Variable, dataset: Dataset) -> Variable:
     """Get the graph of the terms, by the model's own hook where there is one."""
     hook = module_constant(builder, "pointwise", None)
-    found: Variable = model.logp(vars=[rv], sum=False)[0]
+    found = next(term for own, term in zip(model.basic_RVs, terms_of(model), strict=False) if own is rv)
     if hook is None:
         return found
     try:

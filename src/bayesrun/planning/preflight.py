@@ -25,7 +25,7 @@ from bayesrun.planning.keys import of_data
 from bayesrun.planning.loaded_data import DESIGN, NOTHING, Loaded, given, load_data, opened
 from bayesrun.planning.model_check import Built, build, build_model, check_discrete, probe, undoable
 from bayesrun.planning.prior_choice import with_priors
-from bayesrun.planning.sampler_needs import Lacks, check_needs
+from bayesrun.planning.sampler_needs import Lacks, check_needs, form_of
 from bayesrun.types import Cell, CheckedCell, DispatchOptions, Observed, Plan, Role, Target, canonical_json
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ def check(
             if sampler is None:
                 continue
             check_discrete(found.model, cell, sampler[3])
-            lacks = lacking(found.model, key=(model_target, dataset.digest()))
+            form = form_of(found.model, found.fingerprint)
+            lacks = lacking(found.model, key=form or (model_target, dataset.digest()))
             check_needs(lacks, cell, sampler_constant(sampler[0], "NEEDS"))
             _check_options(found.model, cell, sampler[0])
             about = (cell.data, cell.diagnostics.loo_var)

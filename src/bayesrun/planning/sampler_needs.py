@@ -21,6 +21,8 @@ from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
 from bayesrun.base.imports import import_target, sampler_constant
 from bayesrun.base.messages import in_one_line
 from bayesrun.errors import ConfigError
+from bayesrun.planning.densities import density_of, terms_of
+from bayesrun.planning.fingerprint import density_form
 from bayesrun.planning.hidden_code import with_code
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import Cell
 
-__all__ = ["Lacks", "check_needs", "is_random", "is_simulator", "random_batch"]
+__all__ = ["Lacks", "check_needs", "form_of", "is_random", "is_simulator", "random_batch"]
 
 SHIPPED: Final = ("nuts", "numpyro", "metropolis", "smc", "advi", "fullrank_advi", "advi_jax")
 """Names of the samplers that a message may suggest, in this order."""
@@ -115,6 +117,19 @@ def check_needs(lacks: Lacks, cell: Cell, needs: Collection[str]) -> None:
     raise ConfigError(f"model={cell.model.name} sampler={cell.sampler.name}: {why}; {remedy}")
 
 
+def form_of(model: pm.Model, fingerprint: str) -> str | None:
+    """Name the form by which models lack the same; None where that may depend on the numbers of their data.
+
+    Parameters
+    ----------
+    model
+        Any PyMC model that can be fitted.
+    fingerprint
+        Of it, which says whether it holds code of the user's.
+    """
+    return None if not fingerprint.startswith("-") or _unusual(terms_of(model)) else density_form(model)
+
+
 def is_random(outputs: Sequence[Variable]) -> bool:
     """Whether a graph has another value each time that it is evaluated."""
     if not _generators(outputs):
@@ -149,7 +164,7 @@ def _changing(model: pm.Model) -> str:
     names = [str(v.name) for v in (*model.basic_RVs, *model.potentials)]
     random = [
         (name, term)
-        for name, term in zip(names, model.logp(sum=False), strict=True)
+        for name, term in zip(names, terms_of(model), strict=True)
         if name not in simulated and is_random([term])
     ]
     if not random:
@@ -171,7 +186,7 @@ def _changing(model: pm.Model) -> str:
 
 
 def _without_gradient(model: pm.Model) -> str:
-    density = model.logp()
+    density = density_of(model)
     values = [v for v in model.value_vars if v.dtype.startswith("float")]
     try:
         _evaluate(model, density, pytensor.grad(density, values))
@@ -233,7 +248,7 @@ def _op(op: Any) -> str:
 
 
 def _not_in_jax(model: pm.Model) -> str:
-    if not _unusual([model.logp()]):
+    if not _unusual([density_of(model)]):
         return ""
     from bayesrun.samplers.lanes.traced import not_traced
 
