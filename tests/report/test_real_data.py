@@ -304,3 +304,17 @@ def test_runs_say_which_rows_of_a_table_they_are_about(tmp_path: Path) -> None:
     record = tracking._record(dataclasses.replace(row, checked=dataclasses.replace(row.checked, cell=cell)))
     told = {name: value for name, value in fit_runs.params(record).items() if name.startswith("data")}
     assert told == {"data": "Kiel", "data.by": "site", "data.level": "Campus Kiel"}
+
+
+def test_of_many_cells_no_summary_is_read_for_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, read = Store(tmp_path), []
+    found = rows(store, *[ABOUT] * 4)
+    whole = Store.read_summary
+    monkeypatch.setattr(Store, "read_summary", lambda store, key: read.append(key) or whole(store, key))
+    few = real_data.estimates_of(found[:3], store)
+    assert (len(few.parts), few.hint, read) == (3, "", ["k0", "k1", "k2"])
+    real_data.show_estimates(Console(width=200), real_data.estimates_of(found, store))
+    assert f"estimates of 4 cells: bayesrun show {tmp_path.name}" in capsys.readouterr().out
+    assert len(read) == 3

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from bayesrun.types import FitSpec
 
-__all__ = ["FEW_CELLS", "MOST_ROWS", "Estimates", "chosen", "estimates_table", "of_variables", "shown_after"]
+__all__ = ["FEW_CELLS", "MOST_ROWS", "Estimates", "Told", "chosen", "estimates_table", "of_variables", "shown_after"]
 
 FEW: Final = 4
 """Elements of a variable up to which it comes before those that have more."""
@@ -66,6 +66,14 @@ class Estimates:
         """Name the interval, such as ``89% ETI``."""
         asked, found = self.spec.diagnostics, self.summary.attrs
         return interval_name(found.get("ci_prob", asked.ci_prob), found.get("ci_kind", asked.ci_kind))
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What is printed of estimates after a run: those of a few cells, or of many how they are shown."""
+
+    parts: tuple[Estimates, ...] = ()
+    hint: str = ""
 
 
 def interval_name(prob: float, kind: str) -> str:

@@ -21,7 +21,7 @@ from bayesrun.planning.completion import unmet
 from bayesrun.report import terminal_tables
 from bayesrun.report.comparison import Agreement, Apart, Comparison, Fitted, agreement, loo_comparisons, version
 from bayesrun.report.decided import decided
-from bayesrun.report.estimates import FEW_CELLS, Estimates, shown_after
+from bayesrun.report.estimates import FEW_CELLS, Estimates, Told, shown_after
 from bayesrun.report.inventory import absent_lines, inventory
 from bayesrun.report.not_fitted import TABLE
 from bayesrun.statistics.gates import judge
@@ -268,13 +268,13 @@ def _outcome_frame(found: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(records, columns=None if records else ["cell", "key", "status"]).set_index("cell")
 
 
-def show(console: Console, found: Sequence[Row], findings: Findings, told: Sequence[Estimates] = ()) -> None:
+def show(console: Console, found: Sequence[Row], findings: Findings, told: Told | None = None) -> None:
     """Print the outcomes, why verdicts failed and what to try, the estimates that are told, and the comparisons."""
     pairs = [(row.outcome, row.verdict) for row in found]
     console.print(terminal_tables.outcome_table(pairs))
     for line in (*terminal_tables.verdict_lines(pairs), *_remarks(found)):
         console.print(line, markup=False, soft_wrap=True)
-    show_estimates(console, told)
+    show_estimates(console, told or Told())
     show_decisions(console, findings.decisions)
     for comparison in findings.comparisons:
         console.print(f"\nLOO comparison, sampler {comparison.sampler}", markup=False, style="bold")
@@ -292,34 +292,31 @@ def show(console: Console, found: Sequence[Row], findings: Findings, told: Seque
         _notes(console, part.notes)
 
 
-def estimates_of(found: Sequence[Row], store: Store) -> list[Estimates]:
-    """Read the estimates of fits; one whose summary cannot be read, or has no rows, has none."""
+def estimates_of(found: Sequence[Row], store: Store) -> Told:
+    """Read the estimates of fits; one whose summary cannot be read, or has no rows, has none. Of many none is read."""
+    done = [row for row in found if row.outcome.status == "done" and SUMMARY in row.outcome.files]
+    show = verb("show", store.root)
+    if len(done) > FEW_CELLS:
+        return Told(hint=f"estimates of {len(done)} cells: {show} CELL, or {show} --var NAME for all cells")
     told = []
-    for row in found:
-        if row.outcome.status == "done":
-            with contextlib.suppress(StoreError):
-                summary = store.read_summary(row.spec.key)
-                if len(summary):
-                    terms = int(row.outcome.diagnostics.get("n_loo_terms", 0))
-                    told.append(Estimates(row.spec, summary, terms, verb("show", store.root)))
-    return told
+    for row in done:
+        with contextlib.suppress(StoreError):
+            summary = store.read_summary(row.spec.key)
+            if len(summary):
+                terms = int(row.outcome.diagnostics.get("n_loo_terms", 0))
+                told.append(Estimates(row.spec, summary, terms, show))
+    return Told(tuple(told))
 
 
-def show_estimates(console: Console, told: Sequence[Estimates]) -> None:
+def show_estimates(console: Console, told: Told) -> None:
     """Print the estimates of a few cells; of many how they are shown."""
-    if len(told) > FEW_CELLS:
-        show = told[0].show
-        console.print(
-            f"\nestimates of {len(told)} cells: {show} CELL, or {show} --var NAME for all cells",
-            markup=False,
-            soft_wrap=True,
-        )
-        return
-    _, own = told_once(part.spec.cell for part in told)
-    for part in told:
-        name = f" of {own[part.spec.cell]}" if len(told) > 1 else ""
+    if told.hint:
+        console.print(f"\n{told.hint}", markup=False, soft_wrap=True)
+    _, own = told_once(part.spec.cell for part in told.parts)
+    for part in told.parts:
+        name = f" of {own[part.spec.cell]}" if len(told.parts) > 1 else ""
         console.print(f"\nestimates{name}", markup=False, style="bold")
-        show_part(console, part, len(told))
+        show_part(console, part, len(told.parts))
 
 
 def show_part(console: Console, told: Estimates, cells: int = 1) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from bayesrun.report.estimates import Estimates
+    from bayesrun.report.estimates import Told
     from bayesrun.report.page import Ademp
     from bayesrun.report.real_data import Findings, Known, Row
     from bayesrun.report.simulated_data import Results
@@ -96,7 +96,7 @@ class Ending:
     latest: bool = True
     lacking: tuple[str, ...] = ()
     superseded: tuple[str, ...] = ()
-    estimates: tuple[Estimates, ...] = ()
+    estimates: Told | None = None
     refused: tuple[Refused, ...] = ()
 
     @property
@@ -182,7 +182,7 @@ def ending(
     own = tuple(dict.fromkeys(known[spec.key][1].cell.label for spec in plan.specs))
     told = real_data.estimates_of([row for row in made.rows if row.spec.cell in own], store)
     objective = real_data.objective(plan, made.rows, study.objective)
-    return dataclasses.replace(made, own=own, objective=objective, estimates=tuple(told))
+    return dataclasses.replace(made, own=own, objective=objective, estimates=told)
 
 
 def _real(known: Known, store: Store, study: StudyOptions, fresh: Mapping[str, Outcome], turn: Turn) -> Ending:
