@@ -79,6 +79,18 @@ def test_components_of_several_numbers_each_are_put_in_order_together():
     assert found.components == 2
 
 
+@pytest.mark.parametrize(
+    ("labels", "switches"),
+    [([0, 1, 2], True), ([1, 2, 3], True), (["age", "bmi", "sbp"], False), ([2019, 2020, 2021], False)],
+)
+def test_what_has_labels_of_the_users_is_not_exchangeable(labels, switches):
+    """Three predictors in mirrored modes are in an order of their values too."""
+    draws = posterior(mixture(within=False)).assign_coords(component=labels)
+    assert (switching(draws, largest(draws)) is not None) is switches
+    values = np.moveaxis(draws["mu"].values, 2, 0)
+    assert chain_modes(values, rhat(values)) == [0, 1, 0, 2]
+
+
 def test_one_order_in_all_chains_is_no_switching():
     draws = posterior(mixture(orders=((0, 1, 2),) * 4, within=False))
     assert switching(draws, largest(draws)) is None

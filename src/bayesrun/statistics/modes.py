@@ -127,8 +127,8 @@ def switching(posterior: xr.Dataset, rhat: Mapping[str, float]) -> Switching | N
     posterior
         Draws, dims (chain, draw, ...).
     rhat
-        The variables that are looked at, to the largest R-hat of each. Those that share a dim have its components; dims
-        without a name are the same where they have one length.
+        The variables that are looked at, to the largest R-hat of each. Those that share a dim have its components,
+        unless these have labels of the user's; dims without a name are the same where they have one length.
 
     Returns
     -------
@@ -159,11 +159,19 @@ def _families(posterior: xr.Dataset, parameters: Container[str]) -> dict[tuple[s
             continue
         for dim in map(str, posterior[name].dims):
             size = posterior.sizes[dim]
-            if dim in ("chain", "draw") or not 2 <= size <= MOST_COMPONENTS:
+            if dim in ("chain", "draw") or not 2 <= size <= MOST_COMPONENTS or not _numbered(posterior, dim):
                 continue
             key = ("" if UNNAMED.match(dim) else dim, size)
             found.setdefault(key, {}).setdefault(str(name), dim)
     return found
+
+
+def _numbered(posterior: xr.Dataset, dim: str) -> bool:
+    """Whether the places along a dim are only counted: what has labels, as predictors have, is not exchangeable."""
+    if dim not in posterior.coords:
+        return True
+    labels, places = posterior.coords[dim].values, np.arange(posterior.sizes[dim])
+    return labels.dtype.kind in "iu" and any(np.array_equal(labels, places + first) for first in (0, 1))
 
 
 def _ordered(posterior: xr.Dataset, names: Mapping[str, str], bad: Sequence[str]) -> Switching | None:
