@@ -8,8 +8,9 @@ import xarray as xr
 from scipy import stats
 
 from bayesrun.statistics.fit_summary import diagnose, psis_khat, scalars
+from bayesrun.store.folder import Store
 from bayesrun.types import DIAGNOSTICS, DiagnosticsOptions
-from fake_trees import fake_tree
+from fake_trees import fake_outcome, fake_tree
 
 DEFAULT = DiagnosticsOptions()
 
@@ -130,6 +131,25 @@ def test_parameters_are_told_from_what_is_worked_out_from_them():
     together = diagnose(tree_of(group(beta=beta, mu=mu)), "nuts", DEFAULT)
     assert together.facts["rhat_max"] == rhat.max()
     assert not any(name.endswith("_derived") for name in (*together.facts, *together.named))
+
+
+def test_a_deterministic_that_stays_where_each_chain_is_has_an_infinite_rhat(tmp_path):
+    rng = np.random.default_rng(7)
+    beta = rng.standard_normal((4, 400))
+    side = np.repeat([[0.0], [1.0], [0.0], [1.0]], 400, axis=1)
+    draws = group(beta=beta, side=side, shift=beta + 1.0, always=np.full((4, 400), 2.5))
+    found = diagnose(tree_of(draws), "nuts", DEFAULT, parameters={"beta"})
+    assert found.facts["rhat_max"] < 1.01
+    assert list(found.named["rhat_max_derived"]) == ["side", "shift"]
+    assert found.named["rhat_max_derived"]["side"] == np.inf
+    assert found.absent["rhat_max_derived"] == "side never moves within a chain, and chains differ"
+    assert found.facts["n_constant"] == 1.0
+    same = diagnose(tree_of(draws.drop_vars("side")), "nuts", DEFAULT, parameters={"beta"})
+    assert list(same.named["rhat_max_derived"]) == ["shift"]
+    outcome = fake_outcome("k", "c", diagnostics=found.facts, named=found.named)
+    store = Store(tmp_path)
+    stored = store.write_fit(outcome, fake_tree(), found.summary)
+    assert store.read_outcome("k").named == stored.named == found.named
 
 
 def test_parameters_that_never_vary_are_said_beside_rows_that_do():

@@ -162,6 +162,12 @@ def test_a_deterministic_that_is_bad_while_the_parameters_are_good_is_a_note():
         "all parameters converged; of the Deterministics the worst have R-hat 1.04 > 1.01 of mu[17], bulk ESS 93 < "
         "400 of mu[17]: more draws (sampler.draws) before these are reported",
     )
+    stuck = judge(GATE, told({"rhat_max_derived": {"side": math.inf, "mu[17]": 1.04}}, rhat_max=1.007))
+    assert stuck.passed
+    assert stuck.notes == (
+        "all parameters converged; of the Deterministics the worst have R-hat inf > 1.01 of side (no chain moves, and "
+        "they differ): look at where each chain is (posterior.nc) before these are reported",
+    )
     good = {"rhat_max_derived": {"mu[17]": 1.009}, "ess_bulk_min_derived": {"mu[17]": 900.0}}
     assert judge(GATE, told(good)).notes == ()
     off = dataclasses.replace(GATE, rhat_max=None, ess_bulk_per_chain=None)

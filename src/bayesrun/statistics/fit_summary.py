@@ -365,13 +365,16 @@ def _worst(found: _Findings, described: _Described, chosen: np.ndarray, suffix: 
     """Name the worst of some scalars; of those that are no parameters also their extremes."""
     for fact, (column, sign) in WORST.items():
         values = np.where(chosen, described.columns[column], np.nan)
-        known = np.flatnonzero(np.isfinite(values))
+        known = np.flatnonzero(~np.isnan(values))  # R-hat is infinite where each chain stays at a place of its own
         if not known.size or (not suffix and fact not in found.facts):
             continue
         first = known[np.argsort(sign * values[known], kind="stable")[:NAMED]]
         found.named[f"{fact}{suffix}"] = {described.scalars.labels[i]: float(values[i]) for i in first}
         if suffix:
-            found.facts[f"{fact}{suffix}"] = float(values[first[0]])
+            label = described.scalars.labels[first[0]]
+            found.add(
+                f"{fact}{suffix}", float(values[first[0]]), f"{label} never moves within a chain, and chains differ"
+            )
 
 
 def _disagreement(found: _Findings, described: _Described, posterior: xr.Dataset, stats: xr.Dataset, kind: str) -> None:

@@ -392,7 +392,7 @@ def _elsewhere(case: _Case) -> Iterator[_Finding]:
 
 def _notes(case: _Case) -> Iterator[str]:
     """Say where Deterministics are worse than a bound that all parameters hold."""
-    found = []
+    found, remedy = [], "more draws (sampler.draws)"
     for name, (_, word) in JUDGED.items():
         if not case.holds(name):
             return
@@ -400,11 +400,14 @@ def _notes(case: _Case) -> Iterator[str]:
             ((label, value),) = worst
             limit, sign = case.limit(name) or 1.0, ">" if name == "rhat_max" else "<"
             shown = _above(value, limit) if name == "rhat_max" else against(value, limit, ".0f")
-            found.append(f"{word} {shown} {sign} {exact(limit)} of {_cut(label)}")
+            if stuck := math.isinf(value):
+                remedy = "look at where each chain is (posterior.nc)"
+            told = " (no chain moves, and they differ)" if stuck else ""
+            found.append(f"{word} {shown} {sign} {exact(limit)} of {_cut(label)}{told}")
     if found:
         yield (
-            f"all parameters converged; of the Deterministics the worst have {', '.join(found)}: more draws "
-            "(sampler.draws) before these are reported"
+            f"all parameters converged; of the Deterministics the worst have {', '.join(found)}: {remedy} before these "
+            "are reported"
         )
 
 
