@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ from bayesrun.track import FitsRun, Tracker, pending, sync
 from faulty_proxy import Faults, proxy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bayesrun.store.folder import Store
     from tracking_server import Server
 
@@ -54,3 +58,26 @@ def test_every_fit_is_there_once_in_the_end(server: Server, store: Store, kind: 
             assert "posterior.nc" in {file.path for file in client.list_artifacts(run.info.run_id)}
             assert run.data.metrics
             assert run.data.params
+
+
+OPENS = """
+import sys
+from pathlib import Path
+from bayesrun.track.link import Link
+Link(sys.argv[1], "bayesrun", sys.argv[2], "", {}).connect()
+"""
+
+
+def test_four_commands_at_once_meet_a_database_that_is_not_there(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    started = [
+        subprocess.Popen([sys.executable, "-W", "ignore", "-c", OPENS, uri, f"study{i}"], stderr=subprocess.PIPE)
+        for i in range(4)
+    ]
+    said = [process.communicate()[1].decode() for process in started]
+    assert [process.returncode for process in started] == [0] * 4, said
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("bayesrun")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(str(run.info.run_name) for run in runs) == [f"study{i}" for i in range(4)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import shlex
@@ -123,7 +124,19 @@ def connect(uri: str) -> MlflowClient:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri)
+    with _alone(_sqlite_file(uri)):
+        return MlflowClient(tracking_uri=uri)
+
+
+@contextlib.contextmanager
+def _alone(database: Path | None) -> Iterator[None]:
+    """Let one process at a time open a database: MLflow makes or upgrades its tables then, step by step."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # where there are no locks, several at once may have to try again
+            if database is not None:
+                file = held.enter_context(database.with_name(f".{database.name}.lock").open("a"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def failures() -> tuple[type[Exception], ...]:
@@ -208,12 +221,20 @@ def _beginning(database: Path) -> bytes:
 
 def find_experiment(client: MlflowClient, uri: str, name: str) -> str:
     """Find or make the experiment; artifacts of a SQLite address lie beside the database."""
+    from mlflow.exceptions import MlflowException
+
     found = client.get_experiment_by_name(name)
     if found is None:
         database = _sqlite_file(uri)
         location = None if database is None else (database.parent / "mlartifacts").as_uri()
-        created: str = client.create_experiment(name, artifact_location=location)
-        return created
+        try:
+            created: str = client.create_experiment(name, artifact_location=location)
+        except MlflowException:
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+        else:
+            return created
     if found.lifecycle_stage != "active":
         raise TrackError(
             f"the MLflow experiment {name!r} was deleted; restore it, or choose another: track.experiment=NAME"
