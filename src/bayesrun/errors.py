@@ -10,6 +10,7 @@ __all__ = [
     "BayesrunError",
     "ConfigError",
     "DataError",
+    "DiskError",
     "DispatchError",
     "FitError",
     "FitTimeoutError",
@@ -42,6 +43,10 @@ class FitTimeoutError(FitError):
 
 class StoreError(BayesrunError):
     """The study folder cannot be read or written as asked."""
+
+
+class DiskError(StoreError):
+    """The disk of the study folder is full, over a quota, or read-only: no fit after this one could be written."""
 
 
 class TrackError(BayesrunError):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bayesrun.base.large_arrays import LARGE, PART, columns, empty, in_file, kept_in, let_go, parts, pieces
+from bayesrun.errors import DiskError
 
 
 def test_small_arrays_and_those_without_a_folder_are_in_memory(tmp_path):
@@ -36,7 +37,10 @@ def test_a_full_disk_is_an_error_and_no_signal(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
-    with kept_in(tmp_path), pytest.raises(OSError, match="No space left"):
+    with (
+        kept_in(tmp_path),
+        pytest.raises(DiskError, match=r"MiB are to be worked on in a file; the disk of .* is full"),
+    ):
         empty({"x": ((LARGE,), "f8")})
 
 

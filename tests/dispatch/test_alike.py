@@ -7,6 +7,7 @@ import pytest
 from bayesrun.dispatch import ray as on_ray
 from bayesrun.dispatch import serial
 from bayesrun.dispatch.alike import FIRST, Watch, stopped_cells, until_alike
+from bayesrun.errors import DispatchError
 from bayesrun.types import Batch, DispatchOptions, Outcome
 from fake_work import Work
 from tiny_models import batch, spec
@@ -44,6 +45,32 @@ def test_one_other_outcome_among_the_first_keeps_a_cell_going(odd, place):
     outcomes.insert(place, odd)
     found = watch(outcomes[: FIRST + 1])
     assert found.stops("a") == (place == FIRST), "what was given up stays so"
+
+
+def test_after_a_fit_that_found_no_room_on_the_disk_nothing_is_started(tmp_path):
+    full = dataclasses.replace(failed(message="the disk of /x is full"), reason="disk")
+    made, passed = Watch({"a": 3}), []
+    with pytest.raises(
+        DispatchError, match="the disk of /x is full; no fit after it could be written, so nothing more"
+    ):
+        passed.extend(iter_into(passed, made.told([done(), full, done()])))
+    assert [outcome.status for outcome in passed] == ["done", "failed"]
+    started = []
+
+    def work(one: Batch):
+        started.append(one)
+        yield full
+
+    with pytest.raises(DispatchError, match="is full"):
+        list(serial.dispatch(cells(a=1, b=1), work, DispatchOptions()))
+    assert len(started) == 1
+
+
+def iter_into(passed: list, outcomes) -> list:
+    """Keep what comes before an error."""
+    for outcome in outcomes:
+        passed.append(outcome)
+    return []
 
 
 def test_a_cell_of_twenty_fits_is_tried_to_its_end():

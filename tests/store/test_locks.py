@@ -199,6 +199,6 @@ def test_a_command_is_told_without_its_secrets(place, monkeypatch):
 
 
 def test_a_folder_that_cannot_be_written_to_is_named_with_a_remedy(tmp_path):
-    told = r"cannot lock .*study\.lock: .*; choose another folder: output\.dir=DIR"
+    told = r"cannot write to .*none: .*; choose another folder: output\.dir=DIR"
     with pytest.raises(StoreError, match=told), held(tmp_path / "none" / "study.lock", busy):
         pass

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 import fake_samplers
+from bayesrun.errors import DiskError
+from bayesrun.figures import canvas
 from bayesrun.planning.effort import alike
+from bayesrun.store.folder import Store
 from bayesrun.types import Absent, DiagnosticsOptions, Outcome, SamplerOptions, Steps, Target, canonical_json
 from bayesrun.work.worker import Workplace, execute
 from fake_samplers import calls
@@ -57,6 +60,30 @@ def test_whatever_a_sampler_does_is_an_outcome(store, extra, reason, message):
     assert (outcome.status, outcome.reason) == ("failed", reason)
     assert outcome.message.startswith(message)
     assert len(outcome.message) <= 300
+
+
+FULL = "the disk of /x is full: make room there"
+
+
+def full(*_, **__):
+    raise DiskError(FULL)
+
+
+@pytest.mark.parametrize("where", ["write_fit", "write_draws", "write_failure"])
+def test_a_disk_that_is_full_is_the_reason_of_a_fit(store, monkeypatch, where):
+    monkeypatch.setattr(Store, where, full)
+    outcome = one(store, extra={"raise": "no"} if where == "write_failure" else {})
+    assert (outcome.status, outcome.reason) == ("failed", "disk")
+    assert outcome.message.startswith(FULL)
+
+
+def test_a_figure_that_finds_no_room_fails_its_fit_whose_draws_are_kept(store, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(canvas, "write_atomically", full)
+        outcome = one(store, steps=Steps(prior_draws=30, figures=True))
+    assert (outcome.reason, outcome.message) == ("disk", FULL)
+    assert store.drawn(outcome.key).checksum
+    assert one(store, steps=Steps(prior_draws=30, figures=True)).status == "done"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesrun.base.disks import full_or_read_only
+from bayesrun.errors import DiskError
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -59,7 +62,7 @@ def empty[T: Hashable](wanted: Mapping[T, tuple[tuple[int, ...], Any]]) -> dict[
 
     Raises
     ------
-    OSError
+    DiskError
         If the disk has no room for them.
     """
     dtypes = {name: np.dtype(dtype) for name, (_, dtype) in wanted.items()}
@@ -70,10 +73,15 @@ def empty[T: Hashable](wanted: Mapping[T, tuple[tuple[int, ...], Any]]) -> dict[
     for name, size in sizes.items():
         starts[name] = end
         end += -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-    _folder[-1].mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=_folder[-1]) as file:
-        _reserve(file.fileno(), end)
-        mapped = _Mapped(file.fileno(), end)
+    try:
+        _folder[-1].mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=_folder[-1]) as file:
+            _reserve(file.fileno(), end)
+            mapped = _Mapped(file.fileno(), end)
+    except OSError as error:
+        if words := full_or_read_only(error, _folder[-1]):
+            raise DiskError(f"{end / 2**20:.0f} MiB are to be worked on in a file; {words}") from error
+        raise
     return {
         name: np.ndarray(shape, dtypes[name], buffer=mapped, offset=starts[name]) for name, (shape, _) in wanted.items()
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesrun.base import stop_signals
 from bayesrun.base.secrets import without_secrets
-from bayesrun.errors import BayesrunError
+from bayesrun.errors import BayesrunError, DiskError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -61,6 +61,9 @@ def reported(action: Callable[[], Any]) -> int:
     except Exception as error:
         if any(map(asks_for_more, sys.argv[1:])):
             raise
+        if isinstance(error, DiskError):  # something was started, since what can be seen before is refused before
+            say(str(error))
+            return FAILED
         if isinstance(error, BayesrunError):
             return say(str(error))
         if isinstance(error, hydra_errors()):

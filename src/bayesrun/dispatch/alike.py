@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bayesrun.base.messages import without_numbers
+from bayesrun.errors import DispatchError
 from bayesrun.types import Outcome
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ __all__ = ["FIRST", "Watch", "stopped_cells", "until_alike"]
 FIRST = 20
 """Outcomes of a cell that have to fail alike, without any other. A fault that strikes half of all fits does this to a
 cell by chance in one study of a million."""
+
+NO_MORE = "no fit after it could be written, so nothing more is started"
 
 
 @dataclass
@@ -54,10 +57,18 @@ class Watch:
         before.append(outcome)
 
     def told(self, arriving: Iterable[Outcome]) -> Iterator[Outcome]:
-        """Note outcomes and pass them on."""
+        """Note outcomes and pass them on.
+
+        Raises
+        ------
+        DispatchError
+            After one that could not be written, since the disk is full or read-only: nor could what comes after it.
+        """
         for outcome in arriving:
             self.tell(outcome)
             yield outcome
+            if outcome.reason == "disk":
+                raise DispatchError(f"{outcome.message}; {NO_MORE}")
 
     def doubts(self, cell: str) -> bool:
         """Whether a cell has more fits than it takes, and nothing but one failure came back of it, or nothing yet."""

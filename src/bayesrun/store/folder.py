@@ -18,6 +18,7 @@ import tempfile
 import zipfile
 from typing import TYPE_CHECKING, Any
 
+from bayesrun.base.disks import full_or_read_only
 from bayesrun.errors import DataError, StoreError
 from bayesrun.store.locks import held
 from bayesrun.store.posterior_file import read_tree, write_tree
@@ -116,9 +117,8 @@ class Store:
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as error:
-            raise StoreError(
-                f"cannot write to the study folder {self.root}: {error.strerror}; choose another: output.dir=DIR"
-            ) from None
+            words = full_or_read_only(error, self.root) or f"{error.strerror}; choose another: output.dir=DIR"
+            raise StoreError(f"cannot write to the study folder {self.root}: {words}") from None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -25,8 +25,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+from bayesrun.base.disks import full_or_read_only
 from bayesrun.base.secrets import without_secrets
-from bayesrun.errors import StoreError
+from bayesrun.errors import DiskError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +42,7 @@ PAUSE: Final = 0.1
 """Seconds between two looks at a place that is waited for."""
 LOOKS: Final = 50
 """Looks after which it is told who is waited for."""
+ELSEWHERE: Final = "choose another folder: output.dir=DIR"
 LONGEST: Final = 120
 """Characters of a command that are told."""
 CLAIM: Final = ".claim"
@@ -97,7 +99,7 @@ def held(path: Path, busy: Callable[[str], StoreError] | None = None, *, shared:
     try:
         file = _opened(path, shared=shared)
     except OSError as error:
-        raise StoreError(f"cannot lock {path}: {error.strerror}; choose another folder: output.dir=DIR") from None
+        raise _unwritable(error, path.parent) from error
     with file:
         granted = _granted(file, path, busy, shared=shared)
         if shared:
@@ -153,13 +155,7 @@ def _granted(file: IO[str], path: Path, busy: Callable[[str], StoreError] | None
 def _claim(path: Path, busy: Callable[[str], StoreError] | None, *, granted: bool) -> _Holder:
     """Make the claim of a place, when nobody else has one."""
     mine, claim = _oneself(), claim_of(path)
-    try:
-        aside = _written(claim, mine)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write to {path.parent}: {error.strerror}; mend that, or choose another folder: output.dir=DIR"
-        ) from None
-    looks = 0
+    aside, looks = _written(claim, mine), 0
     try:
         while not _linked(aside, claim, mine):
             os.utime(aside)
@@ -290,8 +286,18 @@ def _oneself() -> _Holder:
 def _written(claim: Path, mine: _Holder) -> Path:
     """Write a claim aside, so that nobody sees half of one."""
     aside = claim.with_name(f".{claim.name}-{mine.token}")
-    aside.write_text(_text(mine))
+    try:
+        aside.write_text(_text(mine))
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise _unwritable(error, claim.parent) from error
     return aside
+
+
+def _unwritable(error: OSError, folder: Path) -> StoreError:
+    words = full_or_read_only(error, folder)
+    return DiskError(words) if words else StoreError(f"cannot write to {folder}: {error.strerror}; {ELSEWHERE}")
 
 
 def _text(holder: _Holder) -> str:

@@ -9,23 +9,26 @@ import contextlib
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayesrun.base.disks import full_or_read_only, takes_nothing
 from bayesrun.base.secrets import public_address
 from bayesrun.base.spreadsheets import without_formulas
-from bayesrun.errors import StoreError
+from bayesrun.errors import DiskError, StoreError
 from bayesrun.types import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     import pandas as pd
 
 
 __all__ = [
+    "ASIDE",
     "INDEX",
     "checksum_of",
     "distrust",
@@ -40,6 +43,8 @@ __all__ = [
     "write_parquet",
 ]
 
+ASIDE = re.compile(r"\.(aside-[0-9a-f]{16}|[a-z0-9_]{8})(\.[a-z]+)?")
+"""Names of files that are being written, or were when their process ended; the second are of earlier versions."""
 SEAL = "sha256"
 """Name under which a JSON file has the digest of its other fields."""
 LARGE_TABLE = 10_000
@@ -50,6 +55,8 @@ INDEX = "__index_level_0__"
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a file aside, sync it, and put it under its name in one step.
 
+    It has the mode that the process gives to new files: by its umask, or as the folder passes on to them.
+
     Parameters
     ----------
     path
@@ -59,27 +66,41 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     Raises
     ------
+    DiskError
+        If the disk is full or read-only; what had the name before has it still.
     StoreError
         If the folder cannot be written to.
     """
+    aside = path.parent / f".aside-{secrets.token_hex(8)}{path.suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
+        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
+        if words := full_or_read_only(error, path.parent):
+            raise DiskError(words) from error
         raise StoreError(
             f"cannot write to {path.parent}: {error.strerror}; choose another folder: output.dir=DIR"
         ) from None
-    os.close(handle)
-    aside = Path(name)
     try:
         write(aside)
-        aside.chmod(0o644)
         _sync(aside)
         aside.replace(path)
         _sync(path.parent)
-    except BaseException:
-        aside.unlink(missing_ok=True)
+    except BaseException as error:
+        words = _of_disk(error, path.parent)
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        if words:
+            raise DiskError(words) from error
         raise
+
+
+def _of_disk(error: BaseException, folder: Path) -> str:
+    """Say why a disk took nothing, if that is what an error is about; where a library only says that, it is tried."""
+    if not isinstance(error, Exception):
+        return ""
+    words = full_or_read_only(error, folder)
+    return words or (takes_nothing(folder) if isinstance(error, OSError | RuntimeError) else "")
 
 
 def share(source: Path, path: Path) -> None:

@@ -62,14 +62,14 @@ class Try:
     Parameters
     ----------
     reason
-        ``error``, ``timeout``, ``oom`` or ``lost``.
+        ``error``, ``timeout``, ``oom``, ``lost`` or ``disk``.
     together
         Fits that were under way in the same call, itself included.
     seconds
         Wall-clock seconds until that call broke; None where its worker broke before a word of it arrived.
     """
 
-    reason: Literal["error", "timeout", "oom", "lost"]
+    reason: Literal["error", "timeout", "oom", "lost", "disk"]
     together: int
     seconds: float | None
 

@@ -71,7 +71,7 @@ class Outcome:
     status
         ``done`` or ``failed``.
     reason
-        For a failed fit: ``error``, ``timeout``, ``oom`` or ``lost``.
+        For a failed fit: ``error``, ``timeout``, ``oom``, ``lost``, or ``disk`` where that is full or read-only.
     message
         For a failed fit: one line that says what happened.
     diagnostics
@@ -123,7 +123,7 @@ class Outcome:
     cell: str
     replicate: int
     status: Literal["done", "failed"]
-    reason: Literal["error", "timeout", "oom", "lost"] | None = None
+    reason: Literal["error", "timeout", "oom", "lost", "disk"] | None = None
     message: str = ""
     diagnostics: Mapping[str, float] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)

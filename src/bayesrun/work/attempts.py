@@ -13,7 +13,7 @@ from bayesrun.base.digits import against, exact
 from bayesrun.base.messages import first_line, in_one_line
 from bayesrun.base.secrets import without_secrets
 from bayesrun.base.time_limit import LateError, within
-from bayesrun.errors import BayesrunError
+from bayesrun.errors import BayesrunError, DiskError
 from bayesrun.types import Absent
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ class Attempts:
             after = against(late.seconds, self.bound or 0.0, ".1f")
             why = f"took longer than {exact(self.bound or 0.0)} s, and was stopped after {after} s; raise steps.timeout"
             self.absent[name] = Absent("timeout", why)
+        except DiskError:  # what comes after it cannot be written either
+            raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a step raises, the draws are there
             why = text_of(error)
             if may_lack and isinstance(error, NotImplementedError):

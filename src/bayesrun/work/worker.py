@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Literal
 from bayesrun.base.imports import at_once, import_target, make_importable, sampler_constant
 from bayesrun.base.large_arrays import kept_in
 from bayesrun.base.machine import versions
-from bayesrun.base.messages import in_one_line
+from bayesrun.base.messages import first_line, in_one_line
 from bayesrun.base.secrets import keep_to_oneself, without_secrets
 from bayesrun.dispatch.retries import spent, told
-from bayesrun.errors import FitError, FitTimeoutError, StoreError
+from bayesrun.errors import DiskError, FitError, FitTimeoutError, StoreError
 from bayesrun.planning.completion import (
     IN_POSTERIOR,
     SWITCHES,
@@ -295,7 +295,9 @@ def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
-def _reason(error: BaseException) -> Literal["error", "timeout", "oom"]:
+def _reason(error: BaseException) -> Literal["error", "timeout", "oom", "disk"]:
+    if isinstance(error, DiskError):
+        return "disk"
     if _out_of_memory(error):
         return "oom"
     return "timeout" if isinstance(error, FitTimeoutError) else "error"
@@ -309,13 +311,17 @@ def _failed(spec: FitSpec, store: Store, error: BaseException, degenerate: str, 
         replicate=spec.replicate,
         status="failed",
         reason=_reason(error),
-        message=_short(in_one_line(error)) + notes + told(tries),
+        message=_short(first_line(error) if isinstance(error, DiskError) else in_one_line(error)) + notes + told(tries),
         seconds={"failed": spent(tries)},
         where=_where(),
         degenerate=degenerate,
     )
     try:
         return store.write_failure(outcome, without_secrets("".join(traceback.format_exception(error))))
+    except DiskError as full:
+        if outcome.reason == "disk":
+            return outcome
+        return dataclasses.replace(outcome, reason="disk", message=_short(f"{first_line(full)} ({outcome.message})"))
     except (OSError, StoreError) as full:
         return dataclasses.replace(outcome, message=_short(f"{outcome.message}; and it cannot be recorded: {full}"))
 
