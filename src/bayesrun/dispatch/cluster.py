@@ -40,11 +40,11 @@ PAUSE = 5.0
 WAIT_SECONDS = 300.0
 """Seconds for which a cluster that is not ours is waited for."""
 
-SILENT_SECONDS = 30.0
-"""Seconds without an answer of its head after which a cluster that is not ours counts as gone. One that keeps its state
-elsewhere comes back by then, and Ray itself ends the process after 60."""
+SILENT_SECONDS = 5.0
+"""Seconds without an answer of its head after which a cluster that is not ours counts as gone: Ray aborts this process
+when it meets another head at the same place, and a head takes longer than this to start."""
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 1.0
 """Seconds between two looks at a head."""
 
 GOES_ON = "finished fits are kept, and the same command goes on from there"
@@ -109,7 +109,8 @@ def ray_errors() -> Iterator[None]:
     try:
         yield
     except (RayError, ConnectionError) as error:
-        raise LostError(first_line(error)) from error
+        other = "WrongClusterID" in str(error)
+        raise LostError("another one was started in its place" if other else first_line(error)) from error
 
 
 @dataclass
@@ -153,17 +154,17 @@ class Cluster:
         if self.own:
             dead = [VITAL[name] for name, _ in node.dead_processes() if name in VITAL]
             return f"its {dead[0]} ended" if dead else ""
-        return self._silent(node.gcs_address)
+        return self._silent()
 
-    def _silent(self, address: str) -> str:
+    def _silent(self) -> str:
         """Say since when its head does not answer, where that is too long."""
-        now = time.monotonic()
-        if now - self._looked < LOOK_SECONDS:
+        if time.monotonic() - self._looked < LOOK_SECONDS:
             return ""
-        self._looked = now
-        if _answers(address):
-            self._heard = now
-        silent = now - self._heard
+        with contextlib.suppress(Exception):  # whatever it is that a head does not answer with
+            _nodes()
+            self._heard = time.monotonic()
+        self._looked = time.monotonic()
+        silent = self._looked - self._heard
         return f"its head does not answer since {silent:.0f} s" if silent > SILENT_SECONDS else ""
 
     def nodes(self) -> list[Mapping[str, float]]:
@@ -174,25 +175,28 @@ class Cluster:
         LostError
             If there is none, or the node that this process talks to is not.
         """
-        import ray
-
         with ray_errors():
-            nodes = ray.nodes()
-            node = ray._private.worker._global_node
-            mine = None if node is None else ray.get_runtime_context().get_node_id()
-        alive = [node["Resources"] for node in nodes if node["Alive"]]
-        if not alive or any(node["NodeID"] == mine and not node["Alive"] for node in nodes):
+            alive, mine = _nodes()
+        if not alive or (mine and mine not in alive):
             raise LostError("the node of this command ended" if alive else "none of its nodes is left")
-        return alive
+        return list(alive.values())
 
 
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
-    except OSError:
-        return False
-    return True
+def _nodes() -> tuple[dict[str, Mapping[str, float]], str]:
+    """Ask the head for the nodes that are there: name to resources; and which of them this process talks to.
+
+    `ray.nodes` waits for a head that is gone, without an end, and aborts this process where another one comes.
+    """
+    import ray
+
+    if ray._private.worker._global_node is None:  # Ray's client, which asks for us
+        return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}, ""
+    worker = ray._private.worker.global_worker
+    found = worker.gcs_client.get_all_node_info(timeout=CONNECT_SECONDS)
+    alive: dict[str, Mapping[str, float]] = {
+        key.hex(): dict(node.resources_total) for key, node in found.items() if not node.state
+    }
+    return alive, worker.core_worker.get_current_node_id().hex()
 
 
 def environment(resources: Resources) -> dict[str, str]:
