@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -10,9 +11,10 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from bayesrun.base.machine import versions
+from bayesrun.base.messages import first_line
 from bayesrun.base.secrets import public
 from bayesrun.base.spelling import did_you_mean
 from bayesrun.base.verb_hints import verb
@@ -29,7 +31,7 @@ from bayesrun.statistics.measures.expressions import comparable
 from bayesrun.types import SCHEMA_VERSION, CheckedCell, Settings, StudyOptions, TrackOptions, canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from bayesrun.store.folder import Store
 
@@ -91,9 +93,34 @@ class Stored:
 
 
 def read(store: Store) -> Stored:
-    """Read a study."""
+    """Read a study.
+
+    Raises
+    ------
+    StoreError
+        If study.json has something in it that bayesrun does not write.
+    """
     facts = store.read_study()
-    return Stored(store.root.name, facts, cells_of(facts))
+    with _understood(store):
+        _options(facts)
+        int(facts.get("seed", 0))
+        return Stored(store.root.name, facts, cells_of(facts))
+
+
+@contextlib.contextmanager
+def _understood(store: Store) -> Iterator[None]:
+    """Say of a study.json that was edited by hand, digest and all, what is wrong with it."""
+    try:
+        yield
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else first_line(error)
+        if isinstance(error, ValidationError):
+            first = error.errors(include_url=False)[0]
+            what = f"{'.'.join(map(str, first['loc'])) or 'its design'}: {first['msg']}"
+        raise StoreError(
+            f"{store.study_file} is not as bayesrun writes it ({what}); restore it, or delete it: the next command "
+            "writes it anew"
+        ) from None
 
 
 def joined_study(stored: Stored, study: StudyOptions) -> StudyOptions:
@@ -346,7 +373,7 @@ def read_design(store: Store) -> tuple[int, TrackOptions, tuple[CheckedCell, ...
     Raises
     ------
     StoreError
-        If the folder is no study.
+        If the folder is no study, or study.json has something in it that bayesrun does not write.
     """
     facts = store.read_study()
     if not facts:
@@ -355,4 +382,7 @@ def read_design(store: Store) -> tuple[int, TrackOptions, tuple[CheckedCell, ...
         raise StoreError(
             f"there is no study in {store.root}; {hint}{store.root.parent} has {', '.join(others) or 'none'}"
         )
-    return int(facts["seed"]), TypeAdapter(TrackOptions).validate_python(facts["track"]), cells_of(facts)
+    with _understood(store):
+        refused_in(facts)
+        _options(facts)
+        return int(facts["seed"]), TypeAdapter(TrackOptions).validate_python(facts["track"]), cells_of(facts)

@@ -94,8 +94,11 @@ def check(uri: str, timeout: float = 4.0) -> None:
     if (database := _sqlite_file(uri)) is not None:
         _check_sqlite(database)
         return
-    parts = urlsplit(uri)
     shown = public_uri(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise TrackError(f"track.uri={shown} is no address ({error}); {CORRECT}") from None
     if parts.scheme in ("", "file"):
         raise TrackError(f"track.uri={shown} is a folder, which MLflow no longer writes to; use sqlite:///FILE.db")
     remedy = "start it, or correct track.uri, or go without: track=off"
