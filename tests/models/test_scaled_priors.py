@@ -6,7 +6,7 @@ import statsmodels.api as sm
 from scipy import stats
 
 from bayesrun.errors import DataError
-from bayesrun.models import linear, logistic, multiple_regression
+from bayesrun.models import linear, logistic, multiple_regression, polynomial, varying_effects, varying_slopes
 from bayesrun.types import Dataset
 from model_oracles import assert_density, mode
 
@@ -86,6 +86,99 @@ def test_what_is_worked_out_is_written_for_people():
     ]
     assert logistic.scaled_priors(table(binary=True))[0] == "alpha_at_mean ~ Normal(0, 2.5)"
     assert multiple_regression.scaled_priors(d)[1] == f"every beta ~ Normal(0, {2.5 * s:.4g})"
+
+
+def grouped(n=90, unit=1.0, of_x=1.0):
+    """Three categories with lines of their own, in raw units: y near 500, x near 30."""
+    rng = np.random.default_rng(11)
+    group, x = np.arange(n) % 3, 30.0 + 8.0 * rng.standard_normal(n)
+    y = np.array([480.0, 500.0, 540.0])[group] + np.array([2.0, 3.0, 5.0])[group] * (x - 30.0)
+    y = unit * (y + 25.0 * rng.standard_normal(n))
+    return Dataset({"y": y, "x": of_x * x, "group": group}, coords={"group": ("a", "b", "c")})
+
+
+def scales(d):
+    return d["y"].mean(), d["y"].std(ddof=1), d["x"].std(ddof=1)
+
+
+def test_the_density_of_a_polynomial_has_the_scale_of_each_power():
+    d = grouped()
+    m, s, of_x = scales(d)
+    z = (d["x"] - d["x"].mean()) / of_x
+    powers = np.column_stack([z, z**2, z**3])
+
+    def expected(v):
+        b = np.array([v["b1"], v["b2"], v["b3"]])
+        return (
+            stats.norm.logpdf(v["a_at_mean"], m, 2.5 * s)
+            + stats.norm.logpdf(b, 0.0, 2.5 * s / powers.std(axis=0, ddof=1)).sum()
+            + stats.expon.logpdf(v["sigma"], scale=s)
+            + stats.norm.logpdf(d["y"], v["a_at_mean"] + (powers - powers.mean(axis=0)) @ b, v["sigma"]).sum()
+        )
+
+    assert_density(polynomial.scaled(d, degree=3), expected)
+    fit = sm.OLS(d["y"], sm.add_constant(powers)).fit()
+    found = mode(polynomial.scaled(d, degree=3))
+    near = np.array([found[name] for name in ("a", "b1", "b2", "b3")])
+    assert (abs(near - fit.params) < 0.2 * fit.bse).all()
+    assert abs(found["sigma"] / np.sqrt(fit.scale) - 1.0) < 0.05
+    assert polynomial.scaled_priors(d, degree=1) == [
+        f"a_at_mean ~ Normal({m:.4g}, {2.5 * s:.4g})", f"b1 ~ Normal(0, {2.5 * s:.4g})",
+        f"sigma ~ Exponential(rate {1 / s:.4g})",
+    ]  # fmt: skip
+
+
+def test_every_category_has_an_intercept_and_a_slope_as_rstanarm_states_them():
+    d = grouped()
+    m, s, of_x = scales(d)
+
+    def expected(v):
+        mu = v["a"][d["group"]] + v["b"][d["group"]] * (d["x"] - d["x"].mean())
+        return (
+            stats.norm.logpdf(v["a"], m, 2.5 * s).sum()
+            + stats.norm.logpdf(v["b"], 0.0, 2.5 * s / of_x).sum()
+            + stats.expon.logpdf(v["sigma"], scale=s)
+            + stats.norm.logpdf(d["y"], mu, v["sigma"]).sum()
+        )
+
+    assert_density(varying_slopes.scaled(d), expected)
+    found = mode(varying_slopes.scaled(d))
+    dummies = np.eye(3)[d["group"]]
+    fit = sm.OLS(d["y"], np.hstack([dummies, dummies * (d["x"] - d["x"].mean())[:, None]])).fit()
+    assert (abs(np.concatenate([found["a"], found["b"]]) - fit.params) < 0.2 * fit.bse).all()
+
+
+@pytest.mark.parametrize("parameterization", ["centered", "noncentered"])
+def test_groups_have_the_scales_of_the_data_too(parameterization):
+    d = grouped()
+    m, s, of_x = scales(d)
+
+    def expected(v):
+        rate = np.array([1.0, of_x]) / s
+        mu = v["a"][d["group"]] + v["b"][d["group"]] * (d["x"] - d["x"].mean())
+        total = (
+            stats.norm.logpdf(v["alpha"], m, 2.5 * s)
+            + stats.norm.logpdf(v["beta"], 0.0, 2.5 * s / of_x)
+            + stats.expon.logpdf(v["sd"], scale=1 / rate).sum()
+            + stats.beta.logpdf(v["rho_unit"], 1.0, 1.0)
+            + stats.expon.logpdf(v["sigma"], scale=s)
+            + stats.norm.logpdf(d["y"], mu, v["sigma"]).sum()
+        )
+        if parameterization == "noncentered":
+            return total + stats.norm.logpdf(v["z"]).sum()
+        rho = 2.0 * v["rho_unit"] - 1.0
+        slope = v["beta"] + v["sd"][1] * rho * (v["a"] - v["alpha"]) / v["sd"][0]
+        return (
+            total
+            + stats.norm.logpdf(v["a"], v["alpha"], v["sd"][0]).sum()
+            + stats.norm.logpdf(v["b"], slope, v["sd"][1] * np.sqrt(1.0 - rho**2)).sum()
+        )
+
+    assert_density(varying_effects.scaled(d, parameterization=parameterization), expected)
+    told = varying_effects.scaled_priors(d, parameterization=parameterization)
+    assert told[2:4] == [
+        f"sd[intercept] ~ Exponential(rate {1 / s:.4g})", f"sd[slope] ~ Exponential(rate {of_x / s:.4g})"
+    ]  # fmt: skip
 
 
 def test_an_outcome_of_one_value_is_refused():

@@ -24,6 +24,7 @@ __all__ = [
     "number",
     "obs_labels",
     "positive",
+    "powers_of",
     "spread",
     "standard_scores",
     "without_planned_ends",
@@ -125,6 +126,22 @@ def standard_scores(values: np.ndarray, role: str) -> np.ndarray:
         raise DataError(f"{role} has a column with one value only, which cannot be standardised. Leave it out.")
     scores: np.ndarray = (values - values.mean(axis=0)) / spread
     return scores
+
+
+def powers_of(values: np.ndarray, role: str, degree: int) -> np.ndarray:
+    """Raise the standard scores of a column to the powers from 1 to a degree, dims (obs, power).
+
+    Raises
+    ------
+    ConfigError
+        If the degree is no whole number of at least 1.
+    DataError
+        If the column has no spread.
+    """
+    if degree != int(degree) or degree < 1:
+        raise ConfigError(f"model.degree={degree!r}: want a whole number of at least 1")
+    z = standard_scores(values, role)
+    return np.column_stack([z**power for power in range(1, int(degree) + 1)])
 
 
 def censoring_bounds(data: Dataset) -> np.ndarray:

@@ -80,3 +80,74 @@ def build(
         mu = pm.Deterministic("mu", mean, dims="obs")
         pm.Normal("y_obs", mu, sigma, observed=data["y"], dims="obs")
     return model
+
+
+def scaled(data: Dataset, *, degree: int = 2) -> pm.Model:
+    r"""Build a polynomial regression whose priors have the scales of the data, as those of rstanarm.
+
+    With m and s the mean and the standard deviation of y and of each power of z:
+
+    .. math::
+
+        a + \sum_k b_k \overline{z^k} \sim N(m_y, 2.5 s_y), \quad b_k \sim N(0, 2.5 s_y / s_{z^k}), \quad
+        \sigma \sim \mathrm{Exponential}(1 / s_y)
+
+    The intercept at the mean of the powers, ``a_at_mean``, is drawn, and a worked out from it. The first-order term may
+    fall. The priors use the outcome, so that no data can be simulated from this model.
+
+    Parameters
+    ----------
+    data
+        Arrays ``y`` and ``x``, both (obs,).
+    degree
+        The highest power d, at least 1.
+
+    Returns
+    -------
+    pm.Model
+        The variables of `build`, and a_at_mean.
+
+    Raises
+    ------
+    ConfigError
+        If the degree is below 1.
+    DataError
+        If y, x or a power of x does not vary.
+
+    References
+    ----------
+    Goodrich, B., Gabry, J., Ali, I., Brilleman, S. (2020). Prior distributions for rstanarm models.
+    https://mc-stan.org/rstanarm/articles/priors.html
+    """
+    # imported here: what is run at import is part of the keys of fits of simulated data
+    from bayesrun.models.inputs import WIDE, powers_of, spread
+
+    powers = powers_of(data["x"], "x", degree)
+    wide = WIDE * float(spread(data["y"], "y")) / spread(powers, "a power of x")
+    centre = powers.mean(axis=0)
+    with pm.Model(coords={"obs": obs_labels(data, "y")}) as model:
+        at_mean = pm.Normal("a_at_mean", data["y"].mean(), WIDE * spread(data["y"], "y"))
+        mean, shift = at_mean, 0.0
+        for place in range(powers.shape[1]):
+            slope = pm.Normal(f"b{place + 1}", 0.0, wide[place])
+            mean += slope * (powers[:, place] - centre[place])
+            shift += slope * centre[place]
+        pm.Deterministic("a", at_mean - shift)
+        sigma = pm.Exponential("sigma", 1.0 / spread(data["y"], "y"))
+        mu = pm.Deterministic("mu", mean, dims="obs")
+        pm.Normal("y_obs", mu, sigma, observed=data["y"], dims="obs")
+    return model
+
+
+def scaled_priors(data: Dataset, *, degree: int = 2) -> list[str]:
+    """Write the priors of `scaled` for people."""
+    from bayesrun.models.inputs import WIDE, normals, powers_of, spread
+
+    powers = powers_of(data["x"], "x", degree)
+    sd = float(spread(data["y"], "y"))
+    slopes = WIDE * sd / spread(powers, "a power of x")
+    return [
+        normals("a_at_mean", data["y"].mean(), WIDE * sd),
+        *(normals(f"b{power}", 0.0, slope) for power, slope in enumerate(slopes, start=1)),
+        f"sigma ~ Exponential(rate {1.0 / sd:.4g})",
+    ]

@@ -87,20 +87,116 @@ def build(
     normal data models using Gibbs sampling. Journal of the American Statistical Association 85, 972-985.
     doi:10.1080/01621459.1990.10474968
     """
+    return _model(
+        data,
+        normals=(
+            (number("alpha_mean", alpha_mean), positive("alpha_sigma", alpha_sigma)),
+            (number("beta_mean", beta_mean), positive("beta_sigma", beta_sigma)),
+        ),
+        sd_rates=positive("sd_rate", sd_rate),
+        eta=positive("lkj_eta", lkj_eta),
+        sigma_rate=positive("sigma_rate", sigma_rate),
+        parameterization=parameterization,
+    )
+
+
+def scaled(data: Dataset, *, parameterization: Literal["noncentered", "centered"] = "noncentered") -> pm.Model:
+    r"""Build the regression whose priors have the scales of the data, as those of rstanarm.
+
+    With m and s the mean and the standard deviation of y, and of x:
+
+    .. math::
+
+        \alpha \sim N(m_y, 2.5 s_y), \quad \beta \sim N(0, 2.5 s_y / s_x), \quad
+        \sigma \sim \mathrm{Exponential}(1 / s_y)
+
+    .. math::
+
+        s_1 \sim \mathrm{Exponential}(1 / s_y), \quad s_2 \sim \mathrm{Exponential}(s_x / s_y), \quad
+        \rho \sim \mathrm{LKJ}(1)
+
+    The first three are those of rstanarm. Its priors of groups (``decov``) are a uniform correlation matrix and an
+    Exponential(1) standard deviation too, in units of the noise; here the unit is that of the data, as for the slopes,
+    so that a change of the unit of x or y changes nothing else. The priors use the outcome, so that no data can be
+    simulated from this model.
+
+    Parameters
+    ----------
+    data
+        Arrays ``y``, ``x`` and ``group``, all (obs,).
+    parameterization
+        ``noncentered`` or ``centered``.
+
+    Returns
+    -------
+    pm.Model
+        The variables of `build`.
+
+    Raises
+    ------
+    ConfigError
+        If the parameterization is unknown.
+    DataError
+        If y or x does not vary.
+
+    References
+    ----------
+    Goodrich, B., Gabry, J., Ali, I., Brilleman, S. (2020). Prior distributions for rstanarm models.
+    https://mc-stan.org/rstanarm/articles/priors.html
+    """
+    # imported here: what is run at import is part of the keys of fits of simulated data
+    from bayesrun.models.inputs import WIDE, spread
+
+    sd, of_x = float(spread(data["y"], "y")), float(spread(data["x"], "x"))
+    return _model(
+        data,
+        normals=((data["y"].mean(), WIDE * sd), (0.0, WIDE * sd / of_x)),
+        sd_rates=[1.0 / sd, of_x / sd],
+        eta=1.0,
+        sigma_rate=1.0 / sd,
+        parameterization=parameterization,
+    )
+
+
+def scaled_priors(data: Dataset, *, parameterization: str = "noncentered") -> list[str]:
+    """Write the priors of `scaled` for people."""
+    from bayesrun.models.inputs import WIDE, normals, spread
+
+    del parameterization
+    sd, of_x = float(spread(data["y"], "y")), float(spread(data["x"], "x"))
+    return [
+        normals("alpha", data["y"].mean(), WIDE * sd),
+        normals("beta", 0.0, WIDE * sd / of_x),
+        f"sd[intercept] ~ Exponential(rate {1.0 / sd:.4g})",
+        f"sd[slope] ~ Exponential(rate {of_x / sd:.4g})",
+        "rho ~ LKJ(1)",
+        f"sigma ~ Exponential(rate {1.0 / sd:.4g})",
+    ]
+
+
+def _model(
+    data: Dataset,
+    *,
+    normals: tuple[tuple[float, float], tuple[float, float]],
+    sd_rates: float | list[float],
+    eta: float,
+    sigma_rate: float,
+    parameterization: str,
+) -> pm.Model:
+    """Build the model: mean and standard deviation of the priors of alpha and beta, and the numbers of the others."""
     if parameterization not in ("noncentered", "centered"):
         raise ConfigError(f"model.parameterization={parameterization!r}: want noncentered or centered")
     group = data["group"]
     x = data["x"] - data["x"].mean()
-    eta = positive("lkj_eta", lkj_eta)
     coords = {
         "obs": obs_labels(data, "y"),
         "group": data.coords["group"],
         "effect": ("intercept", "slope"),
     }
     with pm.Model(coords=coords) as model:
-        alpha = pm.Normal("alpha", number("alpha_mean", alpha_mean), positive("alpha_sigma", alpha_sigma))
-        beta = pm.Normal("beta", number("beta_mean", beta_mean), positive("beta_sigma", beta_sigma))
-        sd = pm.Exponential("sd", positive("sd_rate", sd_rate), dims="effect")
+        alpha = pm.Normal("alpha", *normals[0])
+        beta = pm.Normal("beta", *normals[1])
+        sd = pm.Exponential("sd", sd_rates, dims="effect")
         rho = pm.Deterministic("rho", 2.0 * pm.Beta("rho_unit", eta, eta) - 1.0)
         rest = pm.math.sqrt(1.0 - rho**2)
         if parameterization == "centered":
@@ -110,7 +206,7 @@ def build(
             z = pm.Normal("z", 0.0, 1.0, dims=("effect", "group"))
             a = pm.Deterministic("a", alpha + sd[0] * z[0], dims="group")
             b = pm.Deterministic("b", beta + sd[1] * (rho * z[0] + rest * z[1]), dims="group")
-        sigma = pm.Exponential("sigma", positive("sigma_rate", sigma_rate))
+        sigma = pm.Exponential("sigma", sigma_rate)
         mu = pm.Deterministic("mu", a[group] + b[group] * x, dims="obs")
         pm.Normal("y_obs", mu, sigma, observed=data["y"], dims="obs")
     return model

@@ -67,3 +67,54 @@ def build(
         mu = pm.Deterministic("mu", a[group] + b[group] * x, dims="obs")
         pm.Normal("y_obs", mu, sigma, observed=data["y"], dims="obs")
     return model
+
+
+def scaled(data: Dataset) -> pm.Model:
+    r"""Build the regression whose priors have the scales of the data: each category has those of rstanarm.
+
+    With m and s the mean and the standard deviation of y, and of x, over all categories:
+
+    .. math::
+
+        a_j \sim N(m_y, 2.5 s_y), \quad b_j \sim N(0, 2.5 s_y / s_x), \quad \sigma \sim \mathrm{Exponential}(1 / s_y)
+
+    They are those that rstanarm states for an intercept at the mean of the predictor, a slope and the noise. The priors
+    use the outcome, so that no data can be simulated from this model.
+
+    Parameters
+    ----------
+    data
+        Arrays ``y``, ``x`` and ``group``, all (obs,).
+
+    Returns
+    -------
+    pm.Model
+        The variables of `build`.
+
+    Raises
+    ------
+    DataError
+        If y or x does not vary.
+
+    References
+    ----------
+    Goodrich, B., Gabry, J., Ali, I., Brilleman, S. (2020). Prior distributions for rstanarm models.
+    https://mc-stan.org/rstanarm/articles/priors.html
+    """
+    # imported here: what is run at import is part of the keys of fits of simulated data
+    from bayesrun.models.inputs import WIDE, spread
+
+    sd, of_x = float(spread(data["y"], "y")), float(spread(data["x"], "x"))
+    return build(data, a_mean=data["y"].mean(), a_sigma=WIDE * sd, b_sigma=WIDE * sd / of_x, sigma_rate=1.0 / sd)
+
+
+def scaled_priors(data: Dataset) -> list[str]:
+    """Write the priors of `scaled` for people."""
+    from bayesrun.models.inputs import WIDE, normals, spread
+
+    sd, of_x = float(spread(data["y"], "y")), float(spread(data["x"], "x"))
+    return [
+        normals("every a", data["y"].mean(), WIDE * sd),
+        normals("every b", 0.0, WIDE * sd / of_x),
+        f"sigma ~ Exponential(rate {1.0 / sd:.4g})",
+    ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesrun.base.imports import import_target, module_constant, module_files
+from bayesrun.base.shipped import PACKAGE
 from bayesrun.base.source_code import executed, source_digest
 from bayesrun.errors import BayesrunError, ConfigError, DataError
 from bayesrun.planning.casts import casts, is_masked, masked, watched
@@ -233,7 +234,7 @@ def _unread(name: str, dataset: Dataset, read: Read) -> list[str]:
 def _scaled(builder: Callable[..., Any], target: Target, dataset: Dataset) -> list[str]:
     """Say which priors a model takes from the data, where its module has a function `scaled_priors`."""
     told = module_constant(builder, "scaled_priors", None) if target.path.endswith(f".{SCALED}") else None
-    return [] if told is None else [f"model={target.name}: {NOTED}{', '.join(told(dataset))}"]
+    return [] if told is None else [f"model={target.name}: {NOTED}{', '.join(told(dataset, **target.params))}"]
 
 
 def _imputed(model: pm.Model, name: str) -> list[str]:
@@ -366,8 +367,8 @@ def build_model(builder: Callable[..., Any], target: Target, dataset: Dataset) -
 
 
 def _where(error: BaseException) -> str:
-    """Type and text of an error, and the last place in a file that is no library's."""
-    library = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), __file__, "<")
+    """Type and text of an error, and the last place in a file that is neither a library's nor bayesrun's."""
+    library = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), str(PACKAGE), "<")
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(library)]
     place = f" (line {frames[-1].lineno} of {frames[-1].filename})" if frames else ""
     text = str(error).splitlines()

@@ -27,6 +27,20 @@ NOTED: Final = "priors scaled to the data: "
 """What a note says before the priors that a model works out, by which it is found in a recipe."""
 
 
+SCALABLE: Final = ("linear", "logistic", "multiple_regression", "polynomial", "varying_effects", "varying_slopes")
+"""Shipped models with scaled priors."""
+OF_TIMES: Final = "times that are censored have no standard deviation that could be its scale"
+OF_ESTIMATES: Final = "its data are estimates with standard errors, and for these rstanarm states no priors"
+WHY_NOT: Final = {
+    "ar1": "it is a series, and for these rstanarm states no priors",
+    "hierarchical": OF_ESTIMATES,
+    "meta_analysis": OF_ESTIMATES,
+    "survival": OF_TIMES,
+    "survival_lognormal": OF_TIMES,
+}
+"""Why the others have none; a formula has the priors of Bambi, which take scales from the data by themselves."""
+
+
 def with_priors(node: str, target: Target) -> Target:
     """Choose the function that builds a model by its key ``priors``.
 
@@ -45,13 +59,17 @@ def with_priors(node: str, target: Target) -> Target:
     Raises
     ------
     ConfigError
-        If the word is another one, or ``scaled`` comes with numbers that would not count.
+        If the word is another one, or ``scaled`` comes with numbers that would not count, or the model is a shipped one
+        that has no scaled priors.
     """
     if KEY not in target.params:
         return target
     builder = import_target(node, target.path)
     parameters = inspect.signature(builder).parameters
-    if KEY in parameters or module_constant(builder, SCALED, None) is None:
+    build_scaled = module_constant(builder, SCALED, None)
+    if KEY not in parameters and build_scaled is None:
+        _refuse_shipped(node, target)
+    if KEY in parameters or build_scaled is None:
         return target
     word = target.params[KEY]
     rest = {name: value for name, value in target.params.items() if name != KEY}
@@ -60,10 +78,24 @@ def with_priors(node: str, target: Target) -> Target:
         raise ConfigError(f"{node}.{KEY}: got {word!r}; {hint}wanted {DEFAULT} or {SCALED}")
     if word == DEFAULT:
         return dataclasses.replace(target, params=rest)
-    own = [name for name, value in rest.items() if name not in parameters or value != parameters[name].default]
+    kept = {name: value for name, value in rest.items() if name in inspect.signature(build_scaled).parameters}
+    own = [
+        name
+        for name, value in rest.items()
+        if name not in kept and (name not in parameters or value != parameters[name].default)
+    ]
     if own:
         raise ConfigError(
             f"{node}.{KEY}={SCALED} takes the numbers from the data, and {', '.join(f'{node}.{name}' for name in own)} "
             f"would not count; leave {'it' if len(own) == 1 else 'them'} out, or choose {node}.{KEY}={DEFAULT}"
         )
-    return dataclasses.replace(target, path=f"{target.path.rpartition('.')[0]}.{SCALED}", params={})
+    return dataclasses.replace(target, path=f"{target.path.rpartition('.')[0]}.{SCALED}", params=kept)
+
+
+def _refuse_shipped(node: str, target: Target) -> None:
+    """Say of a shipped model why it has no scaled priors."""
+    name = target.path.removeprefix("bayesrun.models.").removesuffix(".build")
+    if why := WHY_NOT.get(name):
+        raise ConfigError(
+            f"{node}.{KEY}: {name} has one set of priors: {why}. Models with scaled priors are {', '.join(SCALABLE)}"
+        )
