@@ -11,13 +11,14 @@ import pytest
 from bayesrun.data import conform, read
 from bayesrun.errors import DataError
 from bayesrun.types import Role
+from table_oracles import log_odds_of, slope_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 X = np.array([1234.5, 2.25, 3100.0, 4000.125, 52000.5, 6.0])
 Y = np.array([3.5, 1000.75, 2.25, 4.0, 123456.5, 6.125])
-SLOPE = float(np.polyfit(X, Y, 1)[0])
+SLOPE = slope_of(X, Y)
 
 
 def rows(number, sign=";", quote="", header="y;x", end="\n"):
@@ -41,7 +42,7 @@ def grouped(thousands, decimal):
 
 def slope(path, **how):
     data = conform(read(str(path), **how), {"y": Role("real", ""), "x": Role("real", "")})
-    return float(np.polyfit(data["x"], data["y"], 1)[0]), data.origin
+    return slope_of(data["x"], data["y"]), data.origin
 
 
 READ = {
@@ -165,3 +166,20 @@ def test_a_gap_and_a_word_among_decimal_commas(tmp_path: Path):
     assert data["y"].tolist() == [1.5, 2.5]
     with pytest.raises(DataError, match=r"column z holds text among numbers: '\?' in row 2"):
         read(str(tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+@pytest.mark.parametrize(("sign", "decimal"), [(";", ","), (",", "."), ("\t", ",")])
+def test_a_binary_outcome_in_words_has_the_log_odds_of_its_rows(tmp_path, encoding, sign, decimal):
+    rng = np.random.default_rng(2)
+    x = rng.normal(2.0, 1.5, 60).round(3)
+    y = (rng.random(60) < 1 / (1 + np.exp(2.0 - x))).astype(int)
+    words = np.array(["nein", "ja"])[y]
+    lines = [f"größe{sign}rückfall"]
+    lines += [f"{number}".replace(".", decimal) + sign + word for number, word in zip(x, words, strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n", encoding=encoding)
+    columns = {"y": "rückfall", "X": ["größe"]}
+    asked = {"encoding": "cp1252"} if encoding == "cp1252" else {}  # which is asked for in the error
+    table = read(str(tmp_path / "t.csv"), columns=columns, event={"y": "ja"}, **asked)
+    data = conform(table, {"y": Role("binary", ""), "X": Role("predictors", "")})
+    assert log_odds_of(data["X"][:, 0], data["y"]) == pytest.approx(log_odds_of(x, y))
