@@ -241,7 +241,7 @@ DRIVER = """
             if victims:
                 node = ray._private.worker._global_node
                 os.kill(node.all_processes[victims.pop()][0].process.pid, signal.SIGKILL)
-            else:
+            if not victims:
                 (folder / "go").touch()
         print("end", flush=True)
 """
