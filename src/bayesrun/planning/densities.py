@@ -36,7 +36,8 @@ def terms_of(model: pm.Model) -> list[Variable]:
         If a variable has none.
     """
     if model not in _terms:
-        _terms[model] = model.logp(sum=False)
+        with pytensor.config.change_flags(traceback__limit=0):  # nobody asks where these nodes were made
+            _terms[model] = model.logp(sum=False)
     return _terms[model]
 
 
@@ -76,12 +77,13 @@ def shapes_as_written(variables: Sequence[Variable]) -> list[tuple[int, ...]] | 
 
 
 def _as_written(model: pm.Model) -> list[np.ndarray]:
-    begins = make_initial_point_expression(
-        free_rvs=model.free_RVs,
-        rvs_to_transforms=model.rvs_to_transforms,
-        initval_strategies=model.rvs_to_initial_values,
-        return_transformed=True,
-    )
+    with pytensor.config.change_flags(traceback__limit=0):
+        begins = make_initial_point_expression(
+            free_rvs=model.free_RVs,
+            rvs_to_transforms=model.rvs_to_transforms,
+            initval_strategies=model.rvs_to_initial_values,
+            return_transformed=True,
+        )
     if any(isinstance(variable.type, RandomType) for variable in ancestors(begins)):
         return _rewritten(model)  # it begins at draws, which are seeded there
     starts = _walked(begins, {})
