@@ -16,6 +16,7 @@ os.environ |= {
 }
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # tests marked gpu are run with JAX_PLATFORMS=cuda
 os.environ.pop("MLFLOW_TRACKING_URI", None)  # the default store is under test, not the developer's server
+os.environ.pop("COLUMNS", None)  # logs are as wide as they are where nobody asks
 
 import pytest
 from hypothesis import settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from rich.console import Console
@@ -25,4 +26,10 @@ def console() -> Console:
     """Make the console of standard output."""
     if sys.stdout.isatty():
         return _Console(highlight=False)
-    return _Console(file=sys.stdout, width=LOG_WIDTH, highlight=False)
+    return _Console(file=sys.stdout, width=_asked() or LOG_WIDTH, highlight=False)
+
+
+def _asked() -> int:
+    """Return the width that COLUMNS asks for, which shells do not hand over by themselves; 0: none."""
+    word = os.environ.get("COLUMNS", "")
+    return int(word) if word.isdecimal() else 0
