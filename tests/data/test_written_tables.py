@@ -183,3 +183,19 @@ def test_a_binary_outcome_in_words_has_the_log_odds_of_its_rows(tmp_path, encodi
     table = read(str(tmp_path / "t.csv"), columns=columns, event={"y": "ja"}, **asked)
     data = conform(table, {"y": Role("binary", ""), "X": Role("predictors", "")})
     assert log_odds_of(data["X"][:, 0], data["y"]) == pytest.approx(log_odds_of(x, y))
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (b"PAR1\x15\x04", "is no text, but parquet: data=parquet"),
+        (b"\x89HDF\r\n", r"NetCDF \(HDF5\): data=netcdf"),
+        (b"CDF\x01", "NetCDF: data=netcdf"),
+        (b"PK\x03\x04\x14", "an Excel workbook or another archive; save its sheet as CSV"),
+    ],
+)
+def test_a_file_of_another_format_is_no_text_in_an_encoding(tmp_path, start, told):
+    (tmp_path / "t.csv").write_bytes(start + bytes(range(256)))
+    for how in ({}, {"encoding": "latin-1"}):
+        with pytest.raises(DataError, match=told):
+            read(str(tmp_path / "t.csv"), format="csv", **how)

@@ -24,6 +24,17 @@ __all__ = ["Text", "cut_to_header", "opened"]
 
 SIGNS: Final = (",", ";", "\t", "|")
 COMMENT: Final = "#"
+_OTHER_FORMATS: Final[Mapping[bytes, str]] = {
+    b"PAR1": "parquet: data=parquet",
+    b"\x89HDF": "NetCDF (HDF5): data=netcdf",
+    b"CDF\x01": "NetCDF: data=netcdf",
+    b"CDF\x02": "NetCDF: data=netcdf",
+    b"CDF\x05": "NetCDF: data=netcdf",
+    b"PK\x03\x04": "an Excel workbook or another archive; save its sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook; save its sheet as CSV",
+}
+"""How files begin that are no text, and what to do with them."""
+
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -122,6 +133,8 @@ def cut_to_header(text: str, separator: str) -> str | None:
 
 def _decoded(path: Path, encoding: str | None) -> tuple[str, str | None]:
     raw = _bytes(path)
+    if told := next((told for mark, told in _OTHER_FORMATS.items() if raw.startswith(mark)), None):
+        raise DataError(f"{path} is no text, but {told}")
     if encoding is not None:
         try:
             codecs.lookup(encoding)
