@@ -41,6 +41,15 @@ def test_a_dry_run_shows_the_cells(folder):
     assert "formula/alone/nuts is one of 3 cells, none of which can be fitted" in every.err
 
 
+def test_where_one_cannot_begin_the_others_are_fitted(folder):
+    lines = [*(folder / "all.csv").read_text().split(), *(f"still;{x},5;1,0" for x in range(5))]
+    (folder / "all.csv").write_text("\n".join(lines) + "\n")
+    ran = bayesrun(*WORDS, "dry_run=true")
+    assert ran.code == 0, ran.err
+    assert "2 fits, 0 done, 2 to do" in ran.out
+    assert "not fitted: formula/still/nuts: model=formula: its log density cannot be evaluated at the start" in ran.out
+
+
 def test_each_dataset_is_fitted(folder):
     ran = bayesrun(*WORDS)
     assert ran.code == 1

@@ -53,12 +53,15 @@ class Checked:
         The dataset of each cell, by cell label, and those that generators draw from (see `generators`).
     refused
         Cells of one of several datasets that cannot be fitted, and why, by label.
+    probed
+        Labels of cells whose log density is known to be finite at the start.
     """
 
     cells: tuple[CheckedCell, ...]
     models: Mapping[str, pm.Model] = field(default_factory=dict)
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    probed: frozenset[str] = frozenset()
 
     def by_label(self) -> dict[str, Cell]:
         """Cells by their labels."""
@@ -100,6 +103,7 @@ def check(
     shared = ready.shared(cells, generator) if simulated else {}
     observed, lacking = _Once(_observed), _Once(Lacks)
     checked, built, datasets = [], {}, {}
+    probed = set[str]()
     for cell in cells:
         sampler = loaded = None
         problems = refused.setdefault(cell.label, {}) if cell.label in apart else stopping
@@ -122,6 +126,9 @@ def check(
             lacks = lacking(found.model, key=form or (model_target, dataset.digest()))
             check_needs(lacks, cell, sampler_constant(sampler[0], "NEEDS"))
             _check_options(found.model, cell, sampler[0])
+            if cell.label in apart:  # where the chains of one cannot begin, those of the others still can
+                probe(found.model, cell.model.name)
+                probed.add(cell.label)
             about = (cell.data, cell.diagnostics.loo_var)
             terms = observed(builder, found.model, dataset, *about, key=(model_target, dataset.digest(), *about))
             bound = dataclasses.replace(
@@ -139,7 +146,7 @@ def check(
         stopping |= dict.fromkeys(_in_all(reasons).splitlines())
     if stopping:
         raise ConfigError("\n".join(stopping))
-    return Checked(tuple(checked), built, datasets, reasons)
+    return Checked(tuple(checked), built, datasets, reasons, frozenset(probed))
 
 
 def _in_all(reasons: Mapping[str, str]) -> str:
@@ -448,13 +455,13 @@ def last_checks(plan: Plan, checked: Checked, dispatch: DispatchOptions, folder:
     """
     problems: dict[str, None] = {}
     by_label = checked.by_label()
-    probed: dict[int, str] = {}
+    probed = {id(checked.models[label]) for label in checked.probed if label in checked.models}
     drawn = (spec.cell for batch in plan.batches for spec in batch.specs if spec.key not in plan.kept)
     for label in dict.fromkeys(drawn):
         model, name = checked.models[label], by_label[label].model.name
         try:
             if id(model) not in probed:
-                probed[id(model)] = name
+                probed.add(id(model))
                 probe(model, name)
         except ConfigError as error:
             problems |= dict.fromkeys(str(error).splitlines())
