@@ -57,7 +57,7 @@ def folder(workdir):
         ("bayesrun --cfg j", ["job"]),
         ("bayesrun status ", ["mean-engel", "mine"]),
         ("bayesrun status mi", ["mine"]),
-        ("bayesrun status mine --ver", ["--verify"]),
+        ("bayesrun verify mine --js", ["--json"]),
         ("bayesrun status --output-dir conf ", []),
         ("bayesrun plan coverage=0.01 --pilot mi", ["mine"]),
         ("bayesrun info sam", ["sampler="]),

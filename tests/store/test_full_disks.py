@@ -162,7 +162,6 @@ def test_what_is_being_written_has_a_name_that_tells(tmp_path):
     write_atomically(tmp_path / "a.parquet", lambda aside: names.append(aside.name))
     assert ASIDE.fullmatch(names[0])
     assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
-    for ours in (".a1b2c3_4.nc", ".a1b2c3_4"):  # of earlier versions
-        assert ASIDE.fullmatch(ours)
-    for other in (".summaries.arrow", ".turns", ".gitignore", "a.parquet", ".DS_Store"):
+    assert ASIDE.fullmatch(".a1b2c3_4.nc"), "of earlier versions"
+    for other in (".htaccess", ".password", ".summaries.arrow", ".turns", ".gitignore", "a.parquet", ".DS_Store"):
         assert not ASIDE.fullmatch(other)

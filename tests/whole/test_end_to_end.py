@@ -258,12 +258,12 @@ def test_verbs_read_what_a_study_left(workdir):
     elsewhere = f"sqlite:///{workdir / 'other.db'}"
     assert "2 fits sent, 0 were there" in bayesrun("sync", name, "--uri", elsewhere).out
     assert "127.0.0.1" in bayesrun("ui", name).out
-    assert bayesrun("status", name, "--verify").code == 0
+    assert bayesrun("verify", name).code == 0
     path = next((workdir / "studies" / name / "fits").glob("*/posterior.nc"))
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    changed = bayesrun("status", name, "--verify")
+    changed = bayesrun("verify", name)
     assert changed.code == 1
     assert "was changed after it was written" in changed.out
     path.unlink()

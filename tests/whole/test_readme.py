@@ -10,7 +10,9 @@ from readme_commands import readme_commands, readme_files
 # MLflow's SQL store uses a relationship that SQLAlchemy deprecates
 pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning")
 
-VERBS = ("diff", "status", "compare", "sync", "ui", "report", "plan", "forget", "migrate", "info", "show")
+VERBS = (
+    "diff", "status", "compare", "sync", "ui", "report", "plan", "forget", "migrate", "info", "show", "verify", "prune",
+)  # fmt: skip
 SHORTER = (
     "dispatch=serial", "sampler.draws=60", "sampler.tune=150", "sampler.chains=2", "sampler.iterations=500",
     "steps.figures=false", "steps.prior_predictive=false", "steps.posterior_predictive=false",

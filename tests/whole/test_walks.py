@@ -132,9 +132,9 @@ class Walk:
             path = self.root / "fits" / self.random.choice(done) / "posterior.nc"
             self.history[-1] += f" {path}"
             harm(path, "changed in secret", self.random)
-            ran = bayesrun("status", "s", "--verify")
+            ran = bayesrun("verify", "s")
             assert ran.code == 1, ran
-            assert f"posterior.nc of {path.parent.name} was changed after it was written" in ran.out, ran.out
+            assert f"fits/{path.parent.name}/posterior.nc: it was changed after it was written" in ran.out, ran.out
 
     def gated(self) -> None:
         self.loose = not self.loose

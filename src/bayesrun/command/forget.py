@@ -16,6 +16,7 @@ from bayesrun.planning.keys import specs_of
 from bayesrun.report import study_file
 from bayesrun.report.superseded import NO_CELL
 from bayesrun.report.verdict import PAGE
+from bayesrun.store.folder import spread_name
 from bayesrun.store.table_marks import read_table
 from bayesrun.store.turns import TABLES, take
 
@@ -61,7 +62,7 @@ class Chosen:
     sizes
         Bytes of those that are stored, by key.
     data
-        Bytes of the datasets that only they were fitted to, by digest.
+        Bytes of the files of data that only they use, by path in the study's folder.
     """
 
     cells: Mapping[str, str]
@@ -79,8 +80,11 @@ class Chosen:
 
     @property
     def _datasets(self) -> str:
-        many = "1 dataset" if len(self.data) == 1 else f"{len(self.data)} datasets"
-        return f"{many}, {sum(self.data.values()) / 2**20:.1f} MiB"
+        kept = sum(name.endswith(".nc") for name in self.data)
+        rest = len(self.data) - kept
+        parts = [f"{kept} {'dataset' if kept == 1 else 'datasets'}"] if kept else []
+        parts += [f"{rest} {'spread' if rest == 1 else 'spreads'} of true values"] if rest else []
+        return f"{' and '.join(parts)}, {sum(self.data.values()) / 2**20:.1f} MiB"
 
     @property
     def total(self) -> str:
@@ -131,7 +135,7 @@ def chosen(store: Store, wanted: Wanted) -> Chosen:
 
 
 def _unused_data(store: Store, known: Known, gone: Collection[str]) -> dict[str, int]:
-    """Find the stored datasets that no cell uses whose fits stay, or that has none yet.
+    """Find the files of data that no cell uses whose fits stay, or that has none yet: datasets, and spreads of truths.
 
     None is found while there are fits of no cell, of which nobody knows what they were fitted to.
     """
@@ -144,8 +148,12 @@ def _unused_data(store: Store, known: Known, gone: Collection[str]) -> dict[str,
         fits.setdefault(checked.cell.label, []).append(key)
         cells[checked.cell.label] = checked
     stay = [cells[label] for label, keys in fits.items() if not left.isdisjoint(keys) or set(keys).isdisjoint(gone)]
-    used = {checked.data_hash for checked in stay} | {one.simulation.base_hash for one in stay if one.simulation}
-    return {name: store.data_file(name).stat().st_size for name in store.datasets() if name not in used}
+    simulations = [one.simulation for one in stay if one.simulation]
+    used = {checked.data_hash for checked in stay} | {simulation.base_hash for simulation in simulations}
+    spreads = {spread_name(simulation) for simulation in simulations}
+    unused = [store.data_file(name) for name in store.datasets() if name not in used]
+    unused += [store.array_file(name) for name in store.spreads() if name not in spreads]
+    return {str(path.relative_to(store.root)): path.lstat().st_size for path in unused if not path.is_symlink()}
 
 
 def _known(what: str, given: str, names: Collection[str], store: Store) -> None:
@@ -172,7 +180,7 @@ def remove(store: Store, found: Chosen) -> list[str]:
     for key in found.cells:
         store.forget_fit(key)
     for name in found.data:
-        store.data_file(name).unlink(missing_ok=True)
+        (store.root / name).unlink(missing_ok=True)
     dropped = study_file.drop_cells(store, found.cells)
     lines = [f"{', '.join(dropped)}: no fit is left, and the design is without"] if dropped else []
     if tables:

@@ -13,7 +13,6 @@ import dataclasses
 import io
 import json
 import re
-import shutil
 import tempfile
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from bayesrun.errors import DataError, StoreError
 from bayesrun.store.locks import held
 from bayesrun.store.posterior_file import read_tree, write_tree
 from bayesrun.store.whole_files import (
+    ASIDE,
     checksum_of,
     distrust,
     facts_of,
@@ -35,7 +35,7 @@ from bayesrun.store.whole_files import (
     write_csv,
     write_parquet,
 )
-from bayesrun.types import SCHEMA_VERSION, Absent, Dataset, DiagnosticsOptions, Outcome, Steps
+from bayesrun.types import SCHEMA_VERSION, Absent, Dataset, DiagnosticsOptions, Outcome, Steps, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -45,7 +45,21 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["ERROR", "OUTCOME", "POSTERIOR", "SUMMARY", "Store"]
+    from bayesrun.types import Simulation
+
+__all__ = [
+    "CONFIG",
+    "DIGEST",
+    "ERROR",
+    "FIGURES",
+    "LOCK",
+    "OUTCOME",
+    "POSTERIOR",
+    "SPREAD",
+    "SUMMARY",
+    "Store",
+    "spread_name",
+]
 
 POSTERIOR = "posterior.nc"
 SUMMARY = "summary.parquet"
@@ -65,7 +79,15 @@ OF_DRAWS = (
 SINGLE = ("log_likelihood", "posterior_predictive", "prior_predictive")
 """Groups that may be stored in single precision."""
 DIGEST = re.compile(r"[0-9a-f]{16}")
+SPREAD = "spread-"
 AGAIN = "the command of its study makes it again"
+
+
+def spread_name(simulation: Simulation) -> str:
+    """Name of the arrays that say how far the truth of simulated data spreads."""
+    generator = simulation.generator
+    own = [generator.path, generator.params, simulation.fingerprint, simulation.identity, simulation.base_hash]
+    return f"{SPREAD}{digest(own)}"
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,6 +213,11 @@ class Store:
     def array_file(self, name: str) -> Path:
         """File of named arrays that belong to the datasets of a study."""
         return self.root / "data" / f"{name}.npz"
+
+    def spreads(self) -> list[str]:
+        """Names of the stored arrays that say how far true values spread."""
+        found = (path.stem for path in (self.root / "data").glob(f"{SPREAD}*.npz"))
+        return sorted(name for name in found if DIGEST.fullmatch(name.removeprefix(SPREAD)))
 
     def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep named arrays together."""
@@ -465,12 +492,24 @@ class Store:
         """Whether anything of a fit is stored, whole or not, beside its config."""
         return any((self.fit_folder(key) / name).exists() for name in (OUTCOME, POSTERIOR, SUMMARY, ERROR))
 
+    def own_files(self, key: str) -> list[Path]:
+        """Files of a fit that are there, and what was being written of it; not what somebody else put beside them."""
+        folder = self.fit_folder(key)
+        names = (OUTCOME, POSTERIOR, SUMMARY, ERROR, CONFIG, UNDER_WAY)
+        found = [path for path in folder.glob("*") if path.name in names or ASIDE.fullmatch(path.name)]
+        figures = folder / FIGURES
+        if not figures.is_symlink():
+            found += [path for path in figures.glob("*") if path.suffix == ".png" or ASIDE.fullmatch(path.name)]
+        return sorted(path for path in found if path.is_symlink() or path.is_file())
+
     def size_of(self, key: str) -> int:
         """Bytes of the files of a fit."""
         return sum(path.lstat().st_size for path in self.fit_folder(key).rglob("*") if not path.is_dir())
 
     def forget_fit(self, key: str) -> None:
         """Remove a fit: its outcome first, so that one that is half removed is never taken for whole.
+
+        Files that somebody else put beside it stay.
 
         Raises
         ------
@@ -481,9 +520,12 @@ class Store:
         if folder.is_symlink() or not folder.resolve().is_relative_to(self.root.resolve()):
             raise StoreError(f"{folder} is a link to another place, which is left alone; remove it by hand")
         try:
-            (folder / OUTCOME).unlink(missing_ok=True)
-            if folder.exists():
-                shutil.rmtree(folder)
+            for path in (folder / OUTCOME, *self.own_files(key)):
+                path.unlink(missing_ok=True)
+            for left in (folder / FIGURES, folder):
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    if not left.is_symlink() and not any(left.iterdir()):
+                        left.rmdir()
         except OSError as error:
             raise StoreError(
                 f"{folder} cannot be removed: {error.strerror}; what is left of it counts for nothing, and the same "

@@ -14,19 +14,21 @@ from typing import TYPE_CHECKING, Any, Final
 from bayesrun.base.verb_hints import verb
 from bayesrun.errors import StoreError
 from bayesrun.store.locks import held
-from bayesrun.store.whole_files import write_atomically
+from bayesrun.store.whole_files import facts_of, write_atomically
 from bayesrun.types import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["TABLES", "Turn", "take", "whole"]
+__all__ = ["FOLDER", "MADE", "TABLES", "Turn", "half_made", "made", "take", "whole"]
 
 FOLDER: Final = ".turns"
 LAST: Final = "last"
 TABLES: Final = "tables"
 """The place of tables, figures and report.html."""
+MADE: Final = ("tables/*.parquet", "tables/*.csv", "tables/findings.json", "figures/*.png", "report.html")
+"""What is written there."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,10 @@ class Turn:
                 yield False
                 return
             _write(self.root, name, {"turn": self.number, "whole": False})
+            begun = (self.root / FOLDER / f"{name}.json").stat().st_mtime_ns
             yield True
-            _write(self.root, name, {"turn": self.number, "whole": True})
+            made = {"files": _made_since(self.root, begun)} if place == TABLES else {}
+            _write(self.root, name, {"turn": self.number, "whole": True, **made})
 
 
 def take(root: Path) -> Turn:
@@ -96,6 +100,25 @@ def whole(root: Path) -> Iterator[None]:
                 f"{verb('report', root)}"
             )
         yield
+
+
+def made(root: Path) -> dict[str, tuple[int, str]] | None:
+    """Return size and checksum of the tables, figures and page of a study as they were made last, by path below it.
+
+    None where that was not written down: by an earlier version, or since who made them was stopped half way.
+    """
+    files = _read(root, TABLES).get("files")
+    return None if files is None else {name: (int(size), str(checksum)) for name, (size, checksum) in files.items()}
+
+
+def half_made(root: Path) -> bool:
+    """Whether who wrote the tables was stopped half way."""
+    return not _read(root, TABLES).get("whole", True)
+
+
+def _made_since(root: Path, begun: int) -> dict[str, tuple[int, str]]:
+    paths = [path for pattern in MADE for path in sorted(root.glob(pattern))]
+    return {str(path.relative_to(root)): facts_of(path) for path in paths if path.stat().st_mtime_ns >= begun}
 
 
 def _name(place: str) -> str:

@@ -43,7 +43,7 @@ __all__ = [
     "write_parquet",
 ]
 
-ASIDE = re.compile(r"\.(aside-[0-9a-f]{16}|[a-z0-9_]{8})(\.[a-z]+)?")
+ASIDE = re.compile(r"\.(aside-[0-9a-f]{16}|[a-z0-9_]{8})\.(nc|npz|parquet|csv|json|txt|yaml|png|html|arrow)")
 """Names of files that are being written, or were when their process ended; the second are of earlier versions."""
 SEAL = "sha256"
 """Name under which a JSON file has the digest of its other fields."""

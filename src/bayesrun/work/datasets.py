@@ -12,7 +12,8 @@ import numpy as np
 
 from bayesrun.base.imports import import_target
 from bayesrun.planning.generators import covariates
-from bayesrun.types import canonical_json, digest
+from bayesrun.store.folder import spread_name
+from bayesrun.types import canonical_json
 from bayesrun.work.case import Case
 
 if TYPE_CHECKING:
@@ -71,15 +72,15 @@ class Sources:
     def keep_spread(self, spec: FitSpec) -> None:
         """Find, once for a study, how far the truth of its replicates spreads, where they are drawn alike."""
         simulation = spec.simulation
-        if simulation is None or not simulation.ranked or self.store.read_arrays(_spread_name(simulation)):
+        if simulation is None or not simulation.ranked or self.store.read_arrays(spread_name(simulation)):
             return
         found = _simulator(simulation, self.data(simulation.base_hash)).spread()
-        self.store.write_arrays(_spread_name(simulation), found.arrays())
+        self.store.write_arrays(spread_name(simulation), found.arrays())
 
     def _spread(self, simulation: Simulation) -> Spread | None:
         from bayesrun.simulate import Spread
 
-        name = _spread_name(simulation)
+        name = spread_name(simulation)
         if name not in self._spreads:
             arrays = self.store.read_arrays(name) if simulation.ranked else {}
             self._spreads[name] = Spread.of(arrays) if arrays else None
@@ -96,12 +97,6 @@ class Sources:
             return dataclasses.replace(outcome, degenerate=self.case(spec).degenerate)
         except Exception:  # noqa: BLE001 - a generator may raise anything, and without data the outcome stays as it is
             return outcome
-
-
-def _spread_name(simulation: Simulation) -> str:
-    generator = simulation.generator
-    own = [generator.path, generator.params, simulation.fingerprint, simulation.identity, simulation.base_hash]
-    return f"spread-{digest(own)}"
 
 
 _simulators: dict[str, Simulator] = {}

@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 import textwrap
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -310,14 +311,16 @@ def test_a_study_that_is_not_there_is_not_made(project):
 
 
 def test_a_fit_that_is_half_removed_is_not_taken_for_whole(project, monkeypatch):
-    from bayesrun.store import folder
+    unlink = Path.unlink
 
-    def stopped(path: object) -> None:
-        raise OSError(5, "stopped")
+    def stopped(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "posterior.nc":
+            raise OSError(5, "stopped")
+        unlink(path, missing_ok)
 
     run(*FITS)
     with monkeypatch.context() as broken:
-        broken.setattr(folder.shutil, "rmtree", stopped)
+        broken.setattr(Path, "unlink", stopped)
         ran = run("forget", "s", CELL, "--yes")
     assert ran.code == 2
     assert "counts for nothing" in ran.err

@@ -30,6 +30,8 @@ VERBS: Final[Mapping[str, str]] = {
     "pipeline": "Studies that run by the calendar.",
     "migrate": "Bring fits of an older format into the current one without drawing, where what they are can be shown.",
     "forget": "Remove fits of a study: superseded or failed ones, cells, or single fits.",
+    "prune": "Free what no cell of a study names: fits of no cell, data of no fit, what was left half written.",
+    "verify": "Read every file of a study: what is missing, truncated or altered, how to mend each, what is nobody's.",
     "sync": "Write to MLflow what it does not have of a study; runs are made again from the store.",
     "ui": "Say how to open the MLflow page of a study.",
 }

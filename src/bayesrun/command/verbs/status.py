@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bayesrun.command.verbs.stored_study import STUDY, named_study, open_study, report_on
+from bayesrun.base import verb_hints
+from bayesrun.command.verbs.stored_study import STUDY, named_study, open_study, report_on, store_of
 from bayesrun.command.verbs.usage import verb
+from bayesrun.errors import ConfigError
 
 if TYPE_CHECKING:
     from bayesrun.command.verbs.stored_study import StoredStudy
@@ -15,17 +17,22 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@verb("status", "bayesrun status hierarchical-eight_schools", "bayesrun status my_study --verify", words=STUDY)
+@verb("status", "bayesrun status hierarchical-eight_schools", words=STUDY)
 @named_study
-@click.option("--verify", is_flag=True, help="Read every posterior and check that it is unchanged.")
+@click.option("--verify", is_flag=True, hidden=True)
 def command(study: str, output_dir: str, *, verify: bool) -> int:
     """Tell the state of a study."""
     from bayesrun.command import terminal
 
+    if verify:
+        raise ConfigError(
+            "status: there is no option --verify any more; every file is read, not only posteriors, by "
+            f"{verb_hints.verb('verify', store_of(study, output_dir).root)}"
+        )
     found = open_study(study, output_dir)
     if not found.simulated:
-        return _status_of(found, verify=verify)
-    code = report_on(found, verify=verify)
+        return _status_of(found)
+    code = report_on(found)
     for line in _open(found):
         terminal.console().print(line, markup=False, soft_wrap=True)
     return code
@@ -37,7 +44,7 @@ def _open(study: StoredStudy) -> list[str]:
     return open_lines(inventory(study.known, study.store), study.known)
 
 
-def _status_of(study: StoredStudy, *, verify: bool) -> int:
+def _status_of(study: StoredStudy) -> int:
     """Print what there is of a study of real data, and its state."""
     from bayesrun.command import terminal
     from bayesrun.report import real_data, terminal_tables
@@ -57,19 +64,15 @@ def _status_of(study: StoredStudy, *, verify: bool) -> int:
     console.print(f"study {store.root.name}: {counts}", markup=False)
     console.print(terminal_tables.outcome_table(pairs))
     real_data.show_decisions(console, real_data.decisions_of(rows, store))
-    changed = [row.spec for row in rows if verify and row.outcome.status == "done"]
-    changed = [spec for spec in changed if not store.verify(spec.key)]
-    lost = [f"{spec.cell}: posterior.nc of {spec.key} was changed after it was written" for spec in changed]
     harmed = lacking_lines(inventory(study.known, store).lacking, study.known)
     for line in (
         *terminal_tables.verdict_lines(pairs),
         *absent_lines([(row.spec, row.outcome) for row in rows]),
         *harmed,
-        *lost,
         *refused_lines(study.refused),
         *_open(study),
         *superseded_lines(study.superseded, store, study.known),
         states.sentence(store.root.name, state, standings.values(), len(study.refused)),
     ):
         console.print(line, markup=False, soft_wrap=True)
-    return int(bool(states.EXIT_CODES[state] or changed))
+    return states.EXIT_CODES[state]

@@ -135,7 +135,7 @@ def open_study(study: str, output_dir: str) -> StoredStudy:
     return StoredStudy(store, study_file.read_study(store), tracked, known, specs_of(old, seed), refused)
 
 
-def report_on(study: StoredStudy, *, verify: bool = False, superseded: bool = False) -> int:
+def report_on(study: StoredStudy, *, superseded: bool = False) -> int:
     """Make the tables and the page of a simulation study again, and print what they say."""
     from bayesrun.command import terminal
     from bayesrun.report.verdict import ending
@@ -143,9 +143,6 @@ def report_on(study: StoredStudy, *, verify: bool = False, superseded: bool = Fa
     console, store = terminal.console(), study.store
     end = ending(study.everything if superseded else study.known, store, study.options)
     end.show(console)
-    changed = [key for key in study.known if verify and store.done(key) is not None and not store.verify(key)]
-    for key in changed:
-        console.print(f"posterior.nc of {key} was changed after it was written", markup=False, soft_wrap=True)
     if end.page is not None:
         console.print(f"report: {end.page}", markup=False, soft_wrap=True)
-    return int(bool(end.exit_code or changed))
+    return end.exit_code

@@ -21,7 +21,7 @@ def _wrong(error: click.UsageError, context: click.Context) -> str:
     parameters = {name: parameter for parameter in context.command.get_params(context) for name in parameter.opts}
     usage = " ".join((context.command_path, *context.command.collect_usage_pieces(context)))
     if isinstance(error, click.NoSuchOption):
-        options = [name for name in parameters if name.startswith("--")]
+        options = [n for n, one in parameters.items() if n.startswith("--") and not getattr(one, "hidden", False)]
         return f"there is no option {error.option_name}; {nearest(error.option_name, options)}"
     if isinstance(error, click.exceptions.NoSuchCommand) and isinstance(context.command, click.Group):
         names = context.command.list_commands(context)
