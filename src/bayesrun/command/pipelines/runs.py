@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import fcntl
 import json
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +22,7 @@ from bayesrun.base import stop_signals
 from bayesrun.command.pipelines.bounds import held, missing_fits
 from bayesrun.command.pipelines.notices import Notices, notices
 from bayesrun.errors import ConfigError, StoreError
+from bayesrun.store import locks
 from bayesrun.store.folder import Store
 from bayesrun.store.table_marks import outdated
 from bayesrun.store.whole_files import write_atomically
@@ -230,21 +228,11 @@ def _claimed(order: _Order) -> Iterator[IO[str]]:
     until the study is dead too.
     """
     Store(order.folder).prepare()
-    with (order.folder / LOCK).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise StoreError(
-                f"{order.title}: another run is at work on it ({file.read().strip() or 'unknown process'}); wait for it"
-            ) from None
-        except OSError as error:
-            raise StoreError(
-                f"cannot lock {order.folder / LOCK}: {error.strerror}; choose a file system with locks: output.dir=DIR"
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+
+    def busy(who: str) -> StoreError:
+        return StoreError(f"{order.title}: another run is at work on it ({who}); wait for it")
+
+    with locks.held(order.folder / LOCK, busy) as file:
         yield file
 
 
