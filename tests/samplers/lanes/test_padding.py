@@ -155,6 +155,14 @@ def test_datasets_of_one_length_or_with_nothing_to_share_are_left_as_they_are():
     assert [one.padding for one in padded(rows_in.linear, far)] == [None, None]
 
 
+def test_datasets_that_are_as_long_as_others_are_padded_to_have_a_density_of_their_own():
+    """Theirs takes no rows out."""
+    (equal, *_) = members_of(rows_in.linear, [rows(64, 1), rows(64, 2)])
+    (long, *_) = padded(rows_in.linear, members_of(rows_in.linear, DATASETS))
+    assert long.padding.surveyed.form == equal.surveyed.form
+    assert long.program != equal.program
+
+
 def test_a_large_array_is_not_padded():
     """It is a constant of its density (`graphs.MOST_ELEMENTS`), which no other dataset has."""
     long = members_of(rows_in.linear, [rows(2100), rows(2200)])

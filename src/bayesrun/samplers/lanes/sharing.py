@@ -74,7 +74,9 @@ class Member:
         """What its density is derived from: two datasets for which it is equal share one."""
         # a padded leaf that stays a constant makes a padding useless, and there is none then
         fixed = tuple(leaf.digest for i, leaf in enumerate(self.surveyed.leaves) if i not in self.varying)
-        return (self.surveyed if self.padding is None else self.padding.surveyed).form, self.varying, fixed
+        if self.padding is None:
+            return self.surveyed.form, self.varying, fixed
+        return "padded", self.padding.surveyed.form, self.varying, fixed
 
     def arguments(self, density: Density) -> tuple[np.ndarray, ...]:
         """Return the arguments of the density for this dataset."""
