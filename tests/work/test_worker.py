@@ -1,15 +1,18 @@
 """One failing fit is an outcome; a done fit is never drawn again, whatever is wanted of it later."""
 
+import contextlib
 import dataclasses
 import os
 import pickle
 import re
+import signal
 import time
 
 import numpy as np
 import pytest
 
 import fake_samplers
+from bayesrun.base import stop_signals
 from bayesrun.errors import DiskError
 from bayesrun.figures import canvas
 from bayesrun.planning.effort import alike
@@ -203,6 +206,21 @@ def test_what_sampling_consisted_of_is_kept_with_the_fit(store):
     assert alike(spec(data_hash="another table of the same name"))[1] != alike(spec())[1]
     completed = one(store, steps=dataclasses.replace(NO_STEPS, log_likelihood=True))
     assert completed.effort == first.effort
+
+
+def test_what_a_signal_broke_is_not_an_outcome(store, monkeypatch):
+    """As an import that swallows the exception, and is half done then."""
+
+    def broken(cases):
+        with contextlib.suppress(BaseException):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        raise ImportError("half of it")
+
+    monkeypatch.setattr("bayesrun.work.worker.fits", broken)
+    with pytest.raises(stop_signals.Stopped, match="SIGTERM"), stop_signals.watched():
+        list(execute(batch(spec("x")), store))
+    assert not store.fit_folder("x").exists()
 
 
 def test_a_keyboard_interrupt_is_not_an_outcome(store, monkeypatch):

@@ -9,6 +9,7 @@ import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bayesrun.base import stop_signals
 from bayesrun.base.digits import against, exact
 from bayesrun.base.messages import first_line, in_one_line
 from bayesrun.base.secrets import without_secrets
@@ -108,6 +109,7 @@ class Attempts:
         except DiskError:  # what comes after it cannot be written either
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a step raises, the draws are there
+            stop_signals.check()
             why = text_of(error)
             if may_lack and isinstance(error, NotImplementedError):
                 self.absent[name] = Absent("cannot", why.removeprefix("NotImplementedError: "))

@@ -15,6 +15,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from bayesrun.base import stop_signals
 from bayesrun.base.imports import at_once, import_target, make_importable, sampler_constant
 from bayesrun.base.large_arrays import kept_in
 from bayesrun.base.machine import versions
@@ -173,7 +174,8 @@ def _draw(cases: Sequence[Case], store: Store, before: Tried) -> Iterator[Outcom
 
 
 def _broke(before: tuple[Try, ...], error: BaseException, together: int, begin: float) -> tuple[Try, ...]:
-    """Add how a fit ended that was under way since `begin`."""
+    """Add how a fit ended that was under way since `begin`, unless a signal ended it."""
+    stop_signals.check()
     return (*before, Try(_reason(error), together, time.perf_counter() - begin))
 
 
