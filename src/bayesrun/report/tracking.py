@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayesrun import track
+from bayesrun.base import stop_signals
 from bayesrun.base.messages import in_one_line
 from bayesrun.base.verb_hints import verb
 from bayesrun.errors import TrackError
@@ -161,6 +162,16 @@ class _Recorder[T: track.Tracker | track.SimulationTracker]:
         if self.tracker is not None:
             self.tracker.stop()
 
+    @contextlib.contextmanager
+    def _to_its_end(self) -> Iterator[None]:
+        """Say of the runs that are open that they were killed, where what is said of them does not come to its end."""
+        try:
+            yield
+        except BaseException:
+            with stop_signals.held():
+                self.stop()
+            raise
+
     def where(self) -> str:
         """Say how to look at the runs."""
         return track.ui_command(self.uri, self.tracker.experiment_id if self.tracker else "")
@@ -238,7 +249,7 @@ class Recorder(_Recorder[track.Tracker]):
             return Synced()
         self.check()
         found = _fits(end)
-        with self._turn(end):
+        with self._turn(end), self._to_its_end():
             sent = track.sync(self.tracker, found.records)
             self.tracker.finish(found)
             self._mark(self.tracker, end)
@@ -284,7 +295,7 @@ class SimulationRecorder(_Recorder[track.SimulationTracker]):
         if self.tracker is None:
             return Synced()
         self.check()
-        with self._turn(end):
+        with self._turn(end), self._to_its_end():
             study = self._study(end)
             sent = self.tracker.sync(study)
             self._mark(self.tracker, end)

@@ -105,6 +105,8 @@ class SimulationTracker(Writer):
     >>> tracker.finish(StudyRun(cells, description))  # doctest: +SKIP
     """
 
+    part = WHOLE
+
     def _begin(self) -> None:
         self._runs = CellRuns(self.store, self._link)
         self._arrived: dict[str, _Arrived] = {}
@@ -118,7 +120,7 @@ class SimulationTracker(Writer):
         cells
             Identity of each cell to its name and the parameters by which people compare cells.
         """
-        self._reach(self.study, lambda _: self._changes(WHOLE))
+        self._reach(self.study, lambda _: self._changes())
         for identity, (label, params) in cells.items():
             self._begin_cell(identity, label, params)
 

@@ -92,13 +92,15 @@ def sync(tracker: Tracker, records: Sequence[Record]) -> int:
 class Tracker(Writer):
     """Writes the run of each fit and that of their study; see `Writer`."""
 
+    part = STUDY
+
     def _begin(self) -> None:
         self._fresh = False
         self._known: dict[str, Confirmation] | None = None  # not read yet
 
     def begin(self) -> bool:
         """Open the parent run before there is a fit; whether the server has confirmed it."""
-        return self._link.reach(self.study, lambda _: self._changes(STUDY))
+        return self._link.reach(self.study, lambda _: self._changes())
 
     def record(self, record: Record) -> bool:
         """Write the run of one fit, new or again; whether the server has confirmed it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bayesrun.base.verb_hints import verb
 from bayesrun.track.fit_runs import run_status
@@ -44,7 +44,14 @@ class Writer:
         The study's folder.
     uri, experiment, study, description, tags
         As for `bayesrun.track.link.Link`.
+
+    Attributes
+    ----------
+    part
+        Stands for the study where the journal has the key of a fit.
     """
+
+    part: ClassVar[str]
 
     def __init__(
         self,
@@ -70,11 +77,12 @@ class Writer:
             self._link.reach(self.study, self._kill)
 
     def _kill(self, client: MlflowClient) -> None:
+        self._changes()
         self._link.close(client, KILLED)
 
-    def _changes(self, part: str) -> None:
+    def _changes(self) -> None:
         """Note that the run of the study is no longer as it was confirmed, whatever becomes of this process."""
-        confirm(self.store.journal, Confirmation(public_uri(self.uri), part, self._link.parent, UNDER_WAY))
+        confirm(self.store.journal, Confirmation(public_uri(self.uri), self.part, self._link.parent, UNDER_WAY))
 
     @property
     def problem(self) -> str | None:
