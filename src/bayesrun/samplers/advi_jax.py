@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayesrun.samplers import groups
+    from bayesrun.samplers.lanes.alone import Alone
     from bayesrun.samplers.lanes.ascent import Ascent, Found
     from bayesrun.samplers.lanes.density import Density
     from bayesrun.samplers.lanes.sharing import Member
@@ -96,7 +97,7 @@ def fits(
 
     _check(options)
     prepare_jax()
-    yield from fit_groups(build, datasets, seeds, partial(_fit_group, options, timeout), like=like)
+    yield from fit_groups(build, datasets, seeds, partial(_fit_group, options, timeout), like=like, lengthen=True)
 
 
 def _check(options: SamplerOptions) -> None:
@@ -125,27 +126,31 @@ def _fit_group(
     A gradient that is not finite makes the ELBO NaN. Datasets of which it became so are fitted again, from the same
     seeds, by the guarded form of the density; `spent` are the seconds that such datasets took before.
     """
-    from bayesrun.samplers.lanes.agreement import by_itself
+    from bayesrun.samplers.lanes.agreement import AnotherDensity, by_itself
+    from bayesrun.samplers.lanes.alone import BY_MORE, alone_of
     from bayesrun.samplers.lanes.ascent import Schedule, Task, ascent, climb
     from bayesrun.samplers.lanes.starts import drawn_start
     from bayesrun.samplers.lanes.to_xarray import Moulds
 
     begin = time.perf_counter()
     program = ascent(
-        density, density.shapes(members[0].surveyed), options.extra.get("obj_n_mc", 1), options.draws * options.chains
+        density, members[0].shapes(density), options.extra.get("obj_n_mc", 1), options.draws * options.chains
     )
     in_jax = partial(by_itself, density)
     density.agreement.at_start(in_jax)
-    compile_seconds = (seconds + time.perf_counter() - begin) / len(members)
+    alone = alone_of(density, members, partial(by_itself, density), lambda z, given: program.describe(z, given)[:2])
+    yield from ((one.index, AnotherDensity(BY_MORE)) for one in members if one.index not in alone)
+    members = [one for one in members if one.index in alone]
+    compile_seconds = (seconds + time.perf_counter() - begin) / max(len(members), 1)
     averaged = max(1, int(options.iterations * variational.AVERAGED))
     schedule = Schedule(options.iterations, averaged, options.learning_rate)
-    moulds = Moulds()
+    shared = _Shared(program, options, Moulds(), compile_seconds)
     again: dict[Member, float] = {}
     before = spent or {}
     for first in range(0, len(members), program.width):
         block = members[first : first + program.width]
         tasks = [
-            Task(m.seed, density.arguments(m.surveyed), None if density.start else drawn_start(m.surveyed, m.seed))
+            Task(m.seed, m.arguments(density), None if density.start else drawn_start(m.surveyed, m.seed))
             for m in block
         ]
         for member, found in zip(block, climb(program, tasks, schedule, timeout), strict=True):
@@ -158,7 +163,7 @@ def _fit_group(
             else:
                 density.agreement.where_visited(_around(found), in_jax)
                 whole = found._replace(seconds=found.seconds + before.get(member.index, 0.0))
-                yield member.index, _settled(program, moulds, member, whole, options, compile_seconds)
+                yield member.index, _settled(shared, member, whole, alone[member.index])
     if again and density.second:
         begin = time.perf_counter()
         other, gone = density.second(), {member.index: seconds for member, seconds in again.items()}
@@ -178,26 +183,40 @@ def _late(found: Found, timeout: float, options: SamplerOptions) -> FitTimeoutEr
     )
 
 
-def _settled(
-    program: Ascent, moulds: Moulds, member: Member, found: Found, options: SamplerOptions, compile_seconds: float
-) -> xr.DataTree | FitError:
+class _Shared(NamedTuple):
+    """What datasets that are fitted together have in common; `compile_seconds` are the part of each."""
+
+    program: Ascent
+    options: SamplerOptions
+    moulds: Moulds
+    compile_seconds: float
+
+
+def _settled(shared: _Shared, member: Member, found: Found, alone: Alone | None) -> xr.DataTree | FitError:
     """Draw from an approximation, or say why that says nothing."""
     try:
-        return _tree(program, moulds, member, found, options, compile_seconds)
+        return _tree(shared, member, found, alone)
     except FitError as error:
         return error
 
 
-def _tree(
-    program: Ascent, moulds: Moulds, member: Member, found: Found, options: SamplerOptions, compile_seconds: float
-) -> xr.DataTree:
-    """Draw from the approximation of one dataset and put that into groups."""
+def _tree(shared: _Shared, member: Member, found: Found, alone: Alone | None) -> xr.DataTree | FitError:
+    """Draw from the approximation of one dataset and put that into groups; see `Alone` for padded ones."""
+    from bayesrun.samplers.lanes.agreement import AnotherDensity
+    from bayesrun.samplers.lanes.alone import BY_MORE
+
     begin = time.perf_counter()
+    program, options, moulds, compile_seconds = shared
     density, count = program.density, options.draws * options.chains
     scale = np.logaddexp(0.0, found.rho)
     standard = np.random.default_rng([member.seed, 1]).standard_normal((count, density.size))
     log_q = variational.log_density(standard, scale)
-    variables, terms, lp = program.describe(found.mu + standard * scale, density.arguments(member.surveyed))
+    z = found.mu + standard * scale
+    variables, terms, lp = program.describe(z, member.arguments(density))
+    if alone is not None:
+        variables, terms = alone.cut(density, variables, terms)
+        if alone.differs_where_visited(z, np.asarray(lp), variables, terms):
+            return AnotherDensity(BY_MORE)
     arrays = {
         # the free variables come first, and may be alone
         "posterior": {name: np.asarray(v)[None] for name, v in zip(density.variables, variables, strict=False)},

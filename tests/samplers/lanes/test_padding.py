@@ -1,5 +1,6 @@
 """Real datasets of unequal length share a density where that is each one's own, and nowhere else."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -10,7 +11,7 @@ import xarray as xr
 
 import models_of_rows as rows_in
 from bayesrun.errors import FitError
-from bayesrun.samplers import numpyro
+from bayesrun.samplers import advi_jax, numpyro
 from bayesrun.samplers.lanes import padding, sharing
 from bayesrun.samplers.lanes.agreement import REFERENCE, AnotherDensity, by_itself, quick
 from bayesrun.samplers.lanes.alone import alone_of
@@ -188,3 +189,12 @@ def test_numbers_worked_out_of_the_data_stay_those_of_the_dataset():
     by_shape = {value.shape: value for value in one.padding.values}
     np.testing.assert_array_equal(by_shape[64, 2][:20], data["X"] - data["X"].mean(axis=0))
     assert any(np.array_equal(value, 2.5 * data["y"].std()) for value in one.padding.values)
+
+
+def test_variational_fits_share_a_density_too():
+    datasets, options = DATASETS[:2], replace(OPTIONS, iterations=300)
+    found = dict(advi_jax.fits(rows_in.linear, datasets, range(2), options))
+    (alone,) = advi_jax.sample(rows_in.linear, datasets[:1], [0], options)
+    assert [found[i]["log_likelihood"]["y_obs"].shape for i in range(2)] == [(1, 300, 20), (1, 300, 33)]
+    for name in ("beta", "sigma"):
+        np.testing.assert_allclose(found[0]["posterior"][name], alone["posterior"][name], rtol=1e-6)
