@@ -1,11 +1,7 @@
 """A disk that is full or read-only costs the fit that is written, and nothing that was finished; then it goes on."""
 
-import contextlib
 import dataclasses
-import errno
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +11,12 @@ import pytest
 import xarray as xr
 
 from bayesrun.errors import DiskError, StoreError
-from bayesrun.store import folder, whole_files
+from bayesrun.store import whole_files
 from bayesrun.store.folder import Store
 from bayesrun.store.turns import TABLES, take
 from bayesrun.store.whole_files import ASIDE, share, write_atomically
 from bayesrun.types import Outcome, Steps
+from small_disks import Disk
 
 KEY, NEXT = "0123456789abcdef", "fedcba9876543210"
 SUMMARY = pd.DataFrame({"mean": [1.0]}, index=["mu"])
@@ -38,50 +35,11 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-class Disk:
-    """A small disk of its own where there is root to mount one, and otherwise one whose writes fail as on that."""
-
-    def __init__(self, folder: Path, monkeypatch) -> None:
-        self.folder, self.monkeypatch = folder, monkeypatch
-        mount = ["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", str(folder)]
-        self.real = os.getuid() == 0 and shutil.which("mount") is not None and subprocess.run(mount).returncode == 0
-
-    def fill(self) -> None:
-        if not self.real:
-            self._fail(whole_files, "_sync", errno.ENOSPC)
-            return
-        with contextlib.suppress(OSError), (self.folder / "filler").open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(4096))
-
-    def free(self) -> None:
-        (self.folder / "filler").unlink(missing_ok=True)
-        self.monkeypatch.undo()
-
-    def protect(self) -> None:
-        if self.real:
-            subprocess.run(["mount", "-o", "remount,ro", str(self.folder)], check=True)
-        else:
-            self._fail(whole_files.os, "open", errno.EROFS)
-            self._fail(folder.tempfile, "TemporaryFile", errno.EROFS)
-
-    def leave(self) -> None:
-        if self.real:
-            subprocess.run(["umount", str(self.folder)], check=True)
-
-    def _fail(self, where: object, name: str, number: int) -> None:
-        def fail(*_: object, **__: object) -> None:
-            raise OSError(number, os.strerror(number))
-
-        self.monkeypatch.setattr(where, name, fail)
-
-
 @pytest.fixture
-def disk(tmp_path, monkeypatch) -> Iterator[Disk]:
+def disk(tmp_path) -> Iterator[Disk]:
     (tmp_path / "disk").mkdir()
-    made = Disk(tmp_path / "disk", monkeypatch)
+    made = Disk(tmp_path / "disk")
     yield made
-    monkeypatch.undo()
     made.leave()
 
 

@@ -1,11 +1,13 @@
 """Of several commands on one study the one that read last has the last word, and no reader sees half of its tables."""
 
+import os
 import threading
 
 import pytest
 
 from bayesrun.errors import StoreError
-from bayesrun.store.turns import TABLES, take, whole
+from bayesrun.store.turns import TABLES, half_made, made, take, whole
+from bayesrun.store.whole_files import facts_of
 
 
 def test_what_was_read_earlier_never_replaces_what_was_read_later(tmp_path):
@@ -72,3 +74,21 @@ def test_a_reader_waits_for_the_writer(tmp_path):
         (tmp_path / "b").write_text("new")
     reader.join()
     assert seen == ["new new"]
+
+
+def test_what_was_made_in_a_turn_is_written_down_and_nothing_else(tmp_path):
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "mine.csv").write_text("mine")
+    os.utime(tmp_path / "tables" / "mine.csv", (1, 1))
+    assert made(tmp_path) is None
+    with take(tmp_path).at(TABLES):
+        (tmp_path / "tables" / "fits.csv").write_text("fits")
+        (tmp_path / "report.html").write_text("page")
+        (tmp_path / "notes.txt").write_text("notes")
+        assert half_made(tmp_path)
+        assert made(tmp_path) is None
+    assert not half_made(tmp_path)
+    assert made(tmp_path) == {name: facts_of(tmp_path / name) for name in ("tables/fits.csv", "report.html")}
+    with take(tmp_path).at("http://server"):
+        pass
+    assert len(made(tmp_path)) == 2

@@ -10,6 +10,7 @@ removed with a word, and the place is free.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import getpass
 import json
@@ -297,7 +298,9 @@ def _written(claim: Path, mine: _Holder) -> Path:
 
 def _unwritable(error: OSError, folder: Path) -> StoreError:
     words = full_or_read_only(error, folder)
-    return DiskError(words) if words else StoreError(f"cannot write to {folder}: {error.strerror}; {ELSEWHERE}")
+    if words and error.errno != errno.EROFS:  # which it was from the start, so that nothing was begun
+        return DiskError(words)
+    return StoreError(words or f"cannot write to {folder}: {error.strerror}; {ELSEWHERE}")
 
 
 def _text(holder: _Holder) -> str:
