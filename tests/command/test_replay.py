@@ -139,6 +139,23 @@ def test_a_users_exception_in_any_verb_has_its_file_and_line_and_ours_is_a_defec
     assert "; this is a defect of bayesrun, and verbose=true shows where" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device", "/nowhere/a"), "bayesrun: the disk of /nowhere is full: make room"),
+        (OSError(28, "No space left on device"), "bayesrun: a disk is full: make room there, be it that of "),
+        (OSError(30, "Read-only file system"), "bayesrun: a disk is read-only: mount it for writing, be it that of "),
+        (OSError(122, "Disk quota exceeded"), "bayesrun: the quota on a disk is used up: remove what is not "),
+    ],
+)
+def test_a_disk_that_is_full_is_no_defect(capsys, error, told):
+    def write():
+        raise error
+
+    assert wording.reported(write) == 1
+    assert capsys.readouterr().err.startswith(told)
+
+
 def test_the_place_is_the_innermost_of_the_users():
     with pytest.raises(json.JSONDecodeError) as caught:
         json.loads("{")

@@ -47,7 +47,11 @@ class Disk:
             subprocess.run(["umount", str(self.folder)], check=True)
 
     def _fail(self, where: object, name: str, number: int) -> None:
-        def fail(*_: object, **__: object) -> None:
-            raise OSError(number, os.strerror(number))
+        real = getattr(where, name)
+
+        def fail(*arguments: object, **named: object) -> object:
+            if str(arguments[0] if arguments else named["dir"]).startswith(str(self.folder)):
+                raise OSError(number, os.strerror(number))
+            return real(*arguments, **named)
 
         self.monkeypatch.setattr(where, name, fail)

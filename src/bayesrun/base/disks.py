@@ -29,7 +29,7 @@ TRIED: Final = 2**20
 """Bytes that are written to find out whether a disk takes any."""
 
 
-def full_or_read_only(error: BaseException, folder: Path) -> str:
+def full_or_read_only(error: BaseException, folder: Path | None) -> str:
     """Say of which kind of disk an error tells, or what it was raised from; empty where it is about something else.
 
     Parameters
@@ -37,7 +37,7 @@ def full_or_read_only(error: BaseException, folder: Path) -> str:
     error
         What was raised.
     folder
-        Where something was written.
+        Where something was written; None: it is not known.
 
     Examples
     --------
@@ -72,13 +72,16 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
 
 
-def _words(number: int, folder: Path) -> str:
+def _words(number: int, folder: Path | None) -> str:
+    disk = f"the disk of {folder}" if folder is not None else "a disk"
     other = "and the same command goes on; or choose another: output.dir=DIR"
+    if folder is None:
+        other = f"be it that of the study, of {tempfile.gettempdir()}, or of the output; then the same command goes on"
     if number == errno.EROFS:
-        return f"the disk of {folder} is read-only: mount it for writing, {other}"
+        return f"{disk} is read-only: mount it for writing, {other}"
     if number == errno.EDQUOT:
-        return f"the quota on the disk of {folder} is used up: remove what is not needed, {other}"
-    return f"the disk of {folder} is full{_room(folder)}: make room there, {other}"
+        return f"the quota on {disk} is used up: remove what is not needed, {other}"
+    return f"{disk} is full{_room(folder) if folder is not None else ''}: make room there, {other}"
 
 
 def _room(folder: Path) -> str:

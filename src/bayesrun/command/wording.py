@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayesrun.base import stop_signals
+from bayesrun.base.disks import full_or_read_only
 from bayesrun.base.secrets import without_secrets
 from bayesrun.errors import BayesrunError, DiskError
 
@@ -70,7 +71,7 @@ def reported(action: Callable[[], Any]) -> int:
             return say(_hydra_words(error))
         if (words := _yaml_words(error)) is not None:
             return say(words)
-        say(_unexpected(error))
+        say(_disk_words(error) or _unexpected(error))
         return FAILED
     except KeyboardInterrupt:  # of a library, without a signal
         say("interrupted; finished fits are kept, and the same command goes on from there")
@@ -148,6 +149,12 @@ def _unexpected(error: Exception) -> str:
     if place is None:
         return f"unexpected {type(error).__name__}: {error}; this is a defect of bayesrun, and verbose=true shows where"
     return f"{type(error).__name__}: {error} ({place}); this is code of yours, and verbose=true shows how it got there"
+
+
+def _disk_words(error: Exception) -> str:
+    """Say which disk takes nothing more, where that is not the one of a study; empty for other errors."""
+    name = error.filename if isinstance(error, OSError) else None
+    return full_or_read_only(error, Path(name).parent if isinstance(name, str) else None)
 
 
 def _yaml_words(error: Exception) -> str | None:
