@@ -270,7 +270,8 @@ def _oneself() -> _Holder:
         user = getpass.getuser()
     except (OSError, KeyError):  # a number without a name, as in containers
         user = f"user {os.getuid()}"
-    words = without_secrets(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+    typed = [word.removeprefix("++") for word in sys.argv[1:]]  # which stands before words of ours for Hydra
+    words = without_secrets(shlex.join([Path(sys.argv[0]).name, *typed]))
     return _Holder(
         token=secrets.token_hex(8),
         host=socket.gethostname(),
