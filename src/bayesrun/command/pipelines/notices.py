@@ -75,9 +75,7 @@ class Notices:
     def _post(self, text: str) -> str:
         """Post to the address, which may itself be a secret, so that only its host is named; say what went wrong."""
         body = json.dumps({"text": text}).encode()
-        request = urllib.request.Request(
-            self.url, body, {"Content-Type": "application/json", "User-Agent": "bayesrun"}
-        )
+        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json", "User-Agent": "bayesrun"})
         host = urlsplit(self.url).hostname
         try:
             with _opener().open(request, timeout=SECONDS):
