@@ -98,6 +98,26 @@ def test_it_is_there_again_when_its_nodes_are(tries):
         connect(THERE, accept=accept)
 
 
+def test_one_that_dies_while_it_starts_is_started_again(tries, monkeypatch):
+    left = [LostError("none of its nodes is left")]
+
+    def nodes(_: Cluster) -> list[dict[str, float]]:
+        if left:
+            raise left.pop()
+        return [{"CPU": 2.0}]
+
+    monkeypatch.setattr(Cluster, "nodes", nodes)
+    connect(LOCAL)
+    assert tries == ["start", "shut down", "start", "shut down"]
+    left.extend([LostError("none of its nodes is left")] * 3)
+    with pytest.raises(ConfigError, match="did not start on this machine in 3 tries: none of its nodes is left; free"):
+        connect(LOCAL)
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    left.append(LostError("its head does not answer"))
+    with pytest.raises(DispatchError, match="of this process is gone: its head does not answer; finished fits are kept"):
+        connect(LOCAL)
+
+
 def test_the_wait_has_an_end(tries, monkeypatch):
     monkeypatch.setattr(clusters, "WAIT_SECONDS", 0.05)
     fail(monkeypatch, "join", tries, 10**6, ConnectionError("nobody"))

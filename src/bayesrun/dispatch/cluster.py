@@ -140,7 +140,9 @@ class Cluster:
     @property
     def name(self) -> str:
         """What it is called in messages."""
-        return "the local Ray cluster" if self.own else f"the Ray cluster at {self.options.address or 'this process'}"
+        if self.own:
+            return "the local Ray cluster"
+        return f"the Ray cluster at {self.options.address}" if self.options.address else "the Ray cluster of this process"
 
     def lost(self) -> str:
         """Say what of it is gone; nothing where it is there."""
@@ -239,7 +241,11 @@ def cluster(
     ray._private.worker._worker_logs_enabled = False
     if ray.is_initialized():
         place = Cluster(options, found=True)
-        accept(place.nodes())
+        try:
+            nodes = place.nodes()
+        except LostError as error:
+            raise DispatchError(f"{place.name} is gone: {error}; {GOES_ON}") from error
+        accept(nodes)
         yield place
         return
     special = any(batch.resources.num_gpus or batch.resources.num_cpus >= 2 for batch in batches)
@@ -266,8 +272,9 @@ def _connect(
                 else:
                     check_address(place.options)
                     _join(place.options)
+            nodes = place.nodes()
             if again:
-                accept(place.nodes())
+                accept(nodes)
             break
         except Exception as error:
             # Ray raises bare exceptions, too, where a process of it is late
@@ -276,13 +283,13 @@ def _connect(
         _shut_down()
         time.sleep(PAUSE)
     if not again:
-        accept(place.nodes())
+        accept(nodes)
 
 
 def _gone(place: Cluster, error: Exception, *, again: bool) -> ConfigError | DispatchError:
+    why = str(error) if isinstance(error, (ConfigError, LostError)) else first_line(error)
     if not again:
-        return error if isinstance(error, ConfigError) else ConfigError(_not_there(place.options, first_line(error)))
-    why = str(error) if isinstance(error, ConfigError) else first_line(error)
+        return error if isinstance(error, ConfigError) else ConfigError(_not_there(place.options, why))
     when = "" if place.own else f" in {WAIT_SECONDS / 60:g} minutes"
     return DispatchError(f"{place.name} did not come back{when}: {why}; {GOES_ON}")
 
