@@ -114,7 +114,7 @@ def test_one_that_dies_while_it_starts_is_started_again(tries, monkeypatch):
         connect(LOCAL)
     monkeypatch.setattr("ray.is_initialized", lambda: True)
     left.append(LostError("its head does not answer"))
-    with pytest.raises(DispatchError, match="of this process is gone: its head does not answer; finished fits are kept"):
+    with pytest.raises(DispatchError, match="of this process is gone: its head does not answer; finished fits"):
         connect(LOCAL)
 
 

@@ -142,7 +142,8 @@ class Cluster:
         """What it is called in messages."""
         if self.own:
             return "the local Ray cluster"
-        return f"the Ray cluster at {self.options.address}" if self.options.address else "the Ray cluster of this process"
+        where = f"at {self.options.address}" if self.options.address else "of this process"
+        return f"the Ray cluster {where}"
 
     def lost(self) -> str:
         """Say what of it is gone; nothing where it is there."""
