@@ -155,3 +155,18 @@ def test_configs_resolve_from_the_checkout_and_from_the_wheel(site: Path, workdi
     assert "sampler:" in checkout_job
     assert wheel_job == checkout_job
     assert not list(workdir.iterdir()), "--cfg job leaves files behind"
+
+
+# ---- the matrix of faults
+
+
+def test_every_fault_is_brought_about_by_a_test_that_is_there() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| fault ")]
+    assert len(rows) > 20
+    for row in rows:
+        tests = re.findall(r"`(tests/[\w/.]+)(?:::(\w+))?`", row.rsplit(" | ", 1)[-1])
+        assert tests, row
+        for path, name in tests:
+            assert (ROOT / path).exists(), path
+            assert not name or f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), (path, name)
