@@ -285,3 +285,43 @@ def test_a_local_cluster_that_is_killed_twice_loses_nothing(tmp_path):
         ("head", "2"),
     ]
     assert len((tmp_path / "wait").read_text().splitlines()) <= 3
+
+
+SIGNALLED = """
+    import os, signal, sys, time
+    from pathlib import Path
+    import ray
+    from bayesrun.base import stop_signals
+    from bayesrun.dispatch.ray import dispatch
+    from bayesrun.types import DispatchOptions
+    from fake_work import Work
+    from light_batches import cells
+
+    def signalled(*arguments, **options):
+        connect(*arguments, **options)
+        with stop_signals.held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(4)
+
+    if __name__ == "__main__":
+        connect, ray._private.worker.connect = ray._private.worker.connect, signalled
+        try:
+            with stop_signals.watched():
+                list(dispatch(cells(["fine"]), Work(Path(sys.argv[1])), DispatchOptions(num_cpus=1)))
+        except stop_signals.Stopped as stop:
+            sys.exit(stop.code)
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_signal_while_ray_connects_is_ours(tmp_path):
+    """Its compiled part has a handler of its own then, with a trace, and an alarm that aborts the process after 3 s."""
+    script = tmp_path / "signalled.py"
+    script.write_text(textwrap.dedent(SIGNALLED))
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], env=os.environ | {"PYTHONPATH": str(SUPPORT)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 143, done.stderr
+    assert not (tmp_path / "fine").exists()

@@ -225,6 +225,7 @@ def _arrived(number: int, frame: FrameType | None) -> None:
     elif watch.to is not None:
         watch.to(number)
     elif not watch.number:
+        signal.alarm(0)  # set by a library that heard of it first, and aborts this process if it takes long to end
         watch.note(number)
         if not watch.held:
             watch.raise_it()
@@ -234,6 +235,7 @@ def _arrived(number: int, frame: FrameType | None) -> None:
 
 def _listen(ear: int, watch: _Watch) -> None:
     """Hear of signals, in a thread, until a zero comes: also of those that the main thread is too busy to handle."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)  # they are to interrupt what the main thread waits for
     first, since = 0, 0.0
     while True:
         stuck = bool(first) and not watch.number
