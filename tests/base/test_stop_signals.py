@@ -152,6 +152,22 @@ def test_compiled_code_that_does_not_return_is_left_after_what_is_to_be_done():
     assert err == "bayesrun: stopped by SIGTERM; finished fits are kept, and the same command goes on from there\n"
 
 
+def test_a_study_is_given_back_also_by_a_command_that_is_stuck_in_compiled_code(tmp_path):
+    process = python(f"""
+        from pathlib import Path
+        from bayesrun.store.folder import Store
+        stop_signals.STUCK = 0.5
+        with Store(Path({str(tmp_path)!r}) / "s").locked():
+            say("ready")
+            compiled()
+    """)
+    assert list((tmp_path / "s").glob("*.claim*"))
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    assert ended(process, 10)[0] == 143
+    assert not list((tmp_path / "s").glob("*.claim*"))
+
+
 def test_what_hangs_at_the_end_is_left_too():
     process = python("""
         stop_signals.STUCK = stop_signals.LAST = 0.3

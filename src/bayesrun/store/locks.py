@@ -26,6 +26,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+from bayesrun.base import stop_signals
 from bayesrun.base.disks import full_or_read_only
 from bayesrun.base.secrets import without_secrets
 from bayesrun.errors import DiskError, StoreError
@@ -380,10 +381,14 @@ def _touched(claim: Path, mine: _Holder) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 os.utime(claim)
 
-    threading.Thread(target=touch, name=f"claim {claim.name}", daemon=True).start()
-    try:
-        yield
-    finally:
+    def end() -> None:
         over.set()
         with contextlib.suppress(OSError):
             _removed(claim, mine.token, time.time())
+
+    threading.Thread(target=touch, name=f"claim {claim.name}", daemon=True).start()
+    try:
+        with stop_signals.at_last(end):
+            yield
+    finally:
+        end()
