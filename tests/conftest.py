@@ -1,6 +1,7 @@
 """Settings that every test shares."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,12 @@ os.environ |= {
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # tests marked gpu are run with JAX_PLATFORMS=cuda
 os.environ.pop("MLFLOW_TRACKING_URI", None)  # the default store is under test, not the developer's server
 os.environ.pop("COLUMNS", None)  # logs are as wide as they are where nobody asks
+
+# What runs in the background, or under nohup, inherits that these are ignored, and so would what tests start.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from hypothesis import settings

@@ -225,7 +225,7 @@ def test_a_misspelt_verb_names_the_right_one(workdir):
     ran = bayesrun("staus", "x")
     assert ran.code == 2
     assert "staus: no verb of that name; did you mean status? there are compare, diff, " in ran.err
-    assert "plan, replay, report, show, status, sync, ui, or KEY=VALUE" in ran.err
+    assert "plan, prune, replay, report, show, status, sync, ui, verify, or KEY=VALUE" in ran.err
 
 
 @pytest.mark.parametrize(

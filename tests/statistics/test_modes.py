@@ -80,13 +80,18 @@ def test_components_of_several_numbers_each_are_put_in_order_together():
 
 
 @pytest.mark.parametrize(
-    ("labels", "switches"),
-    [([0, 1, 2], True), ([1, 2, 3], True), (["age", "bmi", "sbp"], False), ([2019, 2020, 2021], False)],
+    ("labels", "of_data", "switches"),
+    [
+        ([0, 1, 2], {("age", "bmi", "sbp")}, True),
+        (["low", "middle", "high"], {("age", "bmi", "sbp")}, True),
+        (["age", "bmi", "sbp"], {("age", "bmi", "sbp")}, False),
+        ([2019, 2020, 2021], {("2019", "2020", "2021")}, False),
+    ],
 )
-def test_what_has_labels_of_the_users_is_not_exchangeable(labels, switches):
+def test_what_the_data_have_labels_of_is_not_exchangeable(labels, of_data, switches):
     """Three predictors in mirrored modes are in an order of their values too."""
     draws = posterior(mixture(within=False)).assign_coords(component=labels)
-    assert (switching(draws, largest(draws)) is not None) is switches
+    assert (switching(draws, largest(draws), of_data) is not None) is switches
     values = np.moveaxis(draws["mu"].values, 2, 0)
     assert chain_modes(values, rhat(values)) == [0, 1, 0, 2]
 

@@ -150,6 +150,7 @@ def diagnose(
     options: DiagnosticsOptions,
     attempt: Callable[..., Any] | None = None,
     parameters: Collection[str] | None = None,
+    of_data: Collection[tuple[str, ...]] = (),
 ) -> Diagnosis:
     """Compute every diagnostic that a fit's draws have.
 
@@ -171,6 +172,8 @@ def diagnose(
         ``loo`` and ``prior_sensitivity``. None: what fails raises.
     parameters
         Names of the variables that are drawn, the others being worked out from these. None: all of them.
+    of_data
+        Labels that the data have along their dims, each as text: of what has them no labels switch.
 
     Returns
     -------
@@ -181,7 +184,7 @@ def diagnose(
         ``n_nonfinite`` counts draws that are NaN or infinite.
     """
     do = attempt or (lambda _, part: part())
-    basic = do("diagnostics", lambda: _basic(tree, kind, options, parameters))
+    basic = do("diagnostics", lambda: _basic(tree, kind, options, parameters, of_data))
     if basic is None:
         return no_diagnosis(options)
     found, described = basic
@@ -206,7 +209,11 @@ def no_diagnosis(options: DiagnosticsOptions) -> Diagnosis:
 
 
 def _basic(
-    tree: xr.DataTree, kind: str, options: DiagnosticsOptions, parameters: Collection[str] | None
+    tree: xr.DataTree,
+    kind: str,
+    options: DiagnosticsOptions,
+    parameters: Collection[str] | None,
+    of_data: Collection[tuple[str, ...]],
 ) -> tuple[_Findings, _Described]:
     """Work out all but what the log-likelihood says."""
     found = _Findings()
@@ -215,7 +222,7 @@ def _basic(
     _count(found, described)
     _convergence(found, described, kind)
     _sampling(found, stats, kind)
-    _disagreement(found, described, tree["posterior"].dataset, stats, kind)
+    _disagreement(found, described, tree["posterior"].dataset, stats, kind, of_data)
     _speed(found, tree)
     if kind == "nuts" and "target_accept" in tree.attrs:
         found.add("target_accept", float(tree.attrs["target_accept"]))
@@ -377,7 +384,14 @@ def _worst(found: _Findings, described: _Described, chosen: np.ndarray, suffix: 
             )
 
 
-def _disagreement(found: _Findings, described: _Described, posterior: xr.Dataset, stats: xr.Dataset, kind: str) -> None:
+def _disagreement(
+    found: _Findings,
+    described: _Described,
+    posterior: xr.Dataset,
+    stats: xr.Dataset,
+    kind: str,
+    of_data: Collection[tuple[str, ...]],
+) -> None:
     """Tell why chains disagree, where they do: labels that switch, different modes, or slow chains."""
     if kind not in ("nuts", "mcmc") or not found.facts.get("rhat_max", 1.0) > DISAGREE or "apart_chain" in found.facts:
         return
@@ -387,7 +401,7 @@ def _disagreement(found: _Findings, described: _Described, posterior: xr.Dataset
     place = np.flatnonzero(own)
     place = place[np.argsort(-column[place], kind="stable")[:MOST]]
     draws, rhat = described.scalars.draws[place], column[place]
-    switched = switching(posterior, worst)
+    switched = switching(posterior, worst, of_data)
     if switched is not None:
         found.named["switching"] = {name: float(rank) for rank, name in enumerate(switched.variables)}
         found.named["switching_rhat"] = {

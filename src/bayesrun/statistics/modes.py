@@ -115,7 +115,9 @@ def drifting(draws: np.ndarray, rhat: np.ndarray) -> list[int]:
     return [int(chain) for chain in np.flatnonzero((_halves(draws[chosen]) > STEADY).any(axis=0))]
 
 
-def switching(posterior: xr.Dataset, rhat: Mapping[str, float]) -> Switching | None:
+def switching(
+    posterior: xr.Dataset, rhat: Mapping[str, float], of_data: Container[tuple[str, ...]] = ()
+) -> Switching | None:
     """Find components whose labels switch, by putting them in order.
 
     Labels switch where the likelihood stays what it is under a permutation of components (Jasra, Holmes, Stephens 2005,
@@ -127,8 +129,10 @@ def switching(posterior: xr.Dataset, rhat: Mapping[str, float]) -> Switching | N
     posterior
         Draws, dims (chain, draw, ...).
     rhat
-        The variables that are looked at, to the largest R-hat of each. Those that share a dim have its components,
-        unless these have labels of the user's; dims without a name are the same where they have one length.
+        The variables that are looked at, to the largest R-hat of each. Those that share a dim have its components; dims
+        without a name are the same where they have one length.
+    of_data
+        Labels that the data have along their dims, each as text: predictors and groups, which are no components.
 
     Returns
     -------
@@ -136,7 +140,7 @@ def switching(posterior: xr.Dataset, rhat: Mapping[str, float]) -> Switching | N
         None too where a variable without components disagrees between chains: then it is not the order alone.
     """
     best = None
-    for names in _families(posterior, rhat).values():
+    for names in _families(posterior, rhat, of_data).values():
         bad = [name for name in names if not rhat[name] <= DISAGREE]
         others = max((value for name, value in rhat.items() if name not in names), default=1.0)
         if not bad or not others <= AGREE:
@@ -151,7 +155,9 @@ def _finite(value: float) -> float:
     return value if np.isfinite(value) else np.inf
 
 
-def _families(posterior: xr.Dataset, parameters: Container[str]) -> dict[tuple[str, int], dict[str, str]]:
+def _families(
+    posterior: xr.Dataset, parameters: Container[str], of_data: Container[tuple[str, ...]]
+) -> dict[tuple[str, int], dict[str, str]]:
     """Group variables by their components: name to the dim of these."""
     found: dict[tuple[str, int], dict[str, str]] = {}
     for name in posterior.data_vars:
@@ -159,19 +165,15 @@ def _families(posterior: xr.Dataset, parameters: Container[str]) -> dict[tuple[s
             continue
         for dim in map(str, posterior[name].dims):
             size = posterior.sizes[dim]
-            if dim in ("chain", "draw") or not 2 <= size <= MOST_COMPONENTS or not _numbered(posterior, dim):
+            if dim in ("chain", "draw") or not 2 <= size <= MOST_COMPONENTS or _labels(posterior, dim) in of_data:
                 continue
             key = ("" if UNNAMED.match(dim) else dim, size)
             found.setdefault(key, {}).setdefault(str(name), dim)
     return found
 
 
-def _numbered(posterior: xr.Dataset, dim: str) -> bool:
-    """Whether the places along a dim are only counted: what has labels, as predictors have, is not exchangeable."""
-    if dim not in posterior.coords:
-        return True
-    labels, places = posterior.coords[dim].values, np.arange(posterior.sizes[dim])
-    return labels.dtype.kind in "iu" and any(np.array_equal(labels, places + first) for first in (0, 1))
+def _labels(posterior: xr.Dataset, dim: str) -> tuple[str, ...]:
+    return tuple(map(str, posterior.coords[dim].values)) if dim in posterior.coords else ()
 
 
 def _ordered(posterior: xr.Dataset, names: Mapping[str, str], bad: Sequence[str]) -> Switching | None:
