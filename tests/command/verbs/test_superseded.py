@@ -344,7 +344,7 @@ def test_a_link_to_another_place_is_left_alone(project):
 
 def test_on_a_terminal_it_is_asked(project, monkeypatch):
     run(*FITS)
-    monkeypatch.setattr("bayesrun.command.verbs.forget.sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("bayesrun.command.verbs.stored_study.sys.stdin.isatty", lambda: True, raising=False)
     answers = iter([False, True])
     monkeypatch.setattr("click.confirm", lambda _: next(answers))
     assert "nothing is removed" in told("forget", "s", CELL)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from bayesrun.command.verbs.stored_study import STUDY, named_study, store_of
+from bayesrun.command.verbs.stored_study import STUDY, agreed, named_study, store_of
 from bayesrun.command.verbs.usage import verb
-from bayesrun.errors import ConfigError
 
 __all__ = ["command"]
 
@@ -42,16 +40,10 @@ def command(study: str, output_dir: str, *, yes: bool, **named: Any) -> int:
             return 0
         for line in (f"study {store.root.name}, to be removed:", *found.lines):
             console.print(line, markup=False, soft_wrap=True)
-        if not yes and not _agreed(found.total):
+        if not yes and not agreed("forget", found.total):
             console.print("nothing is removed", markup=False)
             return 0
         removed = forget.remove(store, found)
     for line in (f"removed: {found.total}; MLflow keeps its runs", *removed):
         console.print(line, markup=False, soft_wrap=True)
     return 0
-
-
-def _agreed(total: str) -> bool:
-    if not sys.stdin.isatty():
-        raise ConfigError("forget: nothing was removed, since nobody can be asked here; add --yes")
-    return click.confirm(f"Remove {total}?")

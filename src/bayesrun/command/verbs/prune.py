@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from bayesrun.command.verbs.stored_study import STUDY, named_study, store_of
+from bayesrun.command.verbs.stored_study import STUDY, agreed, named_study, store_of
 from bayesrun.command.verbs.usage import verb
-from bayesrun.errors import ConfigError
 
 __all__ = ["command"]
 
@@ -39,7 +36,7 @@ def command(study: str, output_dir: str, *, superseded: bool, yes: bool) -> int:
         for line in (f"study {store.root.name}, to be removed:", *named):
             console.print(line, markup=False, soft_wrap=True)
         total = "; ".join((*([chosen.total] if chosen.cells else []), *([found.total] if found.found else [])))
-        if not yes and not _agreed(total):
+        if not yes and not agreed("prune", total):
             console.print("nothing is removed", markup=False)
             return 0
         removed = forget.remove(store, chosen) if chosen.cells else []
@@ -47,9 +44,3 @@ def command(study: str, output_dir: str, *, superseded: bool, yes: bool) -> int:
     for line in (f"removed: {total}; MLflow keeps its runs", *removed):
         console.print(line, markup=False, soft_wrap=True)
     return 0
-
-
-def _agreed(total: str) -> bool:
-    if not sys.stdin.isatty():
-        raise ConfigError("prune: nothing was removed, since nobody can be asked here; add --yes")
-    return click.confirm(f"Remove {total}?")

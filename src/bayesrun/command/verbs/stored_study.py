@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from bayesrun.base.verb_hints import STUDIES
-from bayesrun.errors import StoreError
+from bayesrun.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STUDY",
     "StoredStudy",
+    "agreed",
     "named_study",
     "names",
     "open_study",
@@ -146,3 +148,16 @@ def report_on(study: StoredStudy, *, superseded: bool = False) -> int:
     if end.page is not None:
         console.print(f"report: {end.page}", markup=False, soft_wrap=True)
     return end.exit_code
+
+
+def agreed(verb: str, total: str) -> bool:
+    """Ask whether something is to be removed.
+
+    Raises
+    ------
+    ConfigError
+        If nobody can be asked.
+    """
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{verb}: nothing was removed, since nobody can be asked here; add --yes")
+    return click.confirm(f"Remove {total}?")
