@@ -150,7 +150,7 @@ def diagnose(
     options: DiagnosticsOptions,
     attempt: Callable[..., Any] | None = None,
     parameters: Collection[str] | None = None,
-    of_data: Collection[tuple[str, ...]] = (),
+    of_data: Collection[Sequence[object]] = (),
 ) -> Diagnosis:
     """Compute every diagnostic that a fit's draws have.
 
@@ -173,7 +173,7 @@ def diagnose(
     parameters
         Names of the variables that are drawn, the others being worked out from these. None: all of them.
     of_data
-        Labels that the data have along their dims, each as text: of what has them no labels switch.
+        Labels that the data have along each of their dims: of what has them no labels switch.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def _basic(
     kind: str,
     options: DiagnosticsOptions,
     parameters: Collection[str] | None,
-    of_data: Collection[tuple[str, ...]],
+    of_data: Collection[Sequence[object]],
 ) -> tuple[_Findings, _Described]:
     """Work out all but what the log-likelihood says."""
     found = _Findings()
@@ -390,7 +390,7 @@ def _disagreement(
     posterior: xr.Dataset,
     stats: xr.Dataset,
     kind: str,
-    of_data: Collection[tuple[str, ...]],
+    of_data: Collection[Sequence[object]],
 ) -> None:
     """Tell why chains disagree, where they do: labels that switch, different modes, or slow chains."""
     if kind not in ("nuts", "mcmc") or not found.facts.get("rhat_max", 1.0) > DISAGREE or "apart_chain" in found.facts:

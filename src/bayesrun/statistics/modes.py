@@ -15,7 +15,7 @@ import numpy as np
 from bayesrun.statistics.convergence import MIN_DRAWS, summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     import xarray as xr
 
@@ -116,7 +116,7 @@ def drifting(draws: np.ndarray, rhat: np.ndarray) -> list[int]:
 
 
 def switching(
-    posterior: xr.Dataset, rhat: Mapping[str, float], of_data: Container[tuple[str, ...]] = ()
+    posterior: xr.Dataset, rhat: Mapping[str, float], of_data: Iterable[Sequence[object]] = ()
 ) -> Switching | None:
     """Find components whose labels switch, by putting them in order.
 
@@ -132,7 +132,7 @@ def switching(
         The variables that are looked at, to the largest R-hat of each. Those that share a dim have its components; dims
         without a name are the same where they have one length.
     of_data
-        Labels that the data have along their dims, each as text: predictors and groups, which are no components.
+        Labels that the data have along each of their dims: predictors and groups, which are no components.
 
     Returns
     -------
@@ -140,7 +140,8 @@ def switching(
         None too where a variable without components disagrees between chains: then it is not the order alone.
     """
     best = None
-    for names in _families(posterior, rhat, of_data).values():
+    known = {tuple(map(str, labels)) for labels in of_data if len(labels) <= MOST_COMPONENTS}
+    for names in _families(posterior, rhat, known).values():
         bad = [name for name in names if not rhat[name] <= DISAGREE]
         others = max((value for name, value in rhat.items() if name not in names), default=1.0)
         if not bad or not others <= AGREE:

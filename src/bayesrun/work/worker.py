@@ -351,7 +351,7 @@ def measured(case: Case, found: Fitted, attempt: Attempts | None = None) -> tupl
     from bayesrun.statistics.fit_summary import diagnose
     from bayesrun.work.summary_columns import score
 
-    of_data = {tuple(map(str, labels)) for labels in case.dataset.coords.values()}
+    of_data = case.dataset.coords.values()
     facts = diagnose(found.tree, _kind(case.spec), case.spec.diagnostics, attempt, parameters_of(case), of_data)
     if attempt is not None and "diagnostics" in attempt.absent:
         for name in (n for n in asked_steps(case.spec) if n.startswith(OF_SUMMARY)):
